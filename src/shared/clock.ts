@@ -1,0 +1,76 @@
+/**
+ * Time, passed in. Everything that waits or measures takes a `Clock`, so that tests and the simulator run on
+ * virtual time. This file is the only place in the program that touches `performance`, `Date` and timers.
+ */
+
+/** Something that will happen later, and can be called off. */
+export interface TimerHandle {
+  cancel(): void;
+}
+
+/** The two clocks of a machine (monotonic and wall) and its timers. All values in milliseconds. */
+export interface Clock {
+  /** Monotonic milliseconds; only differences mean anything. */
+  now(): number;
+  /** Milliseconds since the Unix epoch, for stamps that a person or another machine reads. */
+  wall(): number;
+  /** Calls `fn` once, not before `delayMs`. */
+  after(delayMs: number, fn: () => void): TimerHandle;
+  /** Calls `fn` every `intervalMs` until cancelled. */
+  every(intervalMs: number, fn: () => void): TimerHandle;
+}
+
+/** The machine's own clock. */
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  wall: () => Date.now(),
+  after(delayMs, fn) {
+    const timer = setTimeout(fn, delayMs);
+    return { cancel: () => clearTimeout(timer) };
+  },
+  every(intervalMs, fn) {
+    const timer = setInterval(fn, intervalMs);
+    return { cancel: () => clearInterval(timer) };
+  },
+};
+
+/** Resolves after `delayMs`, or rejects with the signal's reason when it is aborted first. */
+export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) {
+      reject(signal.reason);
+      return;
+    }
+    const onAbort = () => {
+      timer.cancel();
+      reject(signal?.reason);
+    };
+    const timer = clock.after(delayMs, () => {
+      signal?.removeEventListener('abort', onAbort);
+      resolve();
+    });
+    signal?.addEventListener('abort', onAbort, { once: true });
+  });
+}
+
+/** Gives `work` at most `deadlineMs`; then rejects with what `onLate` makes. The work itself is not stopped: pass it a signal. */
+export function withDeadline<T>(
+  clock: Clock,
+  deadlineMs: number,
+  work: Promise<T>,
+  onLate: () => Error,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = clock.after(deadlineMs, () => reject(onLate()));
+    work.then(
+      (value) => {
+        timer.cancel();
+        resolve(value);
+      },
+      (error) => {
+        timer.cancel();
+        reject(error);
+      },
+    );
+  });
+}

@@ -1,0 +1,90 @@
+/**
+ * The one error type of the program, and the one list of its codes. A code is stable and is what code
+ * compares; the message is for a person and says what to do next. docs/ERRORS.md lists the same codes
+ * (a test holds the two together).
+ */
+
+/** Every code, with one line about when it is used. */
+export const ERROR_CODES = {
+  // wire
+  'frame-bad-magic': 'the bytes at a frame boundary are not EXO\\x01',
+  'frame-unknown-type': 'a frame type that this state of the connection does not allow',
+  'frame-too-large': 'an announced length is over the limit of the connection’s state',
+  'frame-malformed': 'a body that does not have the form its type asks for',
+  'frame-too-slow': 'a body arrived slower than the lowest accepted rate',
+  'handshake-timeout': 'no complete first frame within the handshake deadline',
+  'protocol-violation': 'a well-formed message where the protocol allows none',
+  // connections and requests
+  'connect-failed': 'an address did not accept a connection, or not in time',
+  'connection-closed': 'the connection ended before the answer came',
+  'request-timeout': 'no answer within the deadline',
+  'request-cancelled': 'the caller gave the request up',
+  'request-unsupported': 'the other side does not know this kind of request',
+  'request-failed': 'the other side’s handler failed',
+  overloaded: 'a queue or budget is full; try again later',
+  'not-on-this-connection': 'an old peer takes no request on a connection that it opened',
+  // peers
+  'self-address': 'an address leads back to this node',
+  'duplicate-id': 'two machines use the same node id',
+  'id-filtered': 'the node id is not in --node-id-filter',
+  'interface-filtered': 'the interface type is not in --interface-type-filter',
+  'peer-unknown': 'no peer of that name is known',
+  'peer-unreachable': 'the peer is known but there is no connection to it',
+  'peer-lost': 'a peer went away while it was needed',
+  'candidate-invalid': 'an announcement or entry that cannot be used as an address',
+  // configuration and files
+  'option-invalid': 'an option or environment variable has a value that cannot be used',
+  'option-conflict': 'two options contradict each other',
+  'option-missing': 'an option needs a companion',
+  'option-unsupported': 'an option of the original that is not supported yet',
+  'port-in-use': 'a port is taken by another program',
+  'peers-file-unreadable': 'peers.json cannot be read',
+  'peers-file-invalid': 'peers.json is not valid JSON, or not of the published schema',
+  'state-unwritable': 'a file of $EXO_HOME cannot be written',
+  // topology and inference
+  'ring-incomplete': 'the nodes present cannot form a ring for the model',
+  'model-unknown': 'no model of that name is known',
+  'engine-failed': 'the inference engine failed',
+  'tensor-invalid': 'shape, dtype and bytes of a tensor do not fit together',
+  'generation-timeout': 'a generation ran longer than --chatgpt-api-response-timeout',
+  // api and command line
+  'api-unreachable': 'no running node answers',
+  'api-refused': 'the running node refused the request',
+  'node-ambiguous': 'several nodes fit; one must be named',
+  internal: 'a fault of this program',
+} as const;
+
+/** A stable error code. */
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+/** What an `ExoError` may carry besides its code and message. */
+export interface ExoErrorOptions {
+  /** The same call may succeed later without a change. @default false */
+  readonly retryable?: boolean;
+  readonly cause?: unknown;
+}
+
+/** An error with a stable code; its message tells a person what to do next. */
+export class ExoError extends Error {
+  override readonly name = 'ExoError';
+  readonly code: ErrorCode;
+  readonly retryable: boolean;
+
+  constructor(code: ErrorCode, message: string, options: ExoErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.retryable = options.retryable ?? false;
+  }
+}
+
+/** Any thrown thing as an `ExoError`; what is not one already becomes `code` (default `internal`). */
+export function toExoError(error: unknown, code: ErrorCode = 'internal'): ExoError {
+  if (error instanceof ExoError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new ExoError(code, message, { cause: error });
+}
+
+/** Whether a string is one of our codes (codes also arrive over the wire). */
+export function isErrorCode(value: unknown): value is ErrorCode {
+  return typeof value === 'string' && Object.hasOwn(ERROR_CODES, value);
+}

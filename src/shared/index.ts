@@ -1,0 +1,38 @@
+/**
+ * The ground floor: what every room stands on and nothing of the product itself. Imports nothing of ours.
+ */
+export {
+  type Address,
+  type AddressScope,
+  addressScope,
+  compareForDialling,
+  formatAddress,
+  isLoopback,
+  isPort,
+  parseAddress,
+} from './address.js';
+export { type BackoffOptions, fullJitterMs } from './backoff.js';
+export { type Clock, sleep, systemClock, type TimerHandle, withDeadline } from './clock.js';
+export {
+  ERROR_CODES,
+  type ErrorCode,
+  ExoError,
+  type ExoErrorOptions,
+  isErrorCode,
+  toExoError,
+} from './errors.js';
+export { type Startable, startAll, stopAll } from './lifecycle.js';
+export { LIMITS } from './limits.js';
+export {
+  createLogger,
+  type LogFields,
+  type Logger,
+  type LogLevel,
+  type LogOptions,
+  logLevelFromDebug,
+  silentLogger,
+} from './log.js';
+export { type Random, randomInt, randomUuid, seededRandom, systemRandom } from './random.js';
+export { printable } from './text.js';
+export { SourceLimiter, TokenBucket } from './token-bucket.js';
+export { VirtualClock } from './virtual-clock.js';

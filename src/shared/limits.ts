@@ -1,0 +1,135 @@
+/**
+ * Every bound of the program, in one place. Each entry is `[value, reason]`; the unit is the last word of
+ * the name (Bytes, Ms, PerSecond; a bare noun is a count). docs/LIMITS.md is made from this file.
+ */
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+const TABLE = {
+  // ------------------------------------------------------------------ frames, by state of the connection
+  freshFrameBytesMax: [
+    64 * KIB,
+    'before the first health check nothing large is needed; OpenSSH allows 256 KiB, syncthing’s hello 32 KiB',
+  ],
+  helloBytesMax: [16 * KIB, 'a hello with capabilities is under 2 KiB; the rest is room for later fields'],
+  legacyStrangerFrameBytesMax: [
+    1 * MIB,
+    'an old peer at an address nobody named may send prompts and results, not weights',
+  ],
+  legacyFrameBytesMax: [
+    256 * MIB,
+    'an old peer on loopback or at a configured address: as an established one',
+  ],
+  establishedFrameBytesMax: [
+    256 * MIB,
+    'the largest tensor: 8k tokens x 8k hidden x 4 bytes; gRPC in the first exo allowed 256 MiB',
+  ],
+  controlFrameBytesMax: [1 * MIB, 'topology, status, results and errors; NATS caps a payload at 1 MiB'],
+  metadataBytesMax: [64 * KIB, 'JSON in front of a tensor; 175 bytes are usual'],
+  promptBytesMax: [8 * MIB, 'about two million tokens of text; longer ones are files'],
+  fragmentBytesMax: [256 * KIB, '20 ms of a 100 Mbit/s link: what a health check may have to wait behind'],
+  memoryBudgetBytes: [
+    1024 * MIB,
+    'bodies being received and not yet handled, over all peers; beyond it large messages are refused',
+  ],
+  legacyBudgetBytes: [512 * MIB, 'the part of it that peers without a hello may use together'],
+  jsonDepthMax: [32, 'topology nests 5 deep; deeper input is hostile'],
+  // ------------------------------------------------------------------ connections
+  handshakeTimeoutMs: [
+    5_000,
+    'first complete frame of an accepted connection that has begun to speak; memberlist and NATS take 2-10 s',
+  ],
+  silentConnectionTimeoutMs: [
+    60_000,
+    'an accepted connection that never says a byte (port checks leave at once; the original connects before it has something to say)',
+  ],
+  slowBodyGraceMs: [30_000, 'a body may be this old before its rate is judged'],
+  slowBodyBytesPerSecondMin: [16 * KIB, 'slower than any link worth splitting a model over: 0.13 Mbit/s'],
+  pendingHandshakes: [128, 'accepted connections in state fresh; OpenSSH drops from 10 to 100'],
+  pendingHandshakesPerSource: [
+    32,
+    'one machine may restart its tunnels, not fill the table; loopback counts as one source and gets four times this',
+  ],
+  acceptedConnections: [
+    2_048,
+    'below the file limit of every system we start on, and twice a thousand peers',
+  ],
+  requestsInFlightPerConnection: [
+    4_096,
+    'answers not yet given, per direction; beyond it the sender gets `overloaded`',
+  ],
+  serialQueuePerConnection: [64, 'base-protocol requests that wait for their turn on one connection'],
+  assembliesPerConnection: [256, 'fragmented messages being put together at once on one connection'],
+  sendQueueBytesSoft: [8 * MIB, 'above it request() waits for room before it queues more bulk data'],
+  sendQueueBytesHard: [512 * MIB, 'two of the largest tensors; beyond it the peer is too slow and is closed'],
+  stalledWriteMs: [
+    10_000,
+    'no byte accepted by the socket for this long with data waiting: the path is dead; yamux takes 10 s',
+  ],
+  requestTimeoutMs: [30_000, 'default deadline of a request; the original’s read timeout'],
+  healthTimeoutMs: [5_000, 'deadline of a health check; the original’s'],
+  connectTimeoutMs: [5_000, 'TCP connect; the original takes 5 s when it adds a peer'],
+  closeGraceMs: [500, 'time for the last bytes (goodbye, error) to leave before a socket is destroyed'],
+  // ------------------------------------------------------------------ membership
+  heartbeatMs: [2_000, 'silence after which a health check is sent; any byte counts as life'],
+  suspectAfterMs: [5_000, 'silence after which a peer is suspect: two heartbeats missed'],
+  deadAfterMs: [
+    10_000,
+    'silence after which a peer is dead: shorter than any person waits, longer than a Wi-Fi roam',
+  ],
+  reconnectGraceMs: [
+    1_000,
+    'a peer that cannot be dialled may dial back this long after its connection broke before it is dead',
+  ],
+  redialCeilingMsMin: [500, 'first redial ceiling (full jitter)'],
+  redialCeilingMsMax: [10_000, 'an outage of any length ends within 10 s of the path’s return'],
+  dialsInFlight: [32, 'parallel dials; js-libp2p allows 100 on bigger machines'],
+  peersMax: [1_024, 'peers in the table; a mesh is the machines of one team'],
+  connectionsPerPeer: [
+    4,
+    'old and new path while one replaces the other, and the health connection of an old peer',
+  ],
+  nodeIdCharsMax: [128, 'a UUID has 36, a host name at most 63'],
+  // ------------------------------------------------------------------ discovery
+  candidatesMax: [1_024, 'addresses in the pool; the oldest unproven one makes room'],
+  refusalsMax: [256, 'refused candidates kept for `exo peers --all`'],
+  datagramBytesMax: [8 * KIB, 'a received datagram; ours are under 1200 bytes to pass any MTU'],
+  datagramsPerSecondPerSource: [5, 'a sender with five interfaces announces twice a second at most'],
+  datagramBurst: [20, 'several nodes behind one address'],
+  datagramSourcesMax: [1_024, 'rate-limiter entries; memory under a spoofed flood stays level'],
+  announceBytesMax: [64 * KIB, 'a TCP announce; the original reads 4096 in one piece'],
+  announceTimeoutMs: [5_000, 'server side of a TCP announce; the original’s'],
+  announceConnectionsMax: [32, 'TCP announces being read at once'],
+  sweepDialsPerSecond: [32, 'a /24 takes 8 s: polite to the network'],
+  peersFileBytesMax: [4 * MIB, 'ten thousand peers; larger is not a peers file'],
+  // ------------------------------------------------------------------ topology
+  topologyNodesMax: [4_096, 'nodes in the graph'],
+  topologyEdgesPerNode: [1_024, 'as peersMax'],
+  topologyPushDelayMs: [50, 'changes within this time travel in one message'],
+  topologySyncMs: [15_000, 'a random neighbour’s digest is compared this often, in case a push was lost'],
+  legacyTopologyMs: [2_000, 'poll of an old peer’s topology; the original’s own loop'],
+  // ------------------------------------------------------------------ inference and HTTP
+  generationsMax: [64, 'generations running or waiting on the node that took the request'],
+  tokensQueuedMax: [4_096, 'tokens not yet read by a slow client before it is cut'],
+  ringHopTimeoutMs: [30_000, 'a tensor must be accepted by the next node within this'],
+  httpBodyBytesMax: [100 * MIB, 'the original’s client_max_size'],
+  httpChatBodyBytesMax: [16 * MIB, 'a chat request with long history; images come later'],
+  httpHeadersTimeoutMs: [10_000, 'slow-header clients are gone by then; Node’s default is 60 s'],
+  httpRequestTimeoutMs: [60_000, 'a whole request body'],
+  httpCheckIntervalMs: [2_000, 'Node looks only every 30 s by default'],
+  httpConnectionsMax: [256, 'open HTTP connections'],
+} as const satisfies Record<string, readonly [number, string]>;
+
+/** The name of a bound. */
+export type LimitName = keyof typeof TABLE;
+
+/** Every bound by name. */
+export const LIMITS = Object.fromEntries(Object.entries(TABLE).map(([name, [value]]) => [name, value])) as {
+  readonly [Name in LimitName]: number;
+};
+
+/** Every bound with its reason, in the order of this file: what docs/LIMITS.md is made of. */
+export const LIMIT_REASONS: ReadonlyArray<{ name: LimitName; value: number; reason: string }> = (
+  Object.entries(TABLE) as Array<[LimitName, readonly [number, string]]>
+).map(([name, [value, reason]]) => ({ name, value, reason }));
