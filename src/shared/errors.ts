@@ -51,6 +51,12 @@ export const ERROR_CODES = {
   'api-unreachable': 'no running node answers',
   'api-refused': 'the running node refused the request',
   'node-ambiguous': 'several nodes fit; one must be named',
+  'http-invalid': 'an HTTP request with a body, parameter or header that cannot be used',
+  'http-too-large': 'an HTTP body over its limit',
+  'http-forbidden': 'the Host or Origin of an HTTP request is not allowed',
+  'http-unauthorized': 'an HTTP request that needs the owner’s token',
+  'http-not-found': 'no such HTTP path, or not with this method',
+  'http-unsupported': 'a part of the HTTP API that is not supported yet',
   internal: 'a fault of this program',
 } as const;
 

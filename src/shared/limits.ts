@@ -119,6 +119,20 @@ const TABLE = {
   httpRequestTimeoutMs: [60_000, 'a whole request body'],
   httpCheckIntervalMs: [2_000, 'Node looks only every 30 s by default'],
   httpConnectionsMax: [256, 'open HTTP connections'],
+  httpKeepAliveMs: [5_000, 'an idle kept-alive HTTP connection; Node’s default'],
+  httpSmallBodyBytesMax: [64 * KIB, 'bodies of the control endpoints: a model name, a node id'],
+  httpAcceptMs: [
+    1_000,
+    'a generation that is refused within this gets an HTTP status; later the stream has begun and carries the error',
+  ],
+  httpPingMs: [10_000, 'a comment in a silent event stream; proxies cut silence after 30-60 s'],
+  httpEventIntervalMs: [200, 'least time between two snapshots on /v1/events'],
+  httpEventRefreshMs: [5_000, 'a snapshot even without a change: round trip times; the original’s page polls so'],
+  httpEventStreamsMax: [64, 'open /v1/events streams; a person has a few tabs'],
+  httpStreamBufferBytes: [64 * KIB, 'text waiting for a slow reader of a stream before the source is held'],
+  stopSequencesMax: [16, 'stop sequences of one request; OpenAI takes 4'],
+  stopSequenceCharsMax: [1_024, 'text held back while a stop sequence may be beginning'],
+  pingTimeoutMsMax: [60_000, 'longest wait that POST /v1/ping takes'],
 } as const satisfies Record<string, readonly [number, string]>;
 
 /** The name of a bound. */
