@@ -1,0 +1,35 @@
+/**
+ * Which of several connections between the same two nodes stays. Pure, and the same verdict on both ends
+ * without a word exchanged, so that a simultaneous open settles on one connection.
+ */
+
+/** What both ends know of a connection between them. */
+export interface ChoiceFacts {
+  /** Id of the node that dialled. */
+  readonly diallerId: string;
+  /** How good the dialling side holds the path to be; travels in its hello. */
+  readonly priority: number;
+  /** Local order of establishment; only compared between connections of one dialler. */
+  readonly serial: number;
+}
+
+/**
+ * Negative when `a` should stay, positive when `b` should.
+ * Different diallers: the higher priority, then the smaller dialler id: both ends see the same values.
+ * One dialler: the higher priority, then the older connection. There only the dialler acts (it knows the measured
+ * round trips, and which of its addresses is still configured), so the local serial may decide.
+ */
+export function compareConnections(a: ChoiceFacts, b: ChoiceFacts): number {
+  if (a.priority !== b.priority) return b.priority - a.priority;
+  if (a.diallerId !== b.diallerId) return a.diallerId < b.diallerId ? -1 : 1;
+  return a.serial - b.serial;
+}
+
+/** The connection to use, or undefined of none. */
+export function preferred<T extends ChoiceFacts>(connections: Iterable<T>): T | undefined {
+  let best: T | undefined;
+  for (const connection of connections) {
+    if (best === undefined || compareConnections(connection, best) < 0) best = connection;
+  }
+  return best;
+}

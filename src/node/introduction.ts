@@ -1,0 +1,205 @@
+/**
+ * From a stream to a peer: says hello on dialled connections, answers it on accepted ones, and refuses in words
+ * what cannot be a peer (an address that leads back, an id that is taken, an id that is filtered out).
+ */
+import {
+  type ByteStream,
+  type CloseReason,
+  type Connection,
+  type ConnectionHandlers,
+  type Hello,
+  type Transport,
+  UNKNOWN_CAPABILITIES,
+} from '../protocol/index.js';
+import { type Clock, ExoError, formatAddress, isLoopback, LIMITS } from '../shared/index.js';
+import type { DialOutcome } from './dialer.js';
+import type { Link } from './peer.js';
+import type { PeerTable } from './peer-table.js';
+import type { Target } from './target.js';
+
+/** What an introduction needs. */
+export interface IntroductionComponents {
+  readonly clock: Clock;
+  readonly transport: Transport;
+  readonly peers: PeerTable;
+  readonly self: { readonly id: string; readonly instance: string };
+  /** The own hello, as it is now. */
+  hello(path?: Hello['path']): Hello;
+  /** Empty: every id may be a peer. */
+  readonly idFilter: ReadonlySet<string>;
+  open(
+    stream: ByteStream,
+    options: { readonly role: 'dialler' | 'acceptor'; readonly trusted: boolean },
+    handlers: ConnectionHandlers,
+  ): Connection;
+  onMessage: ConnectionHandlers['onMessage'];
+  /** An accepted connection became a peer, or turned out to be an old one. */
+  onContact(heard: { readonly peerId?: string; readonly host: string }): void;
+  /** Something inbound was refused. */
+  onRefused(subject: string, error: ExoError): void;
+  /** Another machine uses our own id. */
+  onOwnIdElsewhere(where: string): void;
+}
+
+/** Makes peers of streams. */
+export class Introduction {
+  readonly #c: IntroductionComponents;
+
+  constructor(components: IntroductionComponents) {
+    this.#c = components;
+  }
+
+  /** Dials a target. Resolves when its peer is known; rejects with the reason in words. */
+  async dial(target: Target, signal: AbortSignal): Promise<DialOutcome> {
+    const { candidate } = target;
+    const connection = await this.#dialOnce(target, signal);
+    let introduced = false;
+    try {
+      const startedAtMs = this.#c.clock.now();
+      const hello = await connection.introduce(
+        this.#c.hello({ description: candidate.description, priority: candidate.priority }),
+        { timeoutMs: LIMITS.healthTimeoutMs, signal },
+      );
+      introduced = true;
+      const rttMs = this.#c.clock.now() - startedAtMs;
+      if (hello === undefined) return { ...(await this.#dialLegacy(target, connection, signal)), rttMs };
+      this.#check(hello, formatAddress(candidate.address));
+      const link = this.#link(connection, this.#c.self.id, candidate, target.key);
+      const peer = await this.#c.peers.adopt(link, hello);
+      if (candidate.claimedId !== peer.id) peer.aliases.add(candidate.claimedId);
+      return { peerId: peer.id, inUse: peer.links.includes(link), rttMs };
+    } catch (error) {
+      void connection.close();
+      if (error instanceof ExoError && error.code === 'self-address') throw this.#leadsBack(target);
+      if (!introduced && error instanceof ExoError && error.code === 'duplicate-id') {
+        this.#c.onOwnIdElsewhere(formatAddress(candidate.address));
+      }
+      throw error;
+    }
+  }
+
+  /** Takes an accepted stream. */
+  welcome(stream: ByteStream): { isStranger: () => boolean; closed: Promise<CloseReason> } {
+    const connection = this.#c.open(
+      stream,
+      { role: 'acceptor', trusted: isLoopback(stream.remoteHost) },
+      {
+        onHello: (self, hello) => this.#answer(self, hello),
+        onMessage: this.#c.onMessage,
+        onClose: (self, reason) => this.#c.peers.lose(self, reason),
+      },
+    );
+    let met = false;
+    return {
+      isStranger: () => {
+        if (!met && connection.state !== 'fresh') {
+          met = true;
+          if (connection.state === 'legacy') this.#c.onContact({ host: connection.remoteHost });
+        }
+        return !met;
+      },
+      closed: connection.closed,
+    };
+  }
+
+  async #dialOnce(target: Target, signal: AbortSignal): Promise<Connection> {
+    const stream = await this.#c.transport.dial(target.address, { timeoutMs: LIMITS.connectTimeoutMs, signal });
+    return this.#c.open(
+      stream,
+      { role: 'dialler', trusted: target.candidate.configured || isLoopback(stream.remoteHost) },
+      {
+        onHello: () => {
+          throw new ExoError('protocol-violation', 'the accepting side sent a hello request');
+        },
+        onMessage: this.#c.onMessage,
+        onClose: (self, reason) => this.#c.peers.lose(self, reason),
+      },
+    );
+  }
+
+  /** An old peer answers one thing at a time: its health gets a connection of its own. */
+  async #dialLegacy(target: Target, connection: Connection, signal: AbortSignal) {
+    const { candidate } = target;
+    const id = candidate.claimedId;
+    if (id === this.#c.self.id) throw this.#leadsBack(target);
+    this.#filter(id, formatAddress(candidate.address));
+    const health = await this.#dialOnce(target, signal);
+    try {
+      await health.request({ kind: 'health-request' }, { timeoutMs: LIMITS.healthTimeoutMs, signal });
+      const link = this.#link(connection, this.#c.self.id, candidate, target.key);
+      const peer = this.#c.peers.adoptLegacy(id, link, health, candidate.capabilities ?? UNKNOWN_CAPABILITIES);
+      return { peerId: peer.id, inUse: peer.links.includes(link) };
+    } catch (error) {
+      void health.close();
+      throw error;
+    }
+  }
+
+  #answer(connection: Connection, hello: Hello): Hello {
+    try {
+      this.#check(hello, connection.remote);
+    } catch (error) {
+      if (error instanceof ExoError && error.code !== 'self-address') this.#c.onRefused(connection.remote, error);
+      throw error;
+    }
+    // After the answer has left: a connection is adopted only when both sides know of it.
+    this.#c.clock.after(0, () => void this.#adoptInbound(connection, hello));
+    return this.#c.hello();
+  }
+
+  async #adoptInbound(connection: Connection, hello: Hello): Promise<void> {
+    const link = this.#link(connection, hello.nodeId, hello.path ?? { description: 'inbound', priority: 0 }, undefined);
+    try {
+      const peer = await this.#c.peers.adopt(link, hello);
+      this.#c.onContact({ peerId: peer.id, host: connection.remoteHost });
+    } catch (error) {
+      if (error instanceof ExoError) this.#c.onRefused(connection.remote, error);
+      await connection.close();
+    }
+  }
+
+  #link(
+    connection: Connection,
+    diallerId: string,
+    path: { readonly description: string; readonly priority: number },
+    targetKey: string | undefined,
+  ): Link {
+    return {
+      connection,
+      diallerId,
+      description: path.description,
+      priority: path.priority,
+      serial: connection.serial,
+      outgoing: connection.role === 'dialler',
+      targetKey,
+    };
+  }
+
+  #check(hello: Hello, where: string): void {
+    const { self } = this.#c;
+    if (hello.nodeId === self.id) {
+      if (hello.instance === self.instance) {
+        throw new ExoError('self-address', `${where} leads back to this node`);
+      }
+      this.#c.onOwnIdElsewhere(where);
+      throw new ExoError(
+        'duplicate-id',
+        `two machines use the id "${self.id}" (this one and ${where}): start one of them with another --node-id`,
+      );
+    }
+    this.#filter(hello.nodeId, where);
+  }
+
+  #filter(id: string, where: string): void {
+    if (this.#c.idFilter.size > 0 && !this.#c.idFilter.has(id)) {
+      throw new ExoError('id-filtered', `${where} is "${id}", which --node-id-filter does not list`);
+    }
+  }
+
+  #leadsBack(target: Target): ExoError {
+    return new ExoError(
+      'self-address',
+      `${formatAddress(target.address)} leads back to this node: correct the address of "${target.candidate.claimedId}"`,
+    );
+  }
+}

@@ -1,0 +1,341 @@
+/**
+ * All peers by id. Decides who a connection belongs to, which of several stays, when a peer is alive, suspect or
+ * dead, and that two machines with one id are never merged. It starts no dials and knows no addresses.
+ */
+import type { CloseReason, Connection, Hello } from '../protocol/index.js';
+import { type Clock, ExoError, LIMITS, type Logger, type Startable, type TimerHandle } from '../shared/index.js';
+import { preferred } from './connection-choice.js';
+import { judgeSilence, SelfHealth } from './membership.js';
+import type { PeerState } from './mesh.js';
+import { type Link, Peer } from './peer.js';
+
+/** What the table tells its owner. All calls come synchronously from the change. */
+export interface PeerTableEvents {
+  /** Became a member (again): topology and ring may use it. */
+  onUp(peer: Peer): void;
+  /** Is a member no longer. */
+  onDown(peer: Peer, reason: string): void;
+  /** The link in use changed (not called for the first and last one). */
+  onLink(peer: Peer): void;
+  /** A link ended while others remain. */
+  onLinkLost(peer: Peer, link: Link): void;
+  /** Anything that a person would see changed. */
+  onChange(): void;
+  /** Two machines use one id. `other` is where the second one was met. */
+  onDuplicateId(peer: Peer, other: string): void;
+}
+
+/** What the table needs. */
+export interface PeerTableComponents {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly events: PeerTableEvents;
+}
+
+const TICK_MS = 500;
+/** A round trip is measured this often even when other traffic proves life. */
+const RTT_EVERY_MS = 10_000;
+/** How long an old connection has to answer when a newcomer claims the same id. */
+const CHALLENGE_MS = 1_500;
+/** A loser is closed when its last request is answered, but not later than this. */
+const DRAIN_MS = 5_000;
+/** Dead peers stay listed this long, so that a person sees what was lost. */
+const REMEMBER_DEAD_MS = 10 * 60_000;
+
+/** Every other node that this one knows by a connection. */
+export class PeerTable implements Startable {
+  readonly #c: PeerTableComponents;
+  readonly #peers = new Map<string, Peer>();
+  readonly #health: SelfHealth;
+  #ticker: TimerHandle | undefined;
+
+  constructor(components: PeerTableComponents) {
+    this.#c = components;
+    this.#health = new SelfHealth(TICK_MS, components.clock.now());
+  }
+
+  async start(): Promise<void> {
+    this.#ticker ??= this.#c.clock.every(TICK_MS, () => this.#tick());
+  }
+
+  /** Says goodbye on every connection and forgets all peers. */
+  async stop(): Promise<void> {
+    this.#ticker?.cancel();
+    this.#ticker = undefined;
+    const closing: Promise<void>[] = [];
+    for (const peer of this.#peers.values()) {
+      for (const link of peer.links) {
+        if (peer.protocol === 'exo') link.connection.notify({ kind: 'goodbye', reason: 'stopping' });
+        closing.push(link.connection.close());
+      }
+      if (peer.health !== undefined) closing.push(peer.health.close());
+    }
+    await Promise.all(closing);
+  }
+
+  get(id: string): Peer | undefined {
+    return this.#peers.get(id);
+  }
+
+  all(): IterableIterator<Peer> {
+    return this.#peers.values();
+  }
+
+  /** Whether the peer is a member and can be talked to. */
+  isUp(id: string): boolean {
+    const peer = this.#peers.get(id);
+    return peer?.present === true && peer.reachable;
+  }
+
+  /**
+   * Takes a connection whose hello was exchanged. Resolves to the peer; rejects with `duplicate-id` when another
+   * living machine has that id, `overloaded` when the table is full. The connection is closed when it rejects.
+   */
+  async adopt(link: Link, hello: Hello): Promise<Peer> {
+    let peer = this.#peers.get(hello.nodeId);
+    if (peer !== undefined && peer.instance !== hello.instance && peer.protocol === 'exo' && peer.reachable) {
+      await this.#challenge(peer, link, hello);
+      peer = this.#peers.get(hello.nodeId);
+    }
+    if (link.connection.state === 'closed') {
+      throw new ExoError('connection-closed', `${link.connection.remote} closed the connection after its hello`, {
+        retryable: true,
+      });
+    }
+    if (peer !== undefined && peer.protocol === 'legacy') this.#dropAll(peer, 'it now speaks the new protocol');
+    if (peer === undefined || peer.protocol === 'legacy') peer = this.#create(hello.nodeId, 'exo', link);
+    peer.learn(hello);
+    this.#addLink(peer, link);
+    return peer;
+  }
+
+  /** Takes a dialled connection to an old peer, known by the id it was configured or announced with. */
+  adoptLegacy(id: string, link: Link, health: Connection, capabilities: Hello['capabilities']): Peer {
+    let peer = this.#peers.get(id);
+    if (peer?.protocol === 'exo' && peer.reachable) {
+      throw new ExoError(
+        'duplicate-id',
+        `${link.connection.remote} is configured as ${id}, but ${id} is another node that is connected already`,
+      );
+    }
+    if (peer?.protocol === 'exo') this.#dropAll(peer, 'an older program answers at its address');
+    if (peer === undefined || peer.protocol === 'exo') peer = this.#create(id, 'legacy', link);
+    peer.capabilities = capabilities;
+    peer.health = health;
+    this.#addLink(peer, link);
+    return peer;
+  }
+
+  /** A connection ended. Finds its peer and decides what that means. */
+  lose(connection: Connection, reason: CloseReason): void {
+    for (const peer of this.#peers.values()) {
+      if (peer.health === connection) {
+        peer.health = undefined;
+        for (const link of [...peer.links]) void link.connection.close();
+        this.#lost(peer, reason);
+        return;
+      }
+      const index = peer.links.findIndex((link) => link.connection === connection);
+      if (index < 0) continue;
+      const inUse = peer.link;
+      const [link] = peer.links.splice(index, 1);
+      if (peer.links.length === 0) this.#lost(peer, reason);
+      else {
+        this.#c.events.onLinkLost(peer, link!);
+        if (inUse === link) this.#c.events.onLink(peer);
+      }
+      this.#c.events.onChange();
+      return;
+    }
+  }
+
+  /** Closes a peer for good (it was removed from the configuration). */
+  disconnect(peer: Peer, reason: string): void {
+    this.#dropAll(peer, reason);
+    this.#set(peer, 'left', reason);
+  }
+
+  /** Measures a round trip now. Rejects with `peer-unreachable` or `request-timeout`. */
+  async ping(peer: Peer, timeoutMs: number, signal?: AbortSignal): Promise<number> {
+    const via = peer.protocol === 'legacy' ? peer.health : peer.link?.connection;
+    if (via === undefined) {
+      throw new ExoError('peer-unreachable', `${peer.id} is ${peer.state}: ${peer.reason}`, { retryable: true });
+    }
+    const startedAtMs = this.#c.clock.now();
+    peer.lastPingAtMs = startedAtMs;
+    await via.request(
+      peer.protocol === 'legacy' ? { kind: 'health-request' } : { kind: 'ping', data: EMPTY },
+      signal === undefined ? { timeoutMs } : { timeoutMs, signal },
+    );
+    const rttMs = this.#c.clock.now() - startedAtMs;
+    peer.rtt.sample(rttMs);
+    return rttMs;
+  }
+
+  #create(id: string, protocol: 'exo' | 'legacy', link: Link): Peer {
+    if (this.#peers.size >= LIMITS.peersMax && !this.#peers.has(id)) {
+      for (const peer of this.#peers.values()) {
+        if (!peer.reachable) {
+          this.#peers.delete(peer.id);
+          break;
+        }
+      }
+    }
+    if (this.#peers.size >= LIMITS.peersMax && !this.#peers.has(id)) {
+      void link.connection.close();
+      throw new ExoError('overloaded', `this node has ${LIMITS.peersMax} peers already`, { retryable: true });
+    }
+    const peer = new Peer(id, protocol);
+    peer.stateSinceMs = this.#c.clock.now();
+    this.#peers.set(id, peer);
+    return peer;
+  }
+
+  #addLink(peer: Peer, link: Link): void {
+    const before = peer.link;
+    peer.links.push(link);
+    this.#settle(peer);
+    if (!peer.present) this.#set(peer, 'alive', `connected ${link.outgoing ? 'to' : 'from'} ${link.connection.remote}`);
+    else {
+      if (peer.state === 'suspect') this.#set(peer, 'alive', 'heard again');
+      if (before !== peer.link) this.#c.events.onLink(peer);
+    }
+    this.#c.events.onChange();
+  }
+
+  /** Where both ends dialled, both know which connection stays; the loser is closed by the end that dialled it. */
+  #settle(peer: Peer): void {
+    const stays = preferred(peer.links);
+    for (const link of [...peer.links]) {
+      if (link === stays) continue;
+      if (link.outgoing) this.#retire(peer, link);
+      else if (peer.links.length > LIMITS.connectionsPerPeer) void link.connection.close();
+    }
+  }
+
+  #retire(peer: Peer, link: Link): void {
+    const index = peer.links.indexOf(link);
+    if (index >= 0) peer.links.splice(index, 1);
+    this.#c.events.onLinkLost(peer, link);
+    if (peer.protocol === 'exo') link.connection.notify({ kind: 'goodbye', reason: 'duplicate' });
+    const deadlineMs = this.#c.clock.now() + DRAIN_MS;
+    const check = () => {
+      const { pending, serving, queuedBytes } = link.connection.stats;
+      const idle = pending === 0 && serving === 0 && queuedBytes === 0;
+      if (idle || this.#c.clock.now() >= deadlineMs) void link.connection.close();
+      else if (link.connection.state !== 'closed') this.#c.clock.after(50, check);
+    };
+    check();
+  }
+
+  /** A newcomer claims the id of a peer that is connected: if the old one still answers, there are two machines. */
+  async #challenge(peer: Peer, newcomer: Link, hello: Hello): Promise<void> {
+    const answered = await this.ping(peer, CHALLENGE_MS).then(
+      () => true,
+      () => false,
+    );
+    const still = this.#peers.get(hello.nodeId);
+    if (answered && still?.reachable && still.instance !== hello.instance) {
+      const where = newcomer.connection.remote;
+      this.#c.events.onDuplicateId(still, where);
+      const message = `another machine at ${still.link?.connection.remote ?? 'an unknown address'} is already on the mesh as "${hello.nodeId}": give one of the two another --node-id`;
+      newcomer.connection.notify({ kind: 'notice', code: 'duplicate-id', message });
+      await newcomer.connection.close();
+      throw new ExoError('duplicate-id', `${where} calls itself "${hello.nodeId}", but ${message}`);
+    }
+    if (still !== undefined && still.instance !== hello.instance) this.#dropAll(still, 'it was started again');
+  }
+
+  #dropAll(peer: Peer, reason: string): void {
+    const links = peer.links.splice(0);
+    for (const link of links) void link.connection.close();
+    void peer.health?.close();
+    peer.health = undefined;
+    if (peer.present) this.#down(peer, 'dead', reason);
+  }
+
+  #lost(peer: Peer, reason: CloseReason): void {
+    if (!peer.present) return;
+    if (reason.goodbye === 'stopping') this.#down(peer, 'left', 'it said goodbye');
+    else {
+      const why = reason.error?.message ?? (reason.by === 'remote' ? 'it closed the connection' : 'closed here');
+      this.#set(peer, 'suspect', `${why}; dialling again`);
+      this.#c.events.onLink(peer);
+    }
+    this.#c.events.onChange();
+  }
+
+  /** The dialer could not reach a peer whose connection was lost: it is gone now, not after the grace. */
+  unreachable(id: string, why: string): void {
+    const peer = this.#peers.get(id);
+    if (peer === undefined || peer.reachable || !peer.present) return;
+    if (this.#health.wokeWithin(LIMITS.reconnectGraceMs, this.#c.clock.now())) return;
+    this.#down(peer, 'dead', why);
+    this.#c.events.onChange();
+  }
+
+  #tick(): void {
+    const now = this.#c.clock.now();
+    const lateMs = this.#health.tick(now);
+    if (lateMs > 0) this.#c.logger.info('woke-late', { lateMs: Math.round(lateMs) });
+    for (const peer of this.#peers.values()) {
+      if (!peer.reachable) this.#judgeUnreachable(peer, now);
+      else this.#judge(peer, now);
+    }
+  }
+
+  #judgeUnreachable(peer: Peer, now: number): void {
+    const sinceMs = this.#health.silenceMs(peer.stateSinceMs, now);
+    if (peer.present) {
+      if (sinceMs < LIMITS.reconnectGraceMs) return;
+      this.#down(peer, 'dead', peer.reason.replace('; dialling again', ''));
+      this.#c.events.onChange();
+    } else if (sinceMs > REMEMBER_DEAD_MS) {
+      this.#peers.delete(peer.id);
+      this.#c.events.onChange();
+    }
+  }
+
+  #judge(peer: Peer, now: number): void {
+    const silentMs = this.#health.silenceMs(peer.aliveAtMs, now);
+    const verdict = judgeSilence(silentMs);
+    if (verdict === 'dead') {
+      const reason = `silent for ${Math.round(silentMs / 1000)} s`;
+      this.#c.logger.warn('peer-dead', { peer: peer.id, reason });
+      this.#dropAll(peer, reason);
+      this.#c.events.onChange();
+      return;
+    }
+    if (verdict !== peer.state && peer.present) {
+      this.#set(peer, verdict, verdict === 'suspect' ? `silent for ${Math.round(silentMs / 1000)} s` : 'heard again');
+      this.#c.events.onChange();
+    }
+    const pingDue =
+      silentMs >= LIMITS.heartbeatMs - TICK_MS / 2 || now - peer.lastPingAtMs >= RTT_EVERY_MS || peer.protocol === 'legacy';
+    if (pingDue && !peer.pingPending && now - peer.lastPingAtMs >= LIMITS.heartbeatMs) this.#heartbeat(peer);
+  }
+
+  #heartbeat(peer: Peer): void {
+    peer.pingPending = true;
+    this.ping(peer, LIMITS.healthTimeoutMs)
+      .catch((error: unknown) => this.#c.logger.debug('heartbeat-failed', { peer: peer.id, error }))
+      .finally(() => {
+        peer.pingPending = false;
+      });
+  }
+
+  #set(peer: Peer, state: PeerState, reason: string): void {
+    const wasPresent = peer.present;
+    peer.state = state;
+    peer.reason = reason;
+    peer.stateSinceMs = this.#c.clock.now();
+    if (!wasPresent && peer.present) this.#c.events.onUp(peer);
+  }
+
+  #down(peer: Peer, state: 'dead' | 'left', reason: string): void {
+    this.#set(peer, state, reason);
+    this.#c.events.onDown(peer, reason);
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
