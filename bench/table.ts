@@ -1,0 +1,78 @@
+/** Numbers for people: medians, units, and a table in plain text. */
+
+/** Middle value; of an even count the lower one of the two. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[(sorted.length - 1) >> 1] ?? Number.NaN;
+}
+
+/** One line of the result. `goal` is what the ratio must reach or stay under, in words. */
+export interface Row {
+  readonly name: string;
+  readonly unit: string;
+  readonly ours: number;
+  readonly ceiling: number;
+  /** What the ceiling is. */
+  readonly against: string;
+  /** ours / ceiling. */
+  readonly ratio: number;
+  readonly goal: string;
+  readonly met: boolean;
+}
+
+/** A row whose ratio must not exceed `max` (times: less is better). */
+export function atMost(
+  name: string,
+  unit: string,
+  ours: number,
+  against: string,
+  ceiling: number,
+  max: number,
+): Row {
+  const ratio = ours / ceiling;
+  return { name, unit, ours, ceiling, against, ratio, goal: `≤ ${max}`, met: ratio <= max };
+}
+
+/** A row whose ratio must reach `min` (rates: more is better). */
+export function atLeast(
+  name: string,
+  unit: string,
+  ours: number,
+  against: string,
+  ceiling: number,
+  min: number,
+): Row {
+  const ratio = ours / ceiling;
+  return { name, unit, ours, ceiling, against, ratio, goal: `≥ ${min}`, met: ratio >= min };
+}
+
+/** The table, one line a row. */
+export function formatRows(rows: readonly Row[]): string {
+  const cells = [
+    ['what', 'ours', 'ceiling', '', 'unit', 'ratio', 'goal', ''],
+    ...rows.map((row) => [
+      row.name,
+      short(row.ours),
+      short(row.ceiling),
+      row.against,
+      row.unit,
+      row.ratio.toFixed(2),
+      row.goal,
+      row.met ? 'met' : 'MISSED',
+    ]),
+  ];
+  const widths = cells[0]!.map((_, column) => Math.max(...cells.map((line) => line[column]!.length)));
+  return cells
+    .map((line) =>
+      line
+        .map((cell, column) => cell.padEnd(widths[column]!))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}
+
+function short(value: number): string {
+  if (value >= 1000) return Math.round(value).toLocaleString('en-US');
+  return value >= 10 ? value.toFixed(1) : value.toFixed(2);
+}
