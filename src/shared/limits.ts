@@ -34,6 +34,11 @@ const TABLE = {
     'bodies being received and not yet handled, over all peers; beyond it large messages are refused',
   ],
   legacyBudgetBytes: [512 * MIB, 'the part of it that peers without a hello may use together'],
+  smallBodyBytesMax: [64 * KIB, 'bodies up to this come from a shared slab and outside the budget'],
+  payloadPoolBytesMax: [
+    64 * MIB,
+    'large buffers kept for their next use: four 16 MiB tensors; what is more goes back to the system',
+  ],
   jsonDepthMax: [32, 'topology nests 5 deep; deeper input is hostile'],
   // ------------------------------------------------------------------ connections
   handshakeTimeoutMs: [
@@ -61,6 +66,10 @@ const TABLE = {
   ],
   serialQueuePerConnection: [64, 'base-protocol requests that wait for their turn on one connection'],
   assembliesPerConnection: [256, 'fragmented messages being put together at once on one connection'],
+  bulkInRotation: [
+    8,
+    'fragmented messages that take turns on one connection; the others wait, so that each is done sooner',
+  ],
   sendQueueBytesSoft: [8 * MIB, 'above it request() waits for room before it queues more bulk data'],
   sendQueueBytesHard: [512 * MIB, 'two of the largest tensors; beyond it the peer is too slow and is closed'],
   stalledWriteMs: [
@@ -93,7 +102,14 @@ const TABLE = {
   nodeIdCharsMax: [128, 'a UUID has 36, a host name at most 63'],
   // ------------------------------------------------------------------ discovery
   candidatesMax: [1_024, 'addresses in the pool; the oldest unproven one makes room'],
+  candidatesPerHostMax: [64, 'unproven addresses of one host; sixty nodes on one machine is a test bench'],
   refusalsMax: [256, 'refused candidates kept for `exo peers --all`'],
+  newcomersPerSecond: [8, 'unproven announcements let in at first hearing; above it a flood is assumed'],
+  newcomersBurst: [32, 'as many as are dialled at once: a LAN of thirty starts together without delay'],
+  announcementsRemembered: [
+    131_072,
+    'slots of 8 bytes that tell a second hearing from a first; ten seconds of ten thousand a second',
+  ],
   datagramBytesMax: [8 * KIB, 'a received datagram; ours are under 1200 bytes to pass any MTU'],
   datagramsPerSecondPerSource: [5, 'a sender with five interfaces announces twice a second at most'],
   datagramBurst: [20, 'several nodes behind one address'],
@@ -101,19 +117,38 @@ const TABLE = {
   announceBytesMax: [64 * KIB, 'a TCP announce; the original reads 4096 in one piece'],
   announceTimeoutMs: [5_000, 'server side of a TCP announce; the original’s'],
   announceConnectionsMax: [32, 'TCP announces being read at once'],
+  announceDialsMax: [64, 'TCP announces being sent at once: two seconds of a sweep'],
   sweepDialsPerSecond: [32, 'a /24 takes 8 s: polite to the network'],
   peersFileBytesMax: [4 * MIB, 'ten thousand peers; larger is not a peers file'],
   // ------------------------------------------------------------------ topology
   topologyNodesMax: [4_096, 'nodes in the graph'],
   topologyEdgesPerNode: [1_024, 'as peersMax'],
+  topologyTextCharsMax: [256, 'an edge description, model or chip; the longest known chip name has 60'],
+  topologyTombstoneMs: [
+    600_000,
+    'how long an absent node’s entry is kept, so that a late old one is known as old; frames live seconds',
+  ],
+  topologyEntriesPerUpdate: [64, 'entries of one update: under 1 MiB for machines with 200 edges each'],
   topologyPushDelayMs: [50, 'changes within this time travel in one message'],
+  topologySettleMs: [250, 'time a newcomer has to announce its links itself before its neighbours do'],
+  topologySyncMemoryMs: [5_000, 'views equal to one just asked for are not asked for again within this'],
   topologySyncMs: [15_000, 'a random neighbour’s digest is compared this often, in case a push was lost'],
   legacyTopologyMs: [2_000, 'poll of an old peer’s topology; the original’s own loop'],
   // ------------------------------------------------------------------ inference and HTTP
   generationsMax: [64, 'generations running or waiting on the node that took the request'],
   tokensQueuedMax: [4_096, 'tokens not yet read by a slow client before it is cut'],
   ringHopTimeoutMs: [30_000, 'a tensor must be accepted by the next node within this'],
-  httpBodyBytesMax: [100 * MIB, 'the original’s client_max_size'],
+  ringRequestsMax: [1_024, 'requests that a ring member works on: full entry nodes, sixteen of them'],
+  ringStepsQueuedMax: [16, 'steps of one request that wait on a member; a token is one, a chunked prefill a few'],
+  ringQueueBytesMax: [512 * MIB, 'tensors taken over and not yet computed, over all requests; two of the largest'],
+  ringEndedKept: [4_096, 'ids of requests that ended early, so that what is still on its way does not revive them'],
+  ringRefusalsPerSecond: [10, 'refused work of old peers that is broadcast as a failed result; the rest is logged'],
+  resultsReorderedMax: [64, 'results that came before one that is missing; two connections differ by a few'],
+  statusPromptCharsMax: [4_096, 'of the prompt in a status broadcast; a status is a control frame of 1 MiB'],
+  httpBodyBytesMax: [
+    100 * MIB,
+    'a refused body is read and thrown away up to here, so that its sender sees the answer; the original’s client_max_size',
+  ],
   httpChatBodyBytesMax: [16 * MIB, 'a chat request with long history; images come later'],
   httpHeadersTimeoutMs: [10_000, 'slow-header clients are gone by then; Node’s default is 60 s'],
   httpRequestTimeoutMs: [60_000, 'a whole request body'],

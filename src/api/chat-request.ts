@@ -1,0 +1,145 @@
+/**
+ * A chat request as clients of OpenAI and of the original send it, and what it means to us. Fields that change
+ * nothing here (tools, top_p, user, …) are accepted and ignored, as the original does.
+ */
+import { z } from 'zod';
+import type { ChatMessage } from '../inference/index.js';
+import { ExoError, LIMITS, printable } from '../shared/index.js';
+import { HttpError } from './openai-errors.js';
+import type { ChatService } from './ports.js';
+
+const part = z.looseObject(
+  { type: z.string({ error: 'must be a string' }), text: z.string({ error: 'must be a string' }).optional() },
+  { error: 'must be an object like {"type": "text", "text": "…"}' },
+);
+
+const message = z.looseObject(
+  {
+    role: z.enum(['system', 'developer', 'user', 'assistant', 'tool', 'function'], {
+      error: 'must be system, developer, user, assistant, tool or function',
+    }),
+    content: z
+      .union([z.string(), z.array(part)], { error: 'must be a string or a list of text parts' })
+      .nullish(),
+  },
+  { error: 'must be an object with "role" and "content"' },
+);
+
+const tokenCount = z
+  .int({ error: 'must be a whole number of at least 1' })
+  .min(1, { error: 'must be a whole number of at least 1' })
+  .nullish();
+
+const stopText = z
+  .string({ error: 'must be a string' })
+  .max(LIMITS.stopSequenceCharsMax, { error: `must have at most ${LIMITS.stopSequenceCharsMax} characters` });
+
+const conversation = {
+  model: z.string({ error: 'must be the name of a model; GET /v1/models lists them' }).nullish(),
+  messages: z
+    .array(message, { error: 'must be a list of messages, each with "role" and "content"' })
+    .min(1, { error: 'must have at least one message' }),
+};
+
+/** Body of POST /v1/chat/completions. */
+export const chatBody = z.looseObject(
+  {
+    ...conversation,
+    temperature: z
+      .number({ error: 'must be a number from 0 to 2' })
+      .min(0, { error: 'must be a number from 0 to 2' })
+      .max(2, { error: 'must be a number from 0 to 2' })
+      .nullish(),
+    max_tokens: tokenCount,
+    max_completion_tokens: tokenCount,
+    stop: z
+      .union([stopText, z.array(stopText).max(LIMITS.stopSequencesMax)], {
+        error: `must be a string or a list of at most ${LIMITS.stopSequencesMax} strings of at most ${LIMITS.stopSequenceCharsMax} characters`,
+      })
+      .nullish(),
+    n: z.literal(1, { error: 'must be 1; ask again for another answer' }).nullish(),
+    stream: z.boolean({ error: 'must be true or false' }).nullish(),
+    stream_options: z
+      .looseObject(
+        { include_usage: z.boolean({ error: 'must be true or false' }).nullish() },
+        { error: 'must be an object' },
+      )
+      .nullish(),
+  },
+  { error: 'must be a JSON object' },
+);
+
+/** Body of POST /v1/chat/token/encode. */
+export const encodeBody = z.looseObject(conversation, { error: 'must be a JSON object' });
+
+/** A chat request, understood. */
+export interface ChatCall {
+  readonly model: string;
+  readonly messages: readonly ChatMessage[];
+  readonly temperature: number | undefined;
+  readonly maxTokens: number | undefined;
+  readonly stops: readonly string[];
+  readonly stream: boolean;
+  readonly includeUsage: boolean;
+}
+
+/** Throws `model-unknown` or, for content that no model here can read, `http-invalid`. */
+export function toChatCall(
+  body: z.infer<typeof chatBody>,
+  chat: ChatService,
+  systemPrompt: string | undefined,
+): ChatCall {
+  const stop = body.stop ?? [];
+  return {
+    model: resolveModel(body.model, chat),
+    messages: toMessages(body.messages, systemPrompt),
+    temperature: body.temperature ?? undefined,
+    maxTokens: body.max_completion_tokens ?? body.max_tokens ?? undefined,
+    stops: typeof stop === 'string' ? [stop] : stop,
+    stream: body.stream ?? false,
+    includeUsage: body.stream_options?.include_usage ?? false,
+  };
+}
+
+/** The model that a name means: `gpt-*` and none are the default. Throws `model-unknown` with the known names. */
+export function resolveModel(name: string | null | undefined, chat: ChatService): string {
+  if (name === null || name === undefined || name === '' || name.startsWith('gpt-')) return chat.defaultModel;
+  const models = chat.models();
+  if (models.some((model) => model.id === name)) return name;
+  const known = models.map((model) => model.id).join(', ');
+  throw new ExoError(
+    'model-unknown',
+    `Unsupported model: ${printable(name)}; known models: ${known || 'none'}`,
+  );
+}
+
+/** Messages in the engine's form; the node's system prompt goes in front where the request has none. */
+export function toMessages(
+  messages: z.infer<typeof encodeBody>['messages'],
+  systemPrompt: string | undefined,
+): ChatMessage[] {
+  const out = messages.map(
+    ({ role, content }, index): ChatMessage => ({
+      role: role === 'developer' ? 'system' : role === 'function' ? 'tool' : role,
+      content: joinParts(content, index),
+    }),
+  );
+  const hasSystem = out.some((entry) => entry.role === 'system');
+  if (systemPrompt !== undefined && !hasSystem) out.unshift({ role: 'system', content: systemPrompt });
+  return out;
+}
+
+function joinParts(content: z.infer<typeof message>['content'], index: number): string {
+  if (content === null || content === undefined) return '';
+  if (typeof content === 'string') return content;
+  return content
+    .map(({ type, text }, at) => {
+      if (type === 'text' && text !== undefined) return text;
+      const reason =
+        type === 'text'
+          ? 'a text part needs "text"'
+          : `parts of type "${printable(type, 40)}" are not supported yet; send text parts only`;
+      throw new HttpError('http-invalid', reason, { param: `messages.${index}.content.${at}` });
+    })
+    .join('\n');
+}

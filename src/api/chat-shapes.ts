@@ -1,0 +1,71 @@
+/** The answers of the chat endpoint in OpenAI's shape. Pure. */
+
+/** Why an answer ended. */
+export type FinishReason = 'stop' | 'length';
+
+/** What all parts of one answer have in common. */
+export interface CompletionHead {
+  readonly requestId: string;
+  /** Seconds since the Unix epoch. */
+  readonly createdSeconds: number;
+  readonly model: string;
+  /** Version of this program. */
+  readonly version: string;
+}
+
+/** Tokens counted. */
+export interface Usage {
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+}
+
+/** The whole answer. */
+export function completion(head: CompletionHead, content: string, finishReason: FinishReason, usage: Usage) {
+  return {
+    ...headFields(head, 'chat.completion'),
+    choices: [
+      {
+        index: 0,
+        message: { role: 'assistant', content },
+        logprobs: null,
+        finish_reason: finishReason,
+      },
+    ],
+    usage: usageFields(usage),
+  };
+}
+
+/** One chunk of a stream. */
+export function chunk(
+  head: CompletionHead,
+  delta: { readonly role?: 'assistant'; readonly content?: string },
+  finishReason: FinishReason | null,
+) {
+  return {
+    ...headFields(head, 'chat.completion.chunk'),
+    choices: [{ index: 0, delta, logprobs: null, finish_reason: finishReason }],
+  };
+}
+
+/** The last chunk where the client asked for usage: no choices. */
+export function usageChunk(head: CompletionHead, usage: Usage) {
+  return { ...headFields(head, 'chat.completion.chunk'), choices: [], usage: usageFields(usage) };
+}
+
+function headFields(head: CompletionHead, object: string) {
+  return {
+    id: `chatcmpl-${head.requestId}`,
+    object,
+    created: head.createdSeconds,
+    model: head.model,
+    system_fingerprint: `exo_${head.version}`,
+  };
+}
+
+function usageFields(usage: Usage) {
+  return {
+    prompt_tokens: usage.promptTokens,
+    completion_tokens: usage.completionTokens,
+    total_tokens: usage.promptTokens + usage.completionTokens,
+  };
+}

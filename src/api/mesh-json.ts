@@ -1,0 +1,103 @@
+/** The mesh as JSON: the original's `/topology` to the letter, and our own fuller forms in snake_case. Pure. */
+import type { Mesh, MeshWarning, PeerSummary, SelfSummary, TopologySnapshot } from '../node/mesh.js';
+import type { DeviceCapabilities } from '../protocol/index.js';
+import type { ChatModel } from './ports.js';
+
+/** Version of the shapes of `/v1/status` and `/v1/peers`; rises when a field changes its meaning or goes. */
+export const STATUS_SCHEMA_VERSION = 1;
+
+/** The original's `/topology`: `peer_graph` has a key only for a node with an outgoing edge. */
+export function topologyJson(topology: TopologySnapshot) {
+  const peerGraph: Record<string, { from_id: string; to_id: string; description: string }[]> =
+    Object.create(null);
+  for (const { fromId, toId, description } of topology.edges) {
+    peerGraph[fromId] ??= [];
+    peerGraph[fromId].push({ from_id: fromId, to_id: toId, description });
+  }
+  return {
+    nodes: Object.fromEntries([...topology.nodes].map(([id, caps]) => [id, capabilitiesJson(caps)])),
+    peer_graph: peerGraph,
+    active_node_id: topology.activeNodeId,
+  };
+}
+
+/** `/v1/topology`: the same and more. */
+export function fullTopologyJson(mesh: Mesh) {
+  const topology = mesh.topology();
+  return {
+    ...topologyJson(topology),
+    self_id: mesh.self().id,
+    legacy_ids: [...topology.legacyIds],
+    digest: topology.digest,
+    partitions: topology.partitions.map(({ nodeId, start, end }) => ({ node_id: nodeId, start, end })),
+  };
+}
+
+/** `/v1/peers`: who is there, who was refused, and why. */
+export function peersJson(mesh: Mesh) {
+  return {
+    schema_version: STATUS_SCHEMA_VERSION,
+    peers: mesh.peers().map(peerJson),
+    refusals: mesh
+      .refusals()
+      .map(({ module, subject, code, reason, atMs }) => ({ module, subject, code, reason, at_ms: atMs })),
+    warnings: mesh.warnings().map(warningJson),
+  };
+}
+
+/** `/v1/status`, and each snapshot of `/v1/events`. */
+export function statusJson(mesh: Mesh, models: readonly ChatModel[], wallMs: number) {
+  const self = mesh.self();
+  return {
+    ...peersJson(mesh),
+    version: self.version,
+    uptime_ms: Math.max(0, Math.round(wallMs - self.startedAtMs)),
+    self: selfJson(self),
+    topology: fullTopologyJson(mesh),
+    models: models.map(({ id, name, ready, nLayers }) => ({
+      id,
+      name: name ?? id,
+      ready,
+      n_layers: nLayers ?? null,
+    })),
+  };
+}
+
+function selfJson(self: SelfSummary) {
+  return {
+    id: self.id,
+    instance: self.instance,
+    node_host: self.nodeHost,
+    node_port: self.nodePort,
+    started_at_ms: self.startedAtMs,
+    capabilities: capabilitiesJson(self.capabilities),
+    discovery: self.discovery.map(({ module, state }) => ({ module, state })),
+  };
+}
+
+function peerJson(peer: PeerSummary) {
+  return {
+    id: peer.id,
+    aliases: peer.aliases,
+    state: peer.state,
+    reason: peer.reason,
+    protocol: peer.protocol,
+    address: peer.address,
+    direction: peer.direction,
+    description: peer.description,
+    rtt_ms: peer.rttMs,
+    silent_ms: peer.silentMs,
+    bytes_in: peer.bytesIn,
+    bytes_out: peer.bytesOut,
+    capabilities: capabilitiesJson(peer.capabilities),
+    next_dial_ms: peer.nextDialMs,
+  };
+}
+
+function warningJson({ code, message, atMs }: MeshWarning) {
+  return { code, message, at_ms: atMs };
+}
+
+function capabilitiesJson({ model, chip, memory, flops }: DeviceCapabilities) {
+  return { model, chip, memory, flops: { fp32: flops.fp32, fp16: flops.fp16, int8: flops.int8 } };
+}

@@ -1,0 +1,72 @@
+/** The endpoints that show the mesh, and the two that act on it: ping and quit. */
+import { z } from 'zod';
+import { LIMITS } from '../shared/index.js';
+import { readJsonBody } from './body.js';
+import { requireOwner } from './guard.js';
+import { fullTopologyJson, peersJson, STATUS_SCHEMA_VERSION, statusJson, topologyJson } from './mesh-json.js';
+import type { ApiContext, ApiRequest, Route } from './route.js';
+
+const pingBody = z.looseObject(
+  {
+    node: z
+      .string({ error: 'must be the id of a node, or the beginning of one' })
+      .min(1, { error: 'must not be empty' })
+      .max(LIMITS.nodeIdCharsMax, { error: `must have at most ${LIMITS.nodeIdCharsMax} characters` }),
+    timeout_ms: z
+      .number({ error: 'must be a number of milliseconds' })
+      .min(1, { error: 'must be at least 1' })
+      .max(LIMITS.pingTimeoutMsMax, { error: `must be at most ${LIMITS.pingTimeoutMsMax}` })
+      .nullish(),
+  },
+  { error: 'must be a JSON object' },
+);
+
+/** `/topology`, `/v1/topology`, `/v1/status`, `/v1/peers`, `/v1/ping`, `/healthcheck` and `/quit`. */
+export function meshRoutes(api: ApiContext): Route[] {
+  const { mesh, chat, clock } = api;
+  return [
+    { method: 'GET', paths: ['/healthcheck'], handle: (request) => request.json({ status: 'ok' }) },
+    { method: 'GET', paths: ['/topology'], handle: (request) => request.json(topologyJson(mesh.topology())) },
+    { method: 'GET', paths: ['/v1/topology'], handle: (request) => request.json(fullTopologyJson(mesh)) },
+    { method: 'GET', paths: ['/v1/peers'], handle: (request) => request.json(peersJson(mesh)) },
+    {
+      method: 'GET',
+      paths: ['/v1/status'],
+      handle: (request) => request.json(statusJson(mesh, chat.models(), clock.wall())),
+    },
+    { method: 'POST', paths: ['/v1/ping'], handle: (request) => ping(api, request) },
+    { method: 'POST', paths: ['/quit'], handle: (request) => quit(api, request) },
+  ];
+}
+
+async function ping(api: ApiContext, request: ApiRequest): Promise<Response> {
+  const { incoming, outgoing } = request.env;
+  const body = await readJsonBody(incoming, pingBody, LIMITS.httpSmallBodyBytesMax);
+  const gone = new AbortController();
+  const onClose = () => gone.abort();
+  outgoing.once('close', onClose);
+  try {
+    const reply = await api.mesh.ping(body.node, {
+      timeoutMs: body.timeout_ms ?? LIMITS.healthTimeoutMs,
+      signal: AbortSignal.any([gone.signal, api.stopping]),
+    });
+    return request.json({
+      schema_version: STATUS_SCHEMA_VERSION,
+      id: reply.id,
+      rtt_ms: reply.rttMs,
+      address: reply.address,
+      direction: reply.direction,
+    });
+  } finally {
+    outgoing.off('close', onClose);
+  }
+}
+
+/** The node stops once the answer has left, so that the caller sees it. */
+function quit(api: ApiContext, request: ApiRequest): Response {
+  const { incoming, outgoing } = request.env;
+  requireOwner(api.ownerToken, incoming.headers);
+  api.log.info('api-quit', { from: incoming.socket.remoteAddress ?? '' });
+  outgoing.once('close', () => api.quit());
+  return request.json({ detail: 'Quit signal received' });
+}

@@ -1,0 +1,31 @@
+/** What an endpoint is, and what every endpoint gets. */
+import type { HttpBindings } from '@hono/node-server';
+import type { Context } from 'hono';
+import type { Mesh } from '../node/mesh.js';
+import type { Clock, Logger } from '../shared/index.js';
+import type { ChatService } from './ports.js';
+
+/** One request as hono shows it, with Node's own objects in `env`. */
+export type ApiRequest = Context<{ Bindings: HttpBindings }>;
+
+/** One endpoint under one or more paths. */
+export interface Route {
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly paths: readonly string[];
+  handle(request: ApiRequest): Response | Promise<Response>;
+}
+
+/** What the endpoints work with. */
+export interface ApiContext {
+  readonly mesh: Mesh;
+  readonly chat: ChatService;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Stops the node; called after the answer has left. */
+  readonly quit: () => void;
+  readonly ownerToken: string;
+  readonly responseTimeoutMs: number;
+  readonly systemPrompt: string | undefined;
+  /** Aborted when the server stops. */
+  readonly stopping: AbortSignal;
+}

@@ -1,0 +1,149 @@
+/** Browser script: draws the topology as SVG, nodes on an ellipse in the order of the ring. Defines `drawTopology`. */
+
+/** Script text. */
+export const TOPOLOGY_SCRIPT: string = String.raw`
+const SVG = 'http://www.w3.org/2000/svg';
+
+function svg(tag, attributes, text) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
+  if (text !== undefined) element.textContent = text;
+  return element;
+}
+
+function cut(text, length) {
+  return text.length > length ? text.slice(0, length - 1) + '…' : text;
+}
+
+function gigabytes(megabytes) {
+  if (!(megabytes > 0)) return 'memory unknown';
+  return megabytes >= 1024 ? Math.round(megabytes / 1024) + ' GB' : megabytes + ' MB';
+}
+
+function percent(fraction) {
+  return Math.round(fraction * 100);
+}
+
+function shareOf(status, id) {
+  const part = status.topology.partitions.find((one) => one.node_id === id);
+  if (part === undefined) return 'not in the ring';
+  if (part.layers) return 'layers ' + part.layers.start + '–' + part.layers.end + ' of ' + part.layers.of;
+  return percent(part.start) + '–' + percent(part.end) + ' % of the layers';
+}
+
+// Ring order first, so that neighbours in the drawing are neighbours in the ring; then the rest by id.
+function orderedIds(topology) {
+  const ring = topology.partitions.map((part) => part.node_id).filter((id) => Object.hasOwn(topology.nodes, id));
+  const rest = Object.keys(topology.nodes).filter((id) => !ring.includes(id)).sort();
+  return ring.concat(rest);
+}
+
+// One line for each pair, with an arrow at each end that has an edge.
+function pairs(topology) {
+  const found = new Map();
+  for (const edges of Object.values(topology.peer_graph)) {
+    for (const edge of edges) {
+      const forward = edge.from_id < edge.to_id;
+      const a = forward ? edge.from_id : edge.to_id;
+      const b = forward ? edge.to_id : edge.from_id;
+      const key = JSON.stringify([a, b]);
+      const pair = found.get(key) || { a, b, toA: false, toB: false, words: new Set() };
+      if (forward) pair.toB = true;
+      else pair.toA = true;
+      if (edge.description) pair.words.add(edge.description);
+      found.set(key, pair);
+    }
+  }
+  return Array.from(found.values());
+}
+
+// The point where the line from the middle of a box towards another point leaves the box.
+function border(from, to, halfWidth, halfHeight) {
+  const dx = to.x - from.x;
+  const dy = to.y - from.y;
+  const reach = Math.max(Math.abs(dx) / (halfWidth + 5), Math.abs(dy) / (halfHeight + 5), 0.001);
+  return { x: from.x + dx / reach, y: from.y + dy / reach };
+}
+
+function drawTopology(container, status) {
+  const topology = status.topology;
+  const ids = orderedIds(topology);
+  const width = Math.max(280, container.clientWidth || 600);
+  const boxWidth = Math.min(190, width * 0.42);
+  const boxHeight = 66;
+  const height = ids.length < 2 ? 120 : ids.length === 2 ? (width < 560 ? 260 : 150) : Math.max(300, ids.length * 46);
+  const rx = (width - boxWidth) / 2 - 6;
+  const ry = (height - boxHeight) / 2 - 6;
+  // Two nodes lie side by side where there is room, else one above the other.
+  const turn = ids.length === 2 && width >= 560 ? Math.PI : -Math.PI / 2;
+  const places = new Map();
+  ids.forEach((id, index) => {
+    const angle = turn + (index / ids.length) * 2 * Math.PI;
+    const alone = ids.length === 1;
+    places.set(id, {
+      x: width / 2 + (alone ? 0 : rx * Math.cos(angle)),
+      y: height / 2 + (alone ? 0 : ry * Math.sin(angle)),
+    });
+  });
+  const picture = svg('svg', {
+    viewBox: '0 0 ' + width + ' ' + height, height, role: 'img',
+    'aria-label': ids.length === 1 ? 'Mesh of one node' : 'Mesh of ' + ids.length + ' nodes',
+  });
+  const defs = svg('defs', {});
+  const arrow = svg('marker', {
+    id: 'arrow', viewBox: '0 0 10 10', refX: 9, refY: 5, markerWidth: 7, markerHeight: 7, orient: 'auto-start-reverse',
+  });
+  arrow.append(svg('path', { d: 'M0 0L10 5L0 10z', class: 'arrow' }));
+  defs.append(arrow);
+  picture.append(defs);
+  const labels = [];
+  for (const pair of pairs(topology)) {
+    const a = places.get(pair.a);
+    const b = places.get(pair.b);
+    if (a === undefined || b === undefined || pair.a === pair.b) continue;
+    const start = border(a, b, boxWidth / 2, boxHeight / 2);
+    const end = border(b, a, boxWidth / 2, boxHeight / 2);
+    const line = svg('line', { x1: start.x, y1: start.y, x2: end.x, y2: end.y, class: 'edge' });
+    if (pair.toB) line.setAttribute('marker-end', 'url(#arrow)');
+    if (pair.toA) line.setAttribute('marker-start', 'url(#arrow)');
+    const words = Array.from(pair.words).join(' / ');
+    line.append(svg('title', {}, pair.a + ' – ' + pair.b + ': ' + words));
+    picture.append(line);
+    // Off the middle where diagonals cross; no labels where they would only be noise.
+    const at = ids.length > 3 ? 0.38 : 0.5;
+    if (ids.length <= 8) {
+      labels.push(svg('text', {
+        x: start.x + (end.x - start.x) * at, y: start.y + (end.y - start.y) * at - 4, class: 'edge-label',
+      }, cut(words, 34)));
+    }
+  }
+  for (const label of labels) picture.append(label);
+  for (const id of ids) picture.append(drawNode(status, id, places.get(id), boxWidth, boxHeight));
+  container.replaceChildren(picture);
+}
+
+function drawNode(status, id, place, boxWidth, boxHeight) {
+  const capabilities = status.topology.nodes[id];
+  const self = id === status.topology.self_id;
+  const active = id === status.topology.active_node_id;
+  const letters = Math.floor((boxWidth - 14) / 6.6);
+  const group = svg('g', { class: 'node' + (self ? ' self' : '') + (active ? ' active' : '') });
+  const lines = [
+    [cut(self ? id + ' (this)' : id, letters - 1), 'name'],
+    [cut(capabilities.model, letters - 9) + ' · ' + gigabytes(capabilities.memory), 'dim'],
+    [shareOf(status, id), ''],
+  ];
+  group.append(svg('title', {}, [
+    id + (self ? ' (this node)' : '') + (active ? ', working on a prompt' : ''),
+    capabilities.model + ', ' + capabilities.chip + ', ' + gigabytes(capabilities.memory),
+    shareOf(status, id),
+  ].join('\n')));
+  group.append(svg('rect', {
+    x: place.x - boxWidth / 2, y: place.y - boxHeight / 2, width: boxWidth, height: boxHeight, rx: 9,
+  }));
+  lines.forEach(([text, style], index) => {
+    group.append(svg('text', { x: place.x, y: place.y - 14 + index * 18, class: style }, text));
+  });
+  return group;
+}
+`;
