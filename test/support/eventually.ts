@@ -1,0 +1,47 @@
+/**
+ * Waiting for something that another process does: the condition is asked again until it holds or the deadline
+ * has passed. For what happens inside this process use its event.
+ */
+import { performance } from 'node:perf_hooks';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** How to wait. */
+export interface EventuallyOptions {
+  readonly timeoutMs: number;
+  /** What is waited for, for the error message. */
+  readonly what: string;
+  /** @default 50 */
+  readonly everyMs?: number;
+  /** More to say when it did not happen (a log, a last state). */
+  readonly onLate?: () => string;
+}
+
+/**
+ * Resolves with the first value of `probe` that is not undefined, null or false, and the milliseconds it took.
+ * A probe that throws counts as "not yet"; its last error is in the message.
+ */
+export async function eventually<T>(
+  options: EventuallyOptions,
+  probe: () => Promise<T | undefined | null | false> | T | undefined | null | false,
+): Promise<{ value: T; tookMs: number }> {
+  const started = performance.now();
+  let last = '';
+  for (;;) {
+    try {
+      const value = await probe();
+      if (value !== undefined && value !== null && value !== false) {
+        return { value, tookMs: performance.now() - started };
+      }
+      last = '';
+    } catch (error) {
+      last = error instanceof Error ? error.message : String(error);
+    }
+    if (performance.now() - started > options.timeoutMs) {
+      const more = options.onLate?.() ?? '';
+      throw new Error(
+        `not within ${options.timeoutMs} ms: ${options.what}${last === '' ? '' : ` (last: ${last})`}${more === '' ? '' : `\n${more}`}`,
+      );
+    }
+    await delay(options.everyMs ?? 50);
+  }
+}
