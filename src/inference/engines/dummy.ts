@@ -1,0 +1,108 @@
+/**
+ * The original's dummy engine, answer for answer: eight layers, every prompt is the token 1, the last shard adds 1,
+ * a value over 10 is the end (69), so an answer is the tokens 2, 3, …, 10, 69 and the text "dummy" ten times. It proves
+ * the ring without a model. It has no KV cache; it is not a mock of a real engine.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Shard, Tensor } from '../../protocol/index.js';
+import { ExoError } from '../../shared/index.js';
+import type { ForwardRequest, ForwardResult, InferenceEngine, Tokenizer } from '../engine.js';
+import { findModel } from '../models.js';
+import { readElements, tensorOf } from '../tensor-elements.js';
+import { tokenTensor } from '../token-tensor.js';
+
+const PROMPT_TEXT = 'dummy_tokenized_prompt';
+const PROMPT_TOKEN = 1;
+const EOS_TOKEN = 69;
+/** Values above this end the answer. */
+const LAST_VALUE = 10;
+
+const TOKENIZER: Tokenizer = {
+  eosTokenIds: new Set([EOS_TOKEN]),
+  encode: () => [PROMPT_TOKEN],
+  decode: (tokens) => 'dummy'.repeat(tokens.length),
+  applyChatTemplate: () => PROMPT_TEXT,
+};
+
+/** `--inference-engine dummy`. */
+export class DummyEngine implements InferenceEngine {
+  readonly name = 'dummy';
+  #stopped = false;
+
+  async start(): Promise<void> {
+    this.#stopped = false;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+  }
+
+  async load(shard: Shard, signal: AbortSignal): Promise<void> {
+    this.#assertRunning(signal);
+    const model = findModel(shard.modelId, this.name);
+    const { startLayer, endLayer, nLayers } = shard;
+    const inside = Number.isInteger(startLayer) && Number.isInteger(endLayer) && startLayer >= 0;
+    if (nLayers !== model.layers || !inside || startLayer > endLayer || endLayer >= nLayers) {
+      throw new ExoError(
+        'engine-failed',
+        `${model.id} has the layers 0 to ${model.layers - 1}; ${startLayer} to ${endLayer} of ${nLayers} is no shard of it`,
+      );
+    }
+  }
+
+  async tokenizer(modelId: string, signal: AbortSignal): Promise<Tokenizer> {
+    this.#assertRunning(signal);
+    findModel(modelId, this.name);
+    return TOKENIZER;
+  }
+
+  async forward(request: ForwardRequest): Promise<ForwardResult> {
+    const { shard, input, signal } = request;
+    await this.load(shard, signal);
+    // A real engine computes outside the event loop; without this turn a long answer would hold up all I/O.
+    await nextTurn();
+    this.#assertRunning(signal);
+    if ((input.kind === 'tokens') !== (shard.startLayer === 0)) {
+      throw new ExoError('engine-failed', 'tokens enter at layer 0 and hidden states at any other layer');
+    }
+    const hidden = input.kind === 'tokens' ? tokensIn(input.tokens) : input.hidden;
+    const values = readElements(hidden);
+    if (values.length === 0) throw new ExoError('tensor-invalid', 'the input of a step is empty');
+    if (shard.endLayer < shard.nLayers - 1) {
+      return { kind: 'hidden', hidden: { ...hidden, data: Buffer.from(hidden.data) } };
+    }
+    return {
+      kind: 'logits',
+      logits: tensorOf(
+        hidden.dtype,
+        hidden.shape,
+        values.map((value) => value + 1),
+      ),
+    };
+  }
+
+  sample(logits: Tensor): number {
+    const value = readElements(logits).at(-1) ?? Number.NaN;
+    if (value > LAST_VALUE) return EOS_TOKEN;
+    if (!Number.isInteger(value) || value < 0) {
+      throw new ExoError('engine-failed', `no token can be chosen from the value ${value}`);
+    }
+    return value;
+  }
+
+  release(): void {
+    // Nothing is kept between steps.
+  }
+
+  #assertRunning(signal: AbortSignal): void {
+    if (this.#stopped) throw new ExoError('engine-failed', 'the dummy engine is stopped');
+    if (signal.aborted) {
+      throw new ExoError('request-cancelled', 'the request was cancelled', { cause: signal.reason });
+    }
+  }
+}
+
+function tokensIn(tokens: readonly number[]): Tensor {
+  if (tokens.length === 0) throw new ExoError('tensor-invalid', 'the input of a step is empty');
+  return tokenTensor(tokens);
+}

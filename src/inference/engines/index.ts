@@ -1,0 +1,32 @@
+/** The engines by the name that `--inference-engine` gives them. */
+import { ExoError, printable } from '../../shared/index.js';
+import type { InferenceEngine } from '../engine.js';
+import { DummyEngine } from './dummy.js';
+
+/** Engines of this version. */
+export const ENGINE_NAMES = ['dummy'] as const;
+
+/** An engine of this version. */
+export type EngineName = (typeof ENGINE_NAMES)[number];
+
+/** Engines of the original that are not here, and what they are. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  mlx: 'runs Apple’s MLX',
+  tinygrad: 'runs tinygrad, a Python library',
+};
+
+/** Makes the engine of that name. Throws `option-unsupported` (known to the original only) or `option-invalid`. */
+export function createEngine(name: string): InferenceEngine {
+  if (name === 'dummy') return new DummyEngine();
+  const here = ENGINE_NAMES.join(', ');
+  if (Object.hasOwn(ELSEWHERE, name)) {
+    throw new ExoError(
+      'option-unsupported',
+      `--inference-engine ${name} ${ELSEWHERE[name]}, which this version cannot; it has: ${here}`,
+    );
+  }
+  throw new ExoError(
+    'option-invalid',
+    `--inference-engine "${printable(name, 40)}" is not an engine; this version has: ${here}`,
+  );
+}

@@ -1,0 +1,199 @@
+/**
+ * The answers that this node serves: chat in, `Generation` out. The API and `exo run` call it; below it is the ring.
+ */
+import { type Clock, ExoError, LIMITS, type Random, randomUuid } from '../shared/index.js';
+import type { ChatMessage, InferenceEngine } from './engine.js';
+import { type Generation, RunningGeneration } from './generation.js';
+import { defaultModelId, type ModelEntry, modelsOf, resolveModel } from './models.js';
+import type { Ring } from './ring.js';
+import { ringError } from './ring-errors.js';
+import { samplingState } from './sampling-state.js';
+
+/** Settings of all answers of this node. */
+export interface GenerationsOptions {
+  /** `--default-model`; absent: the engine's own. */
+  readonly defaultModel?: string | undefined;
+  /** `--system-prompt`; put in front of a conversation that has none. */
+  readonly systemPrompt?: string | undefined;
+  /** `--chatgpt-api-response-timeout` in milliseconds, for a whole answer. */
+  readonly responseTimeoutMs: number;
+}
+
+/** What the answers are made with. */
+export interface GenerationsComponents {
+  readonly ring: Ring;
+  readonly engine: InferenceEngine;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** A question. */
+export type GenerationRequest = {
+  /** `gpt-*` and empty: the default model. */
+  readonly model?: string;
+  /** 0 to 2. Absent: `--default-temp` of the node that samples. */
+  readonly temperature?: number;
+  /** At least 1. Absent: `--max-generate-tokens` of the node that samples. */
+  readonly maxTokens?: number;
+  readonly signal?: AbortSignal;
+  /** Unique in the mesh. @default a new UUID */
+  readonly requestId?: string;
+} & ({ readonly messages: readonly ChatMessage[] } | { readonly prompt: string });
+
+/** A model that can be asked for. */
+export interface AvailableModel {
+  readonly id: string;
+  readonly name: string;
+  readonly nLayers: number;
+  /** It can answer without a download. */
+  readonly ready: boolean;
+}
+
+/** A conversation as the model reads it. */
+export interface EncodedChat {
+  readonly prompt: string;
+  readonly tokens: readonly number[];
+}
+
+/** All answers of this node. */
+export class Generations {
+  readonly #options: GenerationsOptions;
+  readonly #parts: GenerationsComponents;
+  /** Undefined while it is being prepared. */
+  readonly #running = new Map<string, RunningGeneration | undefined>();
+  readonly #stop = new AbortController();
+
+  constructor(options: GenerationsOptions, components: GenerationsComponents) {
+    this.#options = options;
+    this.#parts = components;
+  }
+
+  /** Answers that run or are being prepared. */
+  get size(): number {
+    return this.#running.size;
+  }
+
+  /** What `gpt-*` and a request without a model mean. */
+  get defaultModel(): string {
+    return defaultModelId(this.#parts.engine.name, this.#options.defaultModel);
+  }
+
+  /**
+   * Resolves when the ring has taken the prompt over. Rejects with `model-unknown`, `ring-incomplete`, `overloaded`,
+   * `prompt-too-long`, `peer-lost`, `protocol-violation` (id in use), `request-cancelled`, or what the first node says.
+   */
+  async start(request: GenerationRequest): Promise<Generation> {
+    const requestId = request.requestId ?? randomUuid(this.#parts.random);
+    this.#stop.signal.throwIfAborted();
+    this.#admit(requestId);
+    try {
+      return await this.#run(requestId, request);
+    } catch (error) {
+      this.#running.delete(requestId);
+      throw error;
+    }
+  }
+
+  /** Ends all answers with `request-cancelled`, and takes no more. */
+  async stop(): Promise<void> {
+    const error = new ExoError('request-cancelled', 'the node is stopping');
+    this.#stop.abort(error);
+    for (const generation of this.#running.values()) generation?.fail(error);
+  }
+
+  /** The models that a request may name. */
+  models(): readonly AvailableModel[] {
+    return modelsOf(this.#parts.engine.name).map(({ id, name, layers }) => ({
+      id,
+      name,
+      nLayers: layers,
+      ready: true,
+    }));
+  }
+
+  /** The text and token ids that a conversation becomes. Throws `model-unknown`. */
+  async encode(model: string | undefined, messages: readonly ChatMessage[]): Promise<EncodedChat> {
+    const { id } = this.#resolve(model);
+    const tokenizer = await this.#parts.engine.tokenizer(id, this.#stop.signal);
+    const prompt = tokenizer.applyChatTemplate(this.#withSystemPrompt(messages));
+    return { prompt, tokens: tokenizer.encode(prompt) };
+  }
+
+  #admit(requestId: string): void {
+    if (this.#running.has(requestId)) {
+      throw ringError('protocol-violation', `request id ${requestId} is in use; every request needs its own`);
+    }
+    if (this.#running.size >= LIMITS.generationsMax) {
+      throw ringError('overloaded', `${this.#running.size} answers are being given already; try again later`);
+    }
+    this.#running.set(requestId, undefined);
+  }
+
+  async #run(requestId: string, request: GenerationRequest): Promise<Generation> {
+    const { engine, ring, clock } = this.#parts;
+    const signals = [this.#stop.signal, ...(request.signal === undefined ? [] : [request.signal])];
+    const signal = AbortSignal.any(signals);
+    const model = this.#resolve(request.model);
+    const tokenizer = await engine.tokenizer(model.id, signal);
+    const prompt =
+      'prompt' in request
+        ? request.prompt
+        : tokenizer.applyChatTemplate(this.#withSystemPrompt(request.messages));
+    assertFits(prompt);
+    const tokens = tokenizer.encode(prompt);
+    assertLive(signal);
+
+    const generation = new RunningGeneration(
+      {
+        requestId,
+        model: model.id,
+        promptTokens: tokens.length,
+        maxTokens: request.maxTokens,
+        timeoutMs: this.#options.responseTimeoutMs,
+      },
+      { tokenizer, clock },
+      () => {
+        request.signal?.removeEventListener('abort', onAbort);
+        this.#running.delete(requestId);
+        ring.end(requestId);
+      },
+    );
+    const onAbort = () => generation.cancel();
+    request.signal?.addEventListener('abort', onAbort, { once: true });
+    this.#running.set(requestId, generation);
+    try {
+      const inferenceState = samplingState(request.temperature);
+      await ring.submit({ requestId, model, prompt, tokens, inferenceState, client: generation });
+    } catch (error) {
+      const cause = generation.error ?? error;
+      generation.cancel();
+      throw cause;
+    }
+    if (generation.error !== undefined) throw generation.error;
+    return generation;
+  }
+
+  #resolve(name: string | undefined): ModelEntry {
+    return resolveModel(name, { engine: this.#parts.engine.name, defaultModel: this.#options.defaultModel });
+  }
+
+  #withSystemPrompt(messages: readonly ChatMessage[]): readonly ChatMessage[] {
+    const { systemPrompt } = this.#options;
+    if (systemPrompt === undefined || messages.some((message) => message.role === 'system')) return messages;
+    return [{ role: 'system', content: systemPrompt }, ...messages];
+  }
+}
+
+function assertFits(prompt: string): void {
+  const bytes = Buffer.byteLength(prompt);
+  if (bytes <= LIMITS.promptBytesMax) return;
+  throw new ExoError(
+    'prompt-too-long',
+    `the prompt has ${bytes} bytes; at most ${LIMITS.promptBytesMax} can be sent`,
+  );
+}
+
+function assertLive(signal: AbortSignal): void {
+  if (!signal.aborted) return;
+  throw new ExoError('request-cancelled', 'the request was cancelled', { cause: signal.reason });
+}

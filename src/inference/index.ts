@@ -1,0 +1,28 @@
+/**
+ * Inference: a chat becomes a prompt, the prompt travels the ring of shards, tokens come back as text. `node` gives the
+ * ring its port to the mesh and routes messages to it; `api` and `cli` start generations.
+ */
+export { ActiveNode } from './active-node.js';
+export type {
+  ChatMessage,
+  EngineInput,
+  ForwardRequest,
+  ForwardResult,
+  InferenceEngine,
+  SamplingOptions,
+  Tokenizer,
+} from './engine.js';
+export { createEngine, ENGINE_NAMES, type EngineName } from './engines/index.js';
+export type { FinishReason, GeneratedToken, Generation, GenerationResult } from './generation.js';
+export {
+  type AvailableModel,
+  type EncodedChat,
+  type GenerationRequest,
+  Generations,
+  type GenerationsComponents,
+  type GenerationsOptions,
+} from './generations.js';
+export { defaultModelId, findModel, type ModelEntry, modelsOf, resolveModel } from './models.js';
+export { type LocalPrompt, Ring, type RingComponents, type RingOptions } from './ring.js';
+export type { RingMember, RingPort } from './ring-port.js';
+export type { RingClient } from './ring-request.js';

@@ -1,0 +1,60 @@
+/** Errors as they cross the ring: from a failed hop to words, and over the wire to the entry node. Pure. */
+import type { Result } from '../protocol/index.js';
+import { type ErrorCode, ExoError, isErrorCode, printable, toExoError } from '../shared/index.js';
+
+/** Another try may find another ring, or room. */
+const RETRYABLE: ReadonlySet<ErrorCode> = new Set([
+  'peer-lost',
+  'ring-incomplete',
+  'overloaded',
+  'request-timeout',
+  'generation-timeout',
+]);
+
+/** The ways in which a connection is gone; for a generation they are all one. */
+const GONE: ReadonlySet<ErrorCode> = new Set([
+  'connection-closed',
+  'connect-failed',
+  'peer-unreachable',
+  'peer-unknown',
+]);
+
+/** An error with a message, `retryable` by its code. */
+export function ringError(code: ErrorCode, message: string, cause?: unknown): ExoError {
+  return new ExoError(code, message, { retryable: RETRYABLE.has(code), cause });
+}
+
+/** Why the next node could not be given work. */
+export function hopError(nodeId: string, cause: unknown): ExoError {
+  const error = toExoError(cause, 'request-failed');
+  const who = printable(nodeId, 60);
+  if (GONE.has(error.code)) {
+    return ringError('peer-lost', `node ${who} left the ring (${error.message}); ask again`, cause);
+  }
+  if (error.code === 'request-timeout') {
+    return ringError(
+      'request-timeout',
+      `node ${who} did not take its part of the work in time; ask again`,
+      cause,
+    );
+  }
+  return error;
+}
+
+/** A result that ends a generation early. */
+export function failedResult(requestId: string, error: ExoError): Result {
+  return {
+    kind: 'result',
+    requestId,
+    result: [],
+    isFinished: true,
+    error: { code: error.code, message: printable(error.message, 500) },
+  };
+}
+
+/** What a result says went wrong; undefined when nothing did. Codes that this version does not know become `request-failed`. */
+export function resultError(result: Result): ExoError | undefined {
+  if (result.error === undefined) return undefined;
+  const { code, message } = result.error;
+  return ringError(isErrorCode(code) ? code : 'request-failed', printable(message, 500));
+}

@@ -1,0 +1,40 @@
+/**
+ * What the ring needs from the mesh, and nothing more. `node` implements it over peers and topology, a test in memory.
+ * Behind it is hidden that a new peer gets correlated messages (with origin, error and index) and an old one the base
+ * form without them.
+ */
+import type { CancelRequest, OpaqueStatus, Prompt, Result, Shard, TensorRequest } from '../protocol/index.js';
+
+/** One place in the ring. */
+export interface RingMember {
+  readonly nodeId: string;
+  readonly shard: Shard;
+}
+
+/** The mesh as the ring sees it. Nothing is ever sent to the node itself. */
+export interface RingPort {
+  readonly selfId: string;
+  /**
+   * The ring for a model as this node sees it now: members in order, together exactly the layers 0 to `layers` - 1.
+   * Throws `ring-incomplete`.
+   */
+  ring(modelId: string, layers: number): readonly RingMember[];
+  /** Whether this is a connected peer that speaks hello, so that it can be sent errors, cancels and results of its own. */
+  isNew(nodeId: string): boolean;
+  /**
+   * New peer: resolves when it has taken the prompt over (0x11). Old peer: when it has been written.
+   * Rejects with the peer's own code, `peer-unreachable`, `connection-closed`, `request-timeout` (after
+   * `LIMITS.ringHopTimeoutMs`) or, when `signal` is aborted, `request-cancelled`.
+   */
+  sendPrompt(nodeId: string, message: Prompt, signal: AbortSignal): Promise<void>;
+  /** Resolves when the peer has taken the tensor over (0x13); rejects as `sendPrompt`. The bytes must not change until then. */
+  sendTensor(nodeId: string, message: TensorRequest, signal: AbortSignal): Promise<void>;
+  /** To one peer; lost when it is not connected. */
+  sendResult(nodeId: string, message: Result): void;
+  /** To all peers. Old ones get it without error and index. */
+  broadcastResult(message: Result): void;
+  /** To all peers. */
+  broadcastStatus(message: OpaqueStatus): void;
+  /** To one new peer; nothing happens for an old one, which knows no cancel. */
+  sendCancel(nodeId: string, message: CancelRequest): void;
+}

@@ -1,0 +1,127 @@
+/**
+ * What one node knows of one request while it works on it: the ring as it was at the first contact (pinned, so that a
+ * node that joins meanwhile does not shift the layers under a KV cache), its place in it, and its steps in order.
+ */
+import type { JsonObject, Result } from '../protocol/index.js';
+import { ExoError, LIMITS } from '../shared/index.js';
+import type { ModelEntry } from './models.js';
+import type { RingMember } from './ring-port.js';
+
+/** The entry node's side of a request: where its answer goes. */
+export interface RingClient {
+  deliver(result: Result): void;
+  fail(error: ExoError): void;
+}
+
+/** What is known of a request when it begins here. */
+export interface RingRequestStart {
+  readonly requestId: string;
+  readonly model: ModelEntry;
+  readonly ring: readonly RingMember[];
+  readonly selfId: string;
+  readonly inferenceState: JsonObject | null;
+  /** Unknown when an old peer is the entry node, or passed the request on. */
+  readonly origin: string | undefined;
+  /** Only on the entry node. */
+  readonly client?: RingClient;
+}
+
+/** State of one request on one node. */
+export class RingRequest {
+  readonly requestId: string;
+  readonly model: ModelEntry;
+  readonly ring: readonly RingMember[];
+  /** This node's place in the ring; -1 when it holds no layer. */
+  readonly place: number;
+  readonly client: RingClient | undefined;
+  origin: string | undefined;
+  inferenceState: JsonObject | null;
+  /** Elements of the sequence that have gone through this shard. */
+  position = 0;
+  /** Tokens chosen here (last shard only). */
+  sampled = 0;
+  /** The prompt was passed on to the first member. */
+  forwarded = false;
+  /** `clock.now()` of the last sign of life. */
+  activeAtMs = 0;
+  /** Bytes of tensors that wait here. */
+  queuedBytes = 0;
+  readonly #abort = new AbortController();
+  #steps = 0;
+  #tail: Promise<void> = Promise.resolve();
+
+  constructor(start: RingRequestStart) {
+    this.requestId = start.requestId;
+    this.model = start.model;
+    this.ring = start.ring;
+    this.place = start.ring.findIndex((member) => member.nodeId === start.selfId);
+    this.client = start.client;
+    this.origin = start.origin;
+    this.inferenceState = start.inferenceState;
+  }
+
+  /** Aborted when the request has ended here. */
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  get ended(): boolean {
+    return this.#abort.signal.aborted;
+  }
+
+  /** Resolves when no step runs any more. */
+  get idle(): Promise<void> {
+    return this.#tail;
+  }
+
+  get isFirst(): boolean {
+    return this.place === 0;
+  }
+
+  get isLast(): boolean {
+    return this.place === this.ring.length - 1;
+  }
+
+  /** This node's member of the ring. Throws `ring-incomplete` when it holds no layer. */
+  own(): RingMember {
+    const member = this.ring[this.place];
+    if (member !== undefined) return member;
+    throw new ExoError('ring-incomplete', `this node holds no layer of ${this.model.id}`, {
+      retryable: true,
+    });
+  }
+
+  /** The neighbours in the ring, who must be there for the request to go on. */
+  isNeighbour(nodeId: string): boolean {
+    const count = this.ring.length;
+    if (this.place < 0) return this.ring[0]?.nodeId === nodeId;
+    const before = this.ring[(this.place + count - 1) % count];
+    const after = this.ring[(this.place + 1) % count];
+    return before?.nodeId === nodeId || after?.nodeId === nodeId;
+  }
+
+  has(nodeId: string): boolean {
+    return this.ring.some((member) => member.nodeId === nodeId);
+  }
+
+  /** Runs `step` after those before it; `onError` gets what it throws. Throws `overloaded` when too many wait. */
+  enqueue(step: () => Promise<void>, onError: (error: unknown) => void): void {
+    if (this.#steps >= LIMITS.ringStepsQueuedMax) {
+      throw new ExoError('overloaded', `${this.#steps} steps of request ${this.requestId} wait already`, {
+        retryable: true,
+      });
+    }
+    this.#steps += 1;
+    this.#tail = this.#tail
+      .then(() => (this.ended ? undefined : step()))
+      .catch(onError)
+      .then(() => {
+        this.#steps -= 1;
+      });
+  }
+
+  /** Stops what runs and drops what waits. Idempotent. */
+  abort(reason: ExoError): void {
+    this.#abort.abort(reason);
+  }
+}

@@ -1,0 +1,409 @@
+/**
+ * The ring: takes prompts, tensors, results, statuses and cancels from the node's router, and lets each request travel
+ * first shard → … → last shard → first shard until its answer is finished. The algorithm is the original's; new is that
+ * every request ends on every node, and that a failure anywhere reaches the node that serves the client.
+ * The computing is in `ring-worker.ts`, the client's side in `generations.ts`.
+ */
+import type {
+  CancelRequest,
+  JsonObject,
+  OpaqueStatus,
+  Prompt,
+  PromptResponse,
+  Result,
+  Shard,
+  TensorRequest,
+  TensorResponse,
+} from '../protocol/index.js';
+import {
+  type Clock,
+  type ExoError,
+  LIMITS,
+  type Logger,
+  type Random,
+  randomUuid,
+  type Startable,
+  TokenBucket,
+  toExoError,
+} from '../shared/index.js';
+import type { ActiveNode } from './active-node.js';
+import type { InferenceEngine } from './engine.js';
+import { findModel, type ModelEntry } from './models.js';
+import { promptStatus, readNodeStatus } from './node-status.js';
+import { failedResult, hopError, ringError } from './ring-errors.js';
+import type { RingPort } from './ring-port.js';
+import { type RingClient, RingRequest } from './ring-request.js';
+import { RingRequests } from './ring-requests.js';
+import { RingWorker, type RingWorkerOptions } from './ring-worker.js';
+
+/** Settings of the ring. */
+export interface RingOptions extends RingWorkerOptions {
+  /** `--chatgpt-api-response-timeout` in milliseconds: a request of which nothing is heard for so long is forgotten. */
+  readonly responseTimeoutMs: number;
+}
+
+/** What the ring works with. */
+export interface RingComponents {
+  readonly engine: InferenceEngine;
+  readonly port: RingPort;
+  readonly activeNode: ActiveNode;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+/** A prompt of a client of this node. */
+export interface LocalPrompt {
+  /** Unique in the mesh and for all time. */
+  readonly requestId: string;
+  readonly model: ModelEntry;
+  readonly prompt: string;
+  /** `prompt`, encoded. */
+  readonly tokens: readonly number[];
+  readonly inferenceState: JsonObject | null;
+  readonly client: RingClient;
+}
+
+/** This node's part in all rings. */
+export class Ring implements Startable {
+  readonly #options: RingOptions;
+  readonly #parts: RingComponents;
+  readonly #requests: RingRequests;
+  readonly #worker: RingWorker;
+  readonly #refusals: TokenBucket;
+  readonly #stop = new AbortController();
+  /** Shards being loaded ahead, by model. */
+  readonly #loading = new Map<string, Promise<void>>();
+
+  constructor(options: RingOptions, components: RingComponents) {
+    this.#options = options;
+    this.#parts = components;
+    this.#requests = new RingRequests({ idleMs: options.responseTimeoutMs }, components.clock, (request) =>
+      this.#fail(request, ringError('generation-timeout', 'nothing was heard of the request for too long')),
+    );
+    this.#worker = new RingWorker(options, components, {
+      onResult: (request, result) => this.#onOwnResult(request, result),
+      onError: (request, error) => this.#fail(request, toExoError(error, 'engine-failed')),
+    });
+    const rate = LIMITS.ringRefusalsPerSecond;
+    this.#refusals = new TokenBucket(rate, rate, components.clock.now());
+  }
+
+  /** Requests that this node works on. */
+  get size(): number {
+    return this.#requests.size;
+  }
+
+  async start(): Promise<void> {}
+
+  /** Fails everything that runs, towards its entry node, and waits until no step runs any more. */
+  async stop(): Promise<void> {
+    const error = ringError('peer-lost', `node ${this.#parts.port.selfId} is stopping; ask again`);
+    this.#stop.abort(error);
+    const requests = this.#requests.all();
+    for (const request of requests) this.#fail(request, error);
+    await Promise.all([...requests.map((request) => request.idle), ...this.#loading.values()]);
+  }
+
+  /**
+   * Begins a request of this node's own client. Resolves when the ring has taken the prompt over; what happens later
+   * goes to the client. Rejects with `ring-incomplete`, `overloaded`, `peer-lost`, `protocol-violation` (id in use) or
+   * what the first member answers.
+   */
+  async submit(prompt: LocalPrompt): Promise<void> {
+    const { requestId, model } = prompt;
+    this.#assertFree(requestId);
+    const baseShard: Shard = { modelId: model.id, startLayer: 0, endLayer: 0, nLayers: model.layers };
+    const request = this.#begin(
+      requestId,
+      baseShard,
+      this.#parts.port.selfId,
+      prompt.inferenceState,
+      prompt.client,
+    );
+    const work = this.#process(request, baseShard, prompt.prompt, prompt.tokens);
+    if (!request.isFirst) await work;
+  }
+
+  /** The client's request is over, in whatever way: frees it here and on all members that can be told. Idempotent. */
+  end(requestId: string): void {
+    const request = this.#requests.get(requestId);
+    if (request === undefined) return;
+    this.#drop(request, true);
+    for (const { nodeId } of request.ring) this.#cancelOn(nodeId, requestId);
+  }
+
+  /** 0x10. Resolves when the prompt is taken over. Throws `model-unknown`, `ring-incomplete`, `overloaded`, `protocol-violation`. */
+  async onPrompt(message: Prompt, from: string | null, signal: AbortSignal): Promise<PromptResponse> {
+    const requestId = message.requestId ?? randomUuid(this.#parts.random);
+    try {
+      signal.throwIfAborted();
+      this.#assertFree(requestId);
+      if (message.origin !== undefined && this.#isOver(requestId, message.origin)) {
+        throw ringError('request-cancelled', `request ${requestId} is over`);
+      }
+      const request = this.#begin(requestId, message.shard, message.origin, message.inferenceState);
+      this.#process(request, message.shard, message.prompt).catch((error) =>
+        this.#fail(request, toExoError(error)),
+      );
+    } catch (error) {
+      this.#refuse(requestId, from, toExoError(error, 'request-cancelled'));
+    }
+    return { kind: 'prompt-response' };
+  }
+
+  /**
+   * 0x12. Resolves when the tensor is taken over, so that a hop never waits for the ring behind it; the answer never
+   * carries a tensor. Throws `model-unknown`, `ring-incomplete`, `tensor-invalid` or `overloaded`.
+   */
+  async onTensor(message: TensorRequest, from: string | null, signal: AbortSignal): Promise<TensorResponse> {
+    const requestId = message.requestId ?? randomUuid(this.#parts.random);
+    const known = this.#requests.get(requestId);
+    const answer: TensorResponse = { kind: 'tensor-response', tensor: null };
+    if (known === undefined && this.#isOver(requestId, message.origin)) return answer;
+    let request = known;
+    try {
+      signal.throwIfAborted();
+      request ??= this.#begin(requestId, message.shard, message.origin, message.inferenceState);
+      assertSameShard(request, message.shard);
+      request.origin ??= message.origin;
+      request.inferenceState = message.inferenceState ?? request.inferenceState;
+      this.#worker.tensor(request, message.tensor);
+      this.#requests.touch(request);
+    } catch (error) {
+      if (known === undefined && request !== undefined) this.#drop(request, false);
+      this.#refuse(requestId, from, toExoError(error, 'request-cancelled'));
+    }
+    return answer;
+  }
+
+  /** 0x20. Late and foreign results are dropped. */
+  onResult(message: Result, from: string | null): void {
+    const { requestId, isFinished } = message;
+    const request = this.#requests.get(requestId);
+    if (request === undefined) {
+      // The member that still works on it has not been reached by the cancel, or does not know this node's ring.
+      if (!isFinished && from !== null && this.#requests.isBuried(requestId)) this.#cancelOn(from, requestId);
+      return;
+    }
+    const { client } = request;
+    if (client === undefined) {
+      // A result for everyone (unknown origin) is how members hear of the end; the origin tells the others itself.
+      if (isFinished && request.origin === undefined) this.#drop(request, message.error !== undefined);
+      return;
+    }
+    const foreign = from !== null && this.#parts.port.isNew(from) && !request.has(from);
+    if (foreign) return;
+    this.#requests.touch(request);
+    client.deliver(message);
+  }
+
+  /** 0x40. Statuses of other kinds are left alone. */
+  onStatus(message: OpaqueStatus): void {
+    const status = readNodeStatus(message);
+    if (status === undefined) return;
+    this.#parts.activeNode.apply(status);
+    if (status.status === 'start_process_prompt' && status.model !== null) this.#loadAhead(status.model);
+  }
+
+  /** 0x5A. Only the entry node may cancel, where it is known. */
+  onCancel(message: CancelRequest, from: string): void {
+    const { requestId } = message;
+    const request = this.#requests.get(requestId);
+    // It overtook its prompt or tensor.
+    if (request === undefined) this.#requests.bury(requestId);
+    else if (request.client === undefined && (request.origin ?? from) === from) this.#drop(request, true);
+  }
+
+  /** A peer is gone. The entry node fails its generations at once; who worked beside it tells the entry node. */
+  onPeerLost(nodeId: string): void {
+    this.#parts.activeNode.clear(nodeId);
+    for (const request of this.#requests.all()) {
+      const concerns = request.client === undefined ? request.isNeighbour(nodeId) : request.has(nodeId);
+      if (request.origin === nodeId) this.#drop(request, true);
+      else if (concerns)
+        this.#fail(request, hopError(nodeId, ringError('peer-unreachable', 'its connection is lost')));
+    }
+  }
+
+  #begin(
+    requestId: string,
+    shard: Shard,
+    origin: string | undefined,
+    inferenceState: JsonObject | null,
+    client?: RingClient,
+  ): RingRequest {
+    const { engine, port } = this.#parts;
+    this.#stop.signal.throwIfAborted();
+    const model = findModel(shard.modelId, engine.name);
+    if (shard.nLayers !== model.layers) {
+      throw ringError(
+        'model-unknown',
+        `${model.id} has ${model.layers} layers here and ${shard.nLayers} at the sender`,
+      );
+    }
+    const request = new RingRequest({
+      requestId,
+      model,
+      ring: port.ring(model.id, model.layers),
+      selfId: port.selfId,
+      inferenceState,
+      origin,
+      ...(client === undefined ? {} : { client }),
+    });
+    this.#requests.add(request);
+    return request;
+  }
+
+  /** Computes the prompt, or passes it to the holder of the first layer. Rejects only when passing it on fails. */
+  async #process(
+    request: RingRequest,
+    baseShard: Shard,
+    prompt: string,
+    tokens?: readonly number[],
+  ): Promise<void> {
+    const startedMs = this.#parts.clock.now();
+    this.#announce(request, 'start_process_prompt', baseShard, prompt);
+    try {
+      if (request.isFirst) await this.#worker.prompt(request, prompt, tokens);
+      else await this.#passOn(request, prompt);
+    } finally {
+      const elapsedMs = this.#parts.clock.now() - startedMs;
+      this.#announce(request, 'end_process_prompt', baseShard, prompt, elapsedMs);
+    }
+  }
+
+  async #passOn(request: RingRequest, prompt: string): Promise<void> {
+    const { requestId, inferenceState, origin, signal } = request;
+    const first = request.ring[0];
+    if (first === undefined) throw ringError('ring-incomplete', 'the ring has no member');
+    request.forwarded = true;
+    const { nodeId, shard } = first;
+    const message: Prompt = {
+      kind: 'prompt',
+      shard,
+      prompt,
+      requestId,
+      inferenceState,
+      ...(origin === undefined ? {} : { origin }),
+    };
+    try {
+      await this.#parts.port.sendPrompt(nodeId, message, signal);
+    } catch (error) {
+      const failure = hopError(nodeId, error);
+      if (request.client !== undefined) this.#drop(request, true);
+      throw failure;
+    }
+  }
+
+  #announce(
+    request: RingRequest,
+    status: 'start_process_prompt' | 'end_process_prompt',
+    baseShard: Shard,
+    prompt: string,
+    elapsedMs?: number,
+  ): void {
+    const { port, activeNode } = this.#parts;
+    const shard = request.ring[request.place]?.shard ?? baseShard;
+    const time = elapsedMs === undefined ? {} : { elapsedMs };
+    activeNode.apply({ nodeId: port.selfId, status, model: null });
+    port.broadcastStatus(
+      promptStatus({
+        nodeId: port.selfId,
+        status,
+        baseShard,
+        shard,
+        prompt,
+        requestId: request.requestId,
+        ...time,
+      }),
+    );
+  }
+
+  #onOwnResult(request: RingRequest, result: Result): void {
+    this.#deliver(request, result);
+    if (result.isFinished && request.client === undefined) this.#drop(request, false);
+  }
+
+  /** To the client here, to the new peer that serves it, or (not known which that is) to everyone. */
+  #deliver(request: RingRequest, result: Result): void {
+    const { port } = this.#parts;
+    const { origin, client } = request;
+    if (client !== undefined) client.deliver(result);
+    else if (origin !== undefined && port.isNew(origin)) port.sendResult(origin, result);
+    else port.broadcastResult(result);
+  }
+
+  #fail(request: RingRequest, error: ExoError): void {
+    if (request.ended) return;
+    this.#parts.log.warn('generation-failed', { requestId: request.requestId, error });
+    if (request.client !== undefined) request.client.fail(error);
+    else this.#deliver(request, failedResult(request.requestId, error));
+    this.#drop(request, true);
+  }
+
+  /** Answers a sender whose work is not taken over. An old one can't be told, so everyone is. */
+  #refuse(requestId: string, from: string | null, error: ExoError): never {
+    const { port, log, clock } = this.#parts;
+    log.debug('work-refused', { requestId, from, error });
+    const isOld = from === null || !port.isNew(from);
+    const isDuplicate = error.code === 'protocol-violation';
+    if (isOld && !isDuplicate) {
+      const request = this.#requests.get(requestId);
+      if (request !== undefined) this.#fail(request, error);
+      else if (this.#refusals.take(clock.now())) port.broadcastResult(failedResult(requestId, error));
+    }
+    throw error;
+  }
+
+  #drop(request: RingRequest, isEarly: boolean): void {
+    if (request.ended) return;
+    this.#requests.remove(request.requestId);
+    if (isEarly) this.#requests.bury(request.requestId);
+    request.abort(ringError('request-cancelled', `request ${request.requestId} is over`));
+    this.#parts.engine.release(request.requestId);
+  }
+
+  #cancelOn(nodeId: string, requestId: string): void {
+    const { port } = this.#parts;
+    if (nodeId !== port.selfId && port.isNew(nodeId))
+      port.sendCancel(nodeId, { kind: 'cancel-request', requestId });
+  }
+
+  /** It ended here a moment ago, or its client was here and is not any more. */
+  #isOver(requestId: string, origin: string | undefined): boolean {
+    return this.#requests.isBuried(requestId) || origin === this.#parts.port.selfId;
+  }
+
+  #assertFree(requestId: string): void {
+    const known = this.#requests.get(requestId);
+    if (known === undefined) return;
+    // It came back: the nodes see different rings, and each takes another for the first.
+    if (known.forwarded)
+      this.#fail(known, ringError('ring-incomplete', 'the nodes do not agree who is first; ask again'));
+    throw ringError('protocol-violation', `request id ${requestId} is in use; every request needs its own`);
+  }
+
+  #loadAhead(model: { readonly id: string; readonly layers: number }): void {
+    const { engine, port, log } = this.#parts;
+    if (this.#loading.has(model.id) || this.#stop.signal.aborted) return;
+    const load = async () => {
+      if (findModel(model.id, engine.name).layers !== model.layers) return;
+      const own = port.ring(model.id, model.layers).find((member) => member.nodeId === port.selfId);
+      if (own !== undefined) await engine.load(own.shard, this.#stop.signal);
+    };
+    const done = load()
+      .catch((error) => log.debug('load-ahead-failed', { model: model.id, error }))
+      .finally(() => this.#loading.delete(model.id));
+    this.#loading.set(model.id, done);
+  }
+}
+
+function assertSameShard(request: RingRequest, shard: Shard): void {
+  const own = request.own().shard;
+  if (own.startLayer === shard.startLayer && own.endLayer === shard.endLayer) return;
+  throw ringError(
+    'ring-incomplete',
+    `this node holds layers ${own.startLayer}-${own.endLayer} of ${own.modelId}, not ${shard.startLayer}-${shard.endLayer}: the ring has changed; ask again`,
+  );
+}
