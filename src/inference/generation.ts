@@ -44,6 +44,11 @@ export interface Generation {
   cancel(): void;
 }
 
+interface Settle {
+  resolve(result: GenerationResult): void;
+  reject(error: ExoError): void;
+}
+
 /** Settings of one answer. */
 export interface GenerationOptions {
   readonly requestId: string;
@@ -68,7 +73,7 @@ export class RunningGeneration implements Generation, RingClient {
   readonly #order = new ResultOrder();
   readonly #queue: TokenQueue<GeneratedToken>;
   readonly #deadline: TimerHandle;
-  #settle: { resolve(result: GenerationResult): void; reject(error: ExoError): void } | undefined;
+  #settle: Settle | undefined;
   #count = 0;
   #error: ExoError | undefined;
 
@@ -92,7 +97,10 @@ export class RunningGeneration implements Generation, RingClient {
     this.result.catch(() => undefined);
     this.#deadline = components.clock.after(options.timeoutMs, () =>
       this.fail(
-        ringError('generation-timeout', `the answer was not finished within ${options.timeoutMs / 1000} s; ask for less, or raise --chatgpt-api-response-timeout`),
+        ringError(
+          'generation-timeout',
+          `the answer was not finished within ${options.timeoutMs / 1000} s; ask for less, or raise --chatgpt-api-response-timeout`,
+        ),
       ),
     );
   }
@@ -137,7 +145,9 @@ export class RunningGeneration implements Generation, RingClient {
       const isLast = isCut || (result.isFinished && place === result.result.length - 1);
       const text = this.#decoder.push(token) + (isLast ? this.#decoder.flush() : '');
       if (!this.#queue.push({ token, text, index: this.#count })) {
-        this.fail(ringError('overloaded', `the answer was not read: ${this.#count} tokens wait for the client`));
+        this.fail(
+          ringError('overloaded', `the answer was not read: ${this.#count} tokens wait for the client`),
+        );
       }
       this.#count += 1;
       if (isCut) this.#finish(token);
@@ -154,7 +164,7 @@ export class RunningGeneration implements Generation, RingClient {
     });
   }
 
-  #end(how: (settle: NonNullable<typeof this.#settle>) => void): void {
+  #end(how: (settle: Settle) => void): void {
     const settle = this.#settle;
     if (settle === undefined) return;
     this.#settle = undefined;

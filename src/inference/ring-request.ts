@@ -2,7 +2,7 @@
  * What one node knows of one request while it works on it: the ring as it was at the first contact (pinned, so that a
  * node that joins meanwhile does not shift the layers under a KV cache), its place in it, and its steps in order.
  */
-import type { JsonObject, Result } from '../protocol/index.js';
+import type { JsonObject, Result, Shard } from '../protocol/index.js';
 import { ExoError, LIMITS } from '../shared/index.js';
 import type { ModelEntry } from './models.js';
 import type { RingMember } from './ring-port.js';
@@ -89,6 +89,17 @@ export class RingRequest {
     throw new ExoError('ring-incomplete', `this node holds no layer of ${this.model.id}`, {
       retryable: true,
     });
+  }
+
+  /** Throws `ring-incomplete` when these are not the layers that this node holds: the sender sees another ring. */
+  assertHolds(shard: Shard): void {
+    const own = this.own().shard;
+    if (own.startLayer === shard.startLayer && own.endLayer === shard.endLayer) return;
+    throw new ExoError(
+      'ring-incomplete',
+      `this node holds layers ${own.startLayer}-${own.endLayer} of ${own.modelId}, not ${shard.startLayer}-${shard.endLayer}: the ring has changed; ask again`,
+      { retryable: true },
+    );
   }
 
   /** The neighbours in the ring, who must be there for the request to go on. */

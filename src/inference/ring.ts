@@ -29,11 +29,11 @@ import {
 import type { ActiveNode } from './active-node.js';
 import type { InferenceEngine } from './engine.js';
 import { findModel, type ModelEntry } from './models.js';
-import { promptStatus, readNodeStatus } from './node-status.js';
 import { failedResult, hopError, ringError } from './ring-errors.js';
 import type { RingPort } from './ring-port.js';
 import { type RingClient, RingRequest } from './ring-request.js';
 import { RingRequests } from './ring-requests.js';
+import { RingStatuses } from './ring-statuses.js';
 import { RingWorker, type RingWorkerOptions } from './ring-worker.js';
 
 /** Settings of the ring. */
@@ -66,17 +66,14 @@ export interface LocalPrompt {
 
 /** This node's part in all rings. */
 export class Ring implements Startable {
-  readonly #options: RingOptions;
   readonly #parts: RingComponents;
   readonly #requests: RingRequests;
   readonly #worker: RingWorker;
   readonly #refusals: TokenBucket;
   readonly #stop = new AbortController();
-  /** Shards being loaded ahead, by model. */
-  readonly #loading = new Map<string, Promise<void>>();
+  readonly #statuses: RingStatuses;
 
   constructor(options: RingOptions, components: RingComponents) {
-    this.#options = options;
     this.#parts = components;
     this.#requests = new RingRequests({ idleMs: options.responseTimeoutMs }, components.clock, (request) =>
       this.#fail(request, ringError('generation-timeout', 'nothing was heard of the request for too long')),
@@ -85,6 +82,7 @@ export class Ring implements Startable {
       onResult: (request, result) => this.#onOwnResult(request, result),
       onError: (request, error) => this.#fail(request, toExoError(error, 'engine-failed')),
     });
+    this.#statuses = new RingStatuses(components, this.#stop.signal);
     const rate = LIMITS.ringRefusalsPerSecond;
     this.#refusals = new TokenBucket(rate, rate, components.clock.now());
   }
@@ -102,7 +100,7 @@ export class Ring implements Startable {
     this.#stop.abort(error);
     const requests = this.#requests.all();
     for (const request of requests) this.#fail(request, error);
-    await Promise.all([...requests.map((request) => request.idle), ...this.#loading.values()]);
+    await Promise.all([...requests.map((request) => request.idle), this.#statuses.idle]);
   }
 
   /**
@@ -165,7 +163,7 @@ export class Ring implements Startable {
     try {
       signal.throwIfAborted();
       request ??= this.#begin(requestId, message.shard, message.origin, message.inferenceState);
-      assertSameShard(request, message.shard);
+      request.assertHolds(message.shard);
       request.origin ??= message.origin;
       request.inferenceState = message.inferenceState ?? request.inferenceState;
       this.#worker.tensor(request, message.tensor);
@@ -200,10 +198,7 @@ export class Ring implements Startable {
 
   /** 0x40. Statuses of other kinds are left alone. */
   onStatus(message: OpaqueStatus): void {
-    const status = readNodeStatus(message);
-    if (status === undefined) return;
-    this.#parts.activeNode.apply(status);
-    if (status.status === 'start_process_prompt' && status.model !== null) this.#loadAhead(status.model);
+    this.#statuses.onStatus(message);
   }
 
   /** 0x5A. Only the entry node may cancel, where it is known. */
@@ -262,21 +257,19 @@ export class Ring implements Startable {
     prompt: string,
     tokens?: readonly number[],
   ): Promise<void> {
-    const startedMs = this.#parts.clock.now();
-    this.#announce(request, 'start_process_prompt', baseShard, prompt);
+    const end = this.#statuses.announce(request, baseShard, prompt);
     try {
       if (request.isFirst) await this.#worker.prompt(request, prompt, tokens);
       else await this.#passOn(request, prompt);
     } finally {
-      const elapsedMs = this.#parts.clock.now() - startedMs;
-      this.#announce(request, 'end_process_prompt', baseShard, prompt, elapsedMs);
+      end();
     }
   }
 
   async #passOn(request: RingRequest, prompt: string): Promise<void> {
     const { requestId, inferenceState, origin, signal } = request;
     const first = request.ring[0];
-    if (first === undefined) throw ringError('ring-incomplete', 'the ring has no member');
+    if (first === undefined) throw ringError('ring-incomplete', 'the ring is empty');
     request.forwarded = true;
     const { nodeId, shard } = first;
     const message: Prompt = {
@@ -294,30 +287,6 @@ export class Ring implements Startable {
       if (request.client !== undefined) this.#drop(request, true);
       throw failure;
     }
-  }
-
-  #announce(
-    request: RingRequest,
-    status: 'start_process_prompt' | 'end_process_prompt',
-    baseShard: Shard,
-    prompt: string,
-    elapsedMs?: number,
-  ): void {
-    const { port, activeNode } = this.#parts;
-    const shard = request.ring[request.place]?.shard ?? baseShard;
-    const time = elapsedMs === undefined ? {} : { elapsedMs };
-    activeNode.apply({ nodeId: port.selfId, status, model: null });
-    port.broadcastStatus(
-      promptStatus({
-        nodeId: port.selfId,
-        status,
-        baseShard,
-        shard,
-        prompt,
-        requestId: request.requestId,
-        ...time,
-      }),
-    );
   }
 
   #onOwnResult(request: RingRequest, result: Result): void {
@@ -383,27 +352,4 @@ export class Ring implements Startable {
       this.#fail(known, ringError('ring-incomplete', 'the nodes do not agree who is first; ask again'));
     throw ringError('protocol-violation', `request id ${requestId} is in use; every request needs its own`);
   }
-
-  #loadAhead(model: { readonly id: string; readonly layers: number }): void {
-    const { engine, port, log } = this.#parts;
-    if (this.#loading.has(model.id) || this.#stop.signal.aborted) return;
-    const load = async () => {
-      if (findModel(model.id, engine.name).layers !== model.layers) return;
-      const own = port.ring(model.id, model.layers).find((member) => member.nodeId === port.selfId);
-      if (own !== undefined) await engine.load(own.shard, this.#stop.signal);
-    };
-    const done = load()
-      .catch((error) => log.debug('load-ahead-failed', { model: model.id, error }))
-      .finally(() => this.#loading.delete(model.id));
-    this.#loading.set(model.id, done);
-  }
-}
-
-function assertSameShard(request: RingRequest, shard: Shard): void {
-  const own = request.own().shard;
-  if (own.startLayer === shard.startLayer && own.endLayer === shard.endLayer) return;
-  throw ringError(
-    'ring-incomplete',
-    `this node holds layers ${own.startLayer}-${own.endLayer} of ${own.modelId}, not ${shard.startLayer}-${shard.endLayer}: the ring has changed; ask again`,
-  );
 }
