@@ -142,7 +142,7 @@ test('an old peer writes the golden frames byte by byte', async () => {
     ],
     [
       wire.jsonFrame(type('STATUS'), { request_id: '', status: '{"type": "node_status"}' }),
-      '45584f01400000003b7b22726571756573745f6964223a2022222c2022737461747573223a20227b5c2274797065223a205c226e6f64655f7374617475735c227d227d',
+      '45584f01400000003b7b22726571756573745f6964223a2022222c2022737461747573223a20227b5c22747970655c223a205c226e6f64655f7374617475735c227d227d',
     ],
   ];
   for (const [bytes, hex] of golden) assert.equal(bytes.toString('hex'), hex);
