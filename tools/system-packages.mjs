@@ -1,0 +1,61 @@
+/**
+ * System programs that the namespace tests use: installs the missing ones where it may (apt, as root) and says
+ * what it does; elsewhere it says what is missing and what is skipped for that. Never fails: a test that lacks
+ * its program is skipped by name.
+ */
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants, existsSync } from 'node:fs';
+import path from 'node:path';
+
+/** Program → Debian package, and what is skipped without it. */
+const NEEDED = [
+  { program: 'ip', package: 'iproute2', skips: 'all namespace tests' },
+  { program: 'tc', package: 'iproute2', skips: 'tests over a slow link' },
+  { program: 'ss', package: 'iproute2', skips: 'tests over ssh' },
+  { program: 'nft', package: 'nftables', skips: 'all namespace tests' },
+  { program: 'sysctl', package: 'procps', skips: 'tests behind NAT' },
+  { program: 'ps', package: 'procps', skips: 'the check that nothing is left running' },
+  { program: 'ssh', package: 'openssh-client', skips: 'tests over ssh' },
+  // Installed with systemd running it would start a server for everyone on port 22: that is the owner's choice.
+  { program: 'sshd', package: 'openssh-server', skips: 'tests over ssh', startsDaemon: true },
+];
+
+const FOLDERS = [...(process.env.PATH ?? '').split(path.delimiter), '/usr/sbin', '/sbin', '/usr/bin', '/bin'];
+
+function present(program) {
+  return FOLDERS.some((folder) => {
+    try {
+      accessSync(path.join(folder, program), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** Installs what is missing where it may; prints what it does and what stays missing. */
+export function ensureSystemPackages() {
+  const missing = NEEDED.filter((entry) => !present(entry.program));
+  if (missing.length === 0) return;
+  const mayInstall = process.platform === 'linux' && process.getuid?.() === 0 && present('apt-get');
+  const systemd = existsSync('/run/systemd/system');
+  const wanted = mayInstall ? missing.filter((entry) => !(entry.startsDaemon && systemd)) : [];
+  if (wanted.length > 0) {
+    const packages = [...new Set(wanted.map((entry) => entry.package))];
+    console.log(`installing ${packages.join(' ')} with apt-get`);
+    const apt = (...args) =>
+      spawnSync('apt-get', ['-o', 'DPkg::Lock::Timeout=300', '-qq', ...args], {
+        stdio: ['ignore', 'ignore', 'inherit'],
+        env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+        timeout: 300_000,
+      }).status === 0;
+    if (!apt('update') || !apt('install', '-y', '--no-install-recommends', ...packages)) {
+      console.log('apt-get did not succeed');
+    }
+  }
+  for (const entry of missing.filter(({ program }) => !present(program))) {
+    console.log(
+      `not installed: ${entry.program} (package ${entry.package}); skipped without it: ${entry.skips}`,
+    );
+  }
+}
