@@ -22,6 +22,8 @@ export interface Candidate {
   readonly description: string;
   /** Higher is better; the original's interface priorities for udp, 4 (Ethernet) where nothing is known. */
   readonly priority: number;
+  /** The class of the announcing interface (udp): `Ethernet`, `WiFi`, …; what `--interface-type-filter` compares. */
+  readonly interfaceType?: string;
   /** Named by the user (manual, direct): kept while configured, full frame limits, never expires. */
   readonly configured: boolean;
   /** peers.json `tunnel`, kept opaque here. */
@@ -48,6 +50,8 @@ export interface CandidateSink {
   withdraw(key: string): void;
   /** Not used, and why. */
   refuse(refusal: Omit<Refusal, 'atMs'>): void;
+  /** What was refused is all right now: its refusals are forgotten. */
+  unrefuse?(subject: string): void;
 }
 
 /** What a module needs to know of the node it works for. */

@@ -80,6 +80,21 @@ const TABLE = {
   healthTimeoutMs: [5_000, 'deadline of a health check; the original’s'],
   connectTimeoutMs: [5_000, 'TCP connect; the original takes 5 s when it adds a peer'],
   closeGraceMs: [500, 'time for the last bytes (goodbye, error) to leave before a socket is destroyed'],
+  streamHighWaterBytes: [
+    256 * KIB,
+    'bytes given to a socket and not yet taken by the system before bulk waits: one fragment, so that priorities can pass',
+  ],
+  writeBatchBytes: [
+    512 * KIB,
+    'most bytes of one system call: each one taken is progress that is seen; smaller ones cost throughput',
+  ],
+  writeBurstBytes: [
+    1 * MIB,
+    'bytes written before the event loop turns: a fast reader must not keep this side from reading',
+  ],
+  receiveScratchBytes: [64 * KIB, 'one buffer for all sockets of a transport; larger ones read no faster'],
+  tcpKeepaliveMs: [15_000, 'idle time before TCP probes; keeps NAT and firewall entries alive'],
+  acceptBacklog: [511, 'connections made by the system and not yet accepted; Node’s default'],
   // ------------------------------------------------------------------ membership
   heartbeatMs: [2_000, 'silence after which a health check is sent; any byte counts as life'],
   suspectAfterMs: [5_000, 'silence after which a peer is suspect: two heartbeats missed'],
@@ -139,10 +154,22 @@ const TABLE = {
   tokensQueuedMax: [4_096, 'tokens not yet read by a slow client before it is cut'],
   ringHopTimeoutMs: [30_000, 'a tensor must be accepted by the next node within this'],
   ringRequestsMax: [1_024, 'requests that a ring member works on: full entry nodes, sixteen of them'],
-  ringStepsQueuedMax: [16, 'steps of one request that wait on a member; a token is one, a chunked prefill a few'],
-  ringQueueBytesMax: [512 * MIB, 'tensors taken over and not yet computed, over all requests; two of the largest'],
-  ringEndedKept: [4_096, 'ids of requests that ended early, so that what is still on its way does not revive them'],
-  ringRefusalsPerSecond: [10, 'refused work of old peers that is broadcast as a failed result; the rest is logged'],
+  ringStepsQueuedMax: [
+    16,
+    'steps of one request that wait on a member; a token is one, a chunked prefill a few',
+  ],
+  ringQueueBytesMax: [
+    512 * MIB,
+    'tensors taken over and not yet computed, over all requests; two of the largest',
+  ],
+  ringEndedKept: [
+    4_096,
+    'ids of requests that ended early, so that what is still on its way does not revive them',
+  ],
+  ringRefusalsPerSecond: [
+    10,
+    'refused work of old peers that is broadcast as a failed result; the rest is logged',
+  ],
   resultsReorderedMax: [64, 'results that came before one that is missing; two connections differ by a few'],
   statusPromptCharsMax: [4_096, 'of the prompt in a status broadcast; a status is a control frame of 1 MiB'],
   httpBodyBytesMax: [
@@ -162,7 +189,10 @@ const TABLE = {
   ],
   httpPingMs: [10_000, 'a comment in a silent event stream; proxies cut silence after 30-60 s'],
   httpEventIntervalMs: [200, 'least time between two snapshots on /v1/events'],
-  httpEventRefreshMs: [5_000, 'a snapshot even without a change: round trip times; the original’s page polls so'],
+  httpEventRefreshMs: [
+    5_000,
+    'a snapshot even without a change: round trip times; the original’s page polls so',
+  ],
   httpEventStreamsMax: [64, 'open /v1/events streams; a person has a few tabs'],
   httpStreamBufferBytes: [64 * KIB, 'text waiting for a slow reader of a stream before the source is held'],
   stopSequencesMax: [16, 'stop sequences of one request; OpenAI takes 4'],
