@@ -21,6 +21,10 @@ export function createApp(api: ApiContext, guard: () => GuardOptions): Hono<{ Bi
   app.use(async (request, next) => {
     const { incoming } = request.env;
     const startedAtMs = api.clock.now();
+    // Node would take the first of two Hosts; somebody in front of it may have taken the second.
+    if ((incoming.headersDistinct['host']?.length ?? 0) > 1) {
+      throw new HttpError('http-invalid', 'the request has more than one Host');
+    }
     checkRequest(guard(), {
       method: request.req.method,
       path: request.req.path,

@@ -2,9 +2,9 @@
  * A node:http server with bounds on everything, and answers in our shape also where Node itself refuses (headers
  * too slow or too large, not HTTP at all). Knows nothing of endpoints.
  */
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { ExoError, formatAddress, LIMITS } from '../shared/index.js';
+import { type Clock, ExoError, formatAddress, LIMITS, type Logger } from '../shared/index.js';
 import { errorAnswer, HttpError } from './openai-errors.js';
 
 /** Timeouts that a test may shorten; all in milliseconds. */
@@ -21,33 +21,85 @@ export const HTTP_TIMEOUTS: HttpTimeouts = {
   checkIntervalMs: LIMITS.httpCheckIntervalMs,
 };
 
-/** A server that is not listening yet. */
-export function createHttpServer(timeouts: HttpTimeouts, onRequest: RequestListener): Server {
-  const server = createServer(
-    {
-      headersTimeout: timeouts.headersTimeoutMs,
-      requestTimeout: timeouts.requestTimeoutMs,
-      connectionsCheckingInterval: timeouts.checkIntervalMs,
-      keepAliveTimeout: LIMITS.httpKeepAliveMs,
-      noDelay: true,
-    },
-    onRequest,
-  );
-  server.maxConnections = LIMITS.httpConnectionsMax;
-  server.on('clientError', (error: NodeJS.ErrnoException, socket) => refuse(error, socket as Socket));
-  return server;
+/** What a listener works with. */
+export interface HttpListenerComponents {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly onRequest: RequestListener;
 }
 
-/** Binds. Throws `port-in-use` or `option-invalid`, naming the option. */
-export function listen(server: Server, host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onError = (error: NodeJS.ErrnoException) => reject(bindError(error, host, port));
-    server.once('error', onError);
-    server.listen({ host, port }, () => {
-      server.off('error', onError);
-      resolve();
+/** One bound port and its connections. Used once: `listen`, then `close`. */
+export class HttpListener {
+  readonly #server: Server;
+  readonly #clock: Clock;
+  readonly #sockets = new Set<Socket>();
+  /** Sockets whose request is being answered, with the answer. */
+  readonly #busy = new Map<Socket, ServerResponse>();
+  #closing = false;
+
+  constructor(timeouts: HttpTimeouts, components: HttpListenerComponents) {
+    const { log, onRequest } = components;
+    this.#clock = components.clock;
+    this.#server = createServer(
+      {
+        headersTimeout: timeouts.headersTimeoutMs,
+        requestTimeout: timeouts.requestTimeoutMs,
+        connectionsCheckingInterval: timeouts.checkIntervalMs,
+        keepAliveTimeout: LIMITS.httpKeepAliveMs,
+        noDelay: true,
+      },
+      (incoming, outgoing) => {
+        this.#track(incoming.socket, outgoing);
+        onRequest(incoming, outgoing);
+      },
+    );
+    this.#server.maxConnections = LIMITS.httpConnectionsMax;
+    this.#server.on('clientError', (error: NodeJS.ErrnoException, stream) => {
+      const socket = stream as Socket;
+      // In the middle of an answer there is no place for another one.
+      if (this.#busy.get(socket)?.headersSent === true) socket.destroy();
+      else refuse(error, socket);
     });
-  });
+    // After the bind: no file descriptor left to accept with. The connection is lost, the server is not.
+    this.#server.on('error', (error) => log.warn('api-server-error', { error }));
+    this.#server.on('connection', (socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+    });
+  }
+
+  /** Binds and gives the port. Throws `port-in-use` or `option-invalid`, naming the option. */
+  listen(host: string, port: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const onError = (error: NodeJS.ErrnoException) => reject(bindError(error, host, port));
+      this.#server.once('error', onError);
+      this.#server.listen({ host, port }, () => {
+        this.#server.off('error', onError);
+        const bound = this.#server.address();
+        resolve(bound !== null && typeof bound === 'object' ? bound.port : port);
+      });
+    });
+  }
+
+  /** Ends idle connections at once, busy ones after their answer, and whatever is left after the grace time. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    for (const socket of this.#sockets) if (!this.#busy.has(socket)) socket.destroy();
+    const timer = this.#clock.after(LIMITS.closeGraceMs, () => {
+      for (const socket of this.#sockets) socket.destroy();
+    });
+    await closed;
+    timer.cancel();
+  }
+
+  #track(socket: Socket, outgoing: ServerResponse): void {
+    this.#busy.set(socket, outgoing);
+    outgoing.once('close', () => {
+      this.#busy.delete(socket);
+      if (this.#closing) socket.destroySoon();
+    });
+  }
 }
 
 function bindError(error: NodeJS.ErrnoException, host: string, port: number): ExoError {

@@ -1,6 +1,7 @@
 /** The mesh as JSON: the original's `/topology` to the letter, and our own fuller forms in snake_case. Pure. */
 import type { Mesh, MeshWarning, PeerSummary, SelfSummary, TopologySnapshot } from '../node/mesh.js';
 import type { DeviceCapabilities } from '../protocol/index.js';
+import { assignShards } from '../topology/index.js';
 import type { ChatModel } from './ports.js';
 
 /** Version of the shapes of `/v1/status` and `/v1/peers`; rises when a field changes its meaning or goes. */
@@ -59,8 +60,18 @@ export function statusJson(mesh: Mesh, models: readonly ChatModel[], wallMs: num
       name: name ?? id,
       ready,
       n_layers: nLayers ?? null,
+      shards: nLayers === undefined ? [] : shardsJson(mesh, id, nLayers),
     })),
   };
+}
+
+/** Which node holds which layers of a model now; empty while there is no ring. */
+function shardsJson(mesh: Mesh, modelId: string, nLayers: number) {
+  return assignShards(mesh.topology().partitions, modelId, nLayers).map(({ nodeId, shard }) => ({
+    node_id: nodeId,
+    start_layer: shard.startLayer,
+    end_layer: shard.endLayer,
+  }));
 }
 
 function selfJson(self: SelfSummary) {

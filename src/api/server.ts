@@ -2,7 +2,6 @@
  * The HTTP server of a node: OpenAI's endpoints, the mesh for programs and for the page, and control for the
  * owner. `node/node.ts`'s caller (the CLI) starts it beside the node.
  */
-import type { Server } from 'node:http';
 import { hostname, networkInterfaces } from 'node:os';
 import { getRequestListener } from '@hono/node-server';
 import type { Mesh } from '../node/mesh.js';
@@ -12,14 +11,12 @@ import {
   ExoError,
   formatAddress,
   isLoopback,
-  LIMITS,
   type Logger,
   type Startable,
-  sleep,
 } from '../shared/index.js';
 import { createApp, toResponse } from './app.js';
 import type { GuardOptions } from './guard.js';
-import { createHttpServer, HTTP_TIMEOUTS, type HttpTimeouts, listen } from './listener.js';
+import { HTTP_TIMEOUTS, HttpListener, type HttpTimeouts } from './listener.js';
 import { HttpError } from './openai-errors.js';
 import type { ChatService } from './ports.js';
 
@@ -65,7 +62,7 @@ export function createApiServer(options: ApiServerOptions, components: ApiServer
 class HttpApiServer implements ApiServer {
   readonly #options: ApiServerOptions;
   readonly #components: ApiServerComponents;
-  #server: Server | undefined;
+  #listener: HttpListener | undefined;
   #stopping: AbortController | undefined;
   #stopped: Promise<void> | undefined;
   #port: number;
@@ -81,7 +78,7 @@ class HttpApiServer implements ApiServer {
   }
 
   async start(): Promise<void> {
-    if (this.#server !== undefined) return;
+    if (this.#listener !== undefined) return;
     const options = this.#options;
     const components = this.#components;
     const stopping = new AbortController();
@@ -104,15 +101,16 @@ class HttpApiServer implements ApiServer {
       errorHandler: () =>
         toResponse(new HttpError('http-invalid', 'the request has a Host or URL that is not valid')),
     });
-    const server = createHttpServer(options.timeouts ?? HTTP_TIMEOUTS, (incoming, outgoing) => {
-      for (const [name, value] of Object.entries(EVERY_ANSWER)) outgoing.setHeader(name, value);
-      void onRequest(incoming, outgoing);
+    const listener = new HttpListener(options.timeouts ?? HTTP_TIMEOUTS, {
+      clock: components.clock,
+      log: components.log,
+      onRequest: (incoming, outgoing) => {
+        for (const [name, value] of Object.entries(EVERY_ANSWER)) outgoing.setHeader(name, value);
+        void onRequest(incoming, outgoing);
+      },
     });
-    await listen(server, options.host, options.port);
-    server.on('error', (error) => components.log.warn('api-server-error', { error }));
-    const bound = server.address();
-    if (bound !== null && typeof bound === 'object') this.#port = bound.port;
-    this.#server = server;
+    this.#port = await listener.listen(options.host, options.port);
+    this.#listener = listener;
     this.#stopping = stopping;
     this.#stopped = undefined;
     const open = !isLoopback(options.host);
@@ -124,24 +122,14 @@ class HttpApiServer implements ApiServer {
 
   /** Ends running answers with an error that says so, then all connections. */
   stop(): Promise<void> {
-    const server = this.#server;
-    if (server === undefined) return Promise.resolve();
-    this.#stopped ??= this.#close(server);
+    const listener = this.#listener;
+    if (listener === undefined) return Promise.resolve();
+    this.#stopped ??= (async () => {
+      this.#stopping?.abort(new ExoError('request-cancelled', 'this node is stopping; ask another one'));
+      await listener.close();
+      this.#listener = undefined;
+    })();
     return this.#stopped;
-  }
-
-  async #close(server: Server): Promise<void> {
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    this.#stopping?.abort(new ExoError('request-cancelled', 'this node is stopping; ask another one'));
-    const waited = new AbortController();
-    const grace = sleep(this.#components.clock, LIMITS.closeGraceMs, waited.signal).catch(() => undefined);
-    const idle = this.#components.clock.every(IDLE_SWEEP_MS, () => server.closeIdleConnections());
-    await Promise.race([closed, grace]);
-    waited.abort();
-    idle.cancel();
-    server.closeAllConnections();
-    await closed;
-    this.#server = undefined;
   }
 
   #guard(): GuardOptions {
@@ -150,15 +138,13 @@ class HttpApiServer implements ApiServer {
   }
 }
 
+/** Headers of every answer. */
 const EVERY_ANSWER: Readonly<Record<string, string>> = {
   'x-content-type-options': 'nosniff',
   'x-frame-options': 'DENY',
   'referrer-policy': 'no-referrer',
   vary: 'Origin',
 };
-
-/** While stopping: how often connections that have had their answer are closed. */
-const IDLE_SWEEP_MS = 20;
 
 /** Every name and address under which this machine may be meant. */
 function machineHosts(): string[] {

@@ -99,6 +99,7 @@ function follow() {
 }
 
 byId('reconnect').addEventListener('click', follow);
+byId('model').addEventListener('change', () => latest && drawTopology(byId('graph'), latest));
 new ResizeObserver(() => {
   if (latest !== undefined) drawTopology(byId('graph'), latest);
 }).observe(byId('mesh-title'));

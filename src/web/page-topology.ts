@@ -20,15 +20,13 @@ function gigabytes(megabytes) {
   return megabytes >= 1024 ? Math.round(megabytes / 1024) + ' GB' : megabytes + ' MB';
 }
 
-function percent(fraction) {
-  return Math.round(fraction * 100);
-}
-
+// The layers of the model that is chosen in the chat box.
 function shareOf(status, id) {
-  const part = status.topology.partitions.find((one) => one.node_id === id);
-  if (part === undefined) return 'not in the ring';
-  if (part.layers) return 'layers ' + part.layers.start + '–' + part.layers.end + ' of ' + part.layers.of;
-  return percent(part.start) + '–' + percent(part.end) + ' % of the layers';
+  const chosen = document.getElementById('model').value;
+  const model = status.models.find((one) => one.id === chosen) || status.models[0];
+  const shard = model && model.shards.find((one) => one.node_id === id);
+  if (shard) return 'layers ' + shard.start_layer + '–' + shard.end_layer + ' of ' + model.n_layers;
+  return model ? 'no layers of ' + model.id : 'no model';
 }
 
 // Ring order first, so that neighbours in the drawing are neighbours in the ring; then the rest by id.
