@@ -99,6 +99,8 @@ export interface Result {
   readonly tensor?: Tensor;
   /** Why a generation ended early; not sent to old peers. Correlated form only. */
   readonly error?: { readonly code: string; readonly message: string };
+  /** Place of the first token of `result` in the answer, from 0, so that a reader can restore the order. Correlated form only. */
+  readonly index?: number;
 }
 
 /** 0x30. */
@@ -168,6 +170,8 @@ export interface TopologyEntryEdge {
 export interface TopologyUpdate {
   readonly kind: 'topology-update';
   readonly entries: readonly TopologyEntry[];
+  /** Ids of those entries that the receiver is asked to pass to all its neighbours; absent: none. */
+  readonly spread?: readonly string[];
 }
 
 /** 0x53. */

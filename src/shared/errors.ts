@@ -14,6 +14,7 @@ export const ERROR_CODES = {
   'frame-too-slow': 'a body arrived slower than the lowest accepted rate',
   'handshake-timeout': 'no complete first frame within the handshake deadline',
   'protocol-violation': 'a well-formed message where the protocol allows none',
+  'version-mismatch': 'the two sides have no protocol version in common',
   // connections and requests
   'connect-failed': 'an address did not accept a connection, or not in time',
   'connection-closed': 'the connection ended before the answer came',
@@ -46,6 +47,7 @@ export const ERROR_CODES = {
   'model-unknown': 'no model of that name is known',
   'engine-failed': 'the inference engine failed',
   'tensor-invalid': 'shape, dtype and bytes of a tensor do not fit together',
+  'prompt-too-long': 'a prompt over the limit of a message or of the model',
   'generation-timeout': 'a generation ran longer than --chatgpt-api-response-timeout',
   // api and command line
   'api-unreachable': 'no running node answers',

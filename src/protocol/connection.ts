@@ -1,0 +1,412 @@
+/**
+ * The glue between a byte stream and a session: the only place of the protocol with timers. Frames leave when the tick
+ * ends, so that everything said in one tick travels together; what is said while bytes are being received leaves at once
+ * after them. Made by the dialler and the acceptor of the node.
+ */
+import {
+  type Clock,
+  ExoError,
+  LIMITS,
+  type Logger,
+  SourceLimiter,
+  type TimerHandle,
+} from '../shared/index.js';
+import type {
+  CloseReason,
+  Connection,
+  ConnectionHandlers,
+  ConnectionRole,
+  ConnectionState,
+  ConnectionStats,
+  RequestOptions,
+} from './connection-api.js';
+import type { Hello } from './hello.js';
+import { MemoryBudget } from './memory-budget.js';
+import type { Message } from './messages.js';
+import { PayloadPool } from './payload-pool.js';
+import { Session } from './session.js';
+import type { ByteStream } from './transport.js';
+
+/** How a connection begins. */
+export interface ConnectionOptions {
+  readonly role: ConnectionRole;
+  /** Loopback or a configured address: an old peer may send large bodies. */
+  readonly trusted: boolean;
+}
+
+/** What all connections of a node share. */
+export interface WireShared {
+  readonly budget: MemoryBudget;
+  readonly pool: PayloadPool;
+  /** Which refused sources may be logged now. */
+  readonly rejections: SourceLimiter;
+  readonly nextSerial: () => number;
+}
+
+/** What a connection works with. */
+export interface ConnectionComponents extends WireShared {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly handlers: ConnectionHandlers;
+}
+
+/** Deadlines are seen this late at most. */
+const TICK_MS = 50;
+/** One line about a refused source in ten seconds. */
+const REJECTIONS_PER_SECOND = 0.1;
+
+/** Budget, pool and counters for one node. */
+export function createWireShared(): WireShared {
+  let serial = 0;
+  return {
+    budget: new MemoryBudget(),
+    pool: new PayloadPool(),
+    rejections: new SourceLimiter(REJECTIONS_PER_SECOND, 1, LIMITS.acceptedConnections),
+    nextSerial: () => {
+      serial += 1;
+      return serial;
+    },
+  };
+}
+
+/** Speaks the protocol over a stream that is open. Sets the stream's callbacks. */
+export function createConnection(
+  stream: ByteStream,
+  options: ConnectionOptions,
+  components: ConnectionComponents,
+): Connection {
+  return new StreamConnection(stream, options, components);
+}
+
+class StreamConnection implements Connection {
+  readonly serial: number;
+  readonly role: ConnectionRole;
+  readonly remote: string;
+  readonly remoteHost: string;
+  readonly closed: Promise<CloseReason>;
+  aliveAtMs: number;
+  readonly #stream: ByteStream;
+  readonly #components: ConnectionComponents;
+  readonly #session: Session;
+  readonly #abort = new AbortController();
+  readonly #wanted: { readonly signal: AbortSignal; readonly answerWanted: boolean };
+  readonly #unwanted: { readonly signal: AbortSignal; readonly answerWanted: boolean };
+  #resolveClosed: (reason: CloseReason) => void = () => undefined;
+  #reason: CloseReason | undefined;
+  #timer: TimerHandle | undefined;
+  #graceTimer: TimerHandle | undefined;
+  #receiving = false;
+  #flushing = false;
+  #flushPlanned = false;
+  #ended = false;
+  #windowFull = false;
+  #bytesOut = 0;
+  /** When the stream last took bytes, and how many it had unsent at the last look. */
+  #progressAtMs: number;
+  #unsentSeen = 0;
+  readonly #flushNow = () => {
+    this.#flushPlanned = false;
+    this.#flush();
+  };
+
+  constructor(stream: ByteStream, options: ConnectionOptions, components: ConnectionComponents) {
+    const nowMs = components.clock.now();
+    this.#stream = stream;
+    this.#components = components;
+    this.serial = components.nextSerial();
+    this.role = options.role;
+    this.remote = stream.remote;
+    this.remoteHost = stream.remoteHost;
+    this.aliveAtMs = nowMs;
+    this.#progressAtMs = nowMs;
+    this.#wanted = { signal: this.#abort.signal, answerWanted: true };
+    this.#unwanted = { signal: this.#abort.signal, answerWanted: false };
+    this.closed = new Promise((resolve) => {
+      this.#resolveClosed = resolve;
+    });
+    const { handlers, budget, pool } = components;
+    this.#session = new Session(
+      { role: options.role, trusted: options.trusted, budget, pool, nowMs },
+      {
+        onHello: (hello) => handlers.onHello(this, hello),
+        onMessage: (message, wanted) =>
+          handlers.onMessage(this, message, wanted ? this.#wanted : this.#unwanted),
+        onSilentFailure: (kind, error) =>
+          this.#warn('handler-failed', { kind, code: error.code, message: error.message }),
+        wake: () => this.#wake(),
+        end: (reason) => this.#shut(reason, true),
+      },
+    );
+    stream.onData = (chunk) => this.#receive(chunk);
+    stream.onDrain = () => this.#drained();
+    stream.onEnd = () => this.#shut({ by: 'remote' }, true);
+    stream.onClose = (error) => this.#streamClosed(error);
+    this.#arm();
+  }
+
+  get state(): ConnectionState {
+    return this.#session.state;
+  }
+
+  get hello(): Hello | undefined {
+    return this.#session.hello;
+  }
+
+  get stats(): ConnectionStats {
+    const { bytesIn, framesIn, pending, serving, outbox } = this.#session;
+    const { framesOut, queuedBytes } = outbox;
+    return { bytesIn, bytesOut: this.#bytesOut, framesIn, framesOut, pending, serving, queuedBytes };
+  }
+
+  async introduce(hello: Hello, options: RequestOptions = {}): Promise<Hello | undefined> {
+    if (this.role === 'acceptor') {
+      throw new ExoError('protocol-violation', 'only the side that opened a connection says hello first');
+    }
+    const answer = await this.request(
+      { kind: 'health-request', hello },
+      { timeoutMs: LIMITS.healthTimeoutMs, ...options },
+    );
+    if (answer.kind !== 'health-response' || !answer.isHealthy) {
+      throw new ExoError('request-failed', `${this.remote} says that it is not healthy`, { retryable: true });
+    }
+    return answer.hello;
+  }
+
+  request(message: Message, options?: RequestOptions): Promise<Message> {
+    return new Promise((resolve, reject) => {
+      const signal = options?.signal;
+      if (signal !== undefined) {
+        this.#requestWithSignal(message, options?.timeoutMs, signal, resolve, reject);
+        return;
+      }
+      const timeoutMs = options?.timeoutMs ?? LIMITS.requestTimeoutMs;
+      this.#session.request(message, this.#components.clock.now(), timeoutMs, resolve, reject);
+      if (this.#timer === undefined) this.#arm();
+    });
+  }
+
+  notify(message: Message): boolean {
+    return this.#session.notify(message);
+  }
+
+  async close(reason: CloseReason = { by: 'local' }): Promise<void> {
+    this.#shut(reason, true);
+    await this.closed;
+  }
+
+  // ------------------------------------------------------------------ requests
+
+  #requestWithSignal(
+    message: Message,
+    timeoutMs: number = LIMITS.requestTimeoutMs,
+    signal: AbortSignal,
+    resolve: (answer: Message) => void,
+    reject: (error: ExoError) => void,
+  ): void {
+    const cancelled = () =>
+      new ExoError('request-cancelled', `the ${message.kind} was given up`, { cause: signal.reason });
+    if (signal.aborted) {
+      reject(cancelled());
+      return;
+    }
+    const onAbort = () => {
+      if (pending !== undefined) this.#session.cancel(pending, cancelled());
+    };
+    const done = () => signal.removeEventListener('abort', onAbort);
+    signal.addEventListener('abort', onAbort, { once: true });
+    const pending = this.#session.request(
+      message,
+      this.#components.clock.now(),
+      timeoutMs,
+      (answer) => {
+        done();
+        resolve(answer);
+      },
+      (error) => {
+        done();
+        reject(error);
+      },
+    );
+    if (this.#timer === undefined) this.#arm();
+  }
+
+  // ------------------------------------------------------------------ bytes in
+
+  #receive(chunk: Buffer): void {
+    const nowMs = this.#components.clock.now();
+    this.aliveAtMs = nowMs;
+    if (this.#reason !== undefined) return;
+    this.#receiving = true;
+    try {
+      this.#session.receive(chunk, nowMs);
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#receiving = false;
+    this.#flush();
+    if (this.#timer === undefined) this.#arm();
+  }
+
+  // ------------------------------------------------------------------ bytes out
+
+  #wake(): void {
+    if (this.#receiving || this.#flushing || this.#flushPlanned) return;
+    this.#flushPlanned = true;
+    process.nextTick(this.#flushNow);
+  }
+
+  #flush(): void {
+    const { outbox } = this.#session;
+    const stream = this.#stream;
+    if (this.#ended || this.#flushing) return;
+    this.#flushing = true;
+    for (;;) {
+      const unsent = stream.unsentBytes;
+      this.#windowFull = unsent >= LIMITS.fragmentBytesMax;
+      if (this.#windowFull) break;
+      const chunks: Uint8Array[] = [];
+      const bytes = outbox.pull(chunks, LIMITS.fragmentBytesMax - unsent);
+      if (bytes === 0) break;
+      if (unsent === 0) this.#progressAtMs = this.#components.clock.now();
+      this.#bytesOut += bytes;
+      stream.write(chunks);
+    }
+    this.#flushing = false;
+    if (this.#timer === undefined) this.#arm();
+    if (this.#reason !== undefined) this.#endWhenSent();
+    else if (outbox.queuedBytes > LIMITS.sendQueueBytesHard) {
+      this.#fail(
+        new ExoError('overloaded', 'the other side does not take what is sent to it', { retryable: true }),
+      );
+    }
+  }
+
+  #drained(): void {
+    this.#progressAtMs = this.#components.clock.now();
+    // a small write is taken by the system even when the peer is gone; a full window moves only when the peer acknowledges
+    if (this.#windowFull) this.aliveAtMs = this.#progressAtMs;
+    this.#flush();
+  }
+
+  // ------------------------------------------------------------------ time
+
+  #arm(): void {
+    if (this.#timer !== undefined || this.#reason !== undefined) return;
+    if (!this.#session.needsTick && this.#stream.unsentBytes === 0) return;
+    this.#timer = this.#components.clock.after(TICK_MS, () => {
+      this.#timer = undefined;
+      this.#tick();
+    });
+  }
+
+  #tick(): void {
+    const nowMs = this.#components.clock.now();
+    try {
+      this.#session.tick(nowMs);
+      this.#checkProgress(nowMs);
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#arm();
+  }
+
+  #checkProgress(nowMs: number): void {
+    const unsent = this.#stream.unsentBytes;
+    if (unsent === 0 || unsent < this.#unsentSeen) this.#progressAtMs = nowMs;
+    this.#unsentSeen = unsent;
+    if (nowMs - this.#progressAtMs < LIMITS.stalledWriteMs) return;
+    throw new ExoError(
+      'connection-closed',
+      `${this.remote} has taken no byte for ${LIMITS.stalledWriteMs} ms; the path is dead`,
+      {
+        retryable: true,
+      },
+    );
+  }
+
+  // ------------------------------------------------------------------ the end
+
+  #fail(thrown: unknown): void {
+    const error =
+      thrown instanceof ExoError
+        ? thrown
+        : new ExoError('internal', 'a fault while receiving', { cause: thrown });
+    if (this.#reason === undefined) this.#logRejection(error);
+    this.#shut({ by: 'error', error }, false);
+  }
+
+  #logRejection(error: ExoError): void {
+    if (error.code === 'request-timeout' || error.code === 'connection-closed') return;
+    const fields = { remote: this.remote, role: this.role, code: error.code, message: error.message };
+    // somebody who connects and says nothing is looking whether the port is open
+    if (this.#session.bytesIn === 0) this.#components.logger.debug('connection-rejected', fields);
+    else this.#warn('connection-rejected', fields);
+  }
+
+  #warn(event: string, fields: Readonly<Record<string, unknown>>): void {
+    const { clock, logger, rejections } = this.#components;
+    if (rejections.take(this.remoteHost, clock.now())) logger.warn(event, fields);
+    else logger.debug(event, fields);
+  }
+
+  /** The first call decides the reason. Graceful: what is queued may leave for a moment. */
+  #shut(given: CloseReason, graceful: boolean): void {
+    if (this.#reason !== undefined) return;
+    const { goodbye, outbox } = this.#session;
+    this.#reason = goodbye === undefined || given.by === 'local' ? given : { ...given, goodbye };
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#session.close(
+      new ExoError('connection-closed', `the connection to ${this.remote} ended${because(given)}`, {
+        retryable: true,
+        cause: given.error,
+      }),
+    );
+    this.#abort.abort(given.error);
+    if (!graceful) {
+      this.#destroy();
+      return;
+    }
+    this.#graceTimer = this.#components.clock.after(LIMITS.closeGraceMs, () => {
+      outbox.clear();
+      this.#destroy();
+    });
+    this.#wake();
+  }
+
+  #endWhenSent(): void {
+    if (this.#ended || this.#stream.unsentBytes > 0 || this.#session.outbox.queuedBytes > 0) return;
+    this.#ended = true;
+    this.#stream.end();
+  }
+
+  #destroy(): void {
+    this.#ended = true;
+    this.#session.outbox.clear();
+    this.#stream.destroy();
+  }
+
+  #streamClosed(error: Error | undefined): void {
+    this.#shut(
+      error === undefined
+        ? { by: 'remote' }
+        : {
+            by: 'error',
+            error: new ExoError('connection-closed', `${this.remote}: ${error.message}`, {
+              retryable: true,
+              cause: error,
+            }),
+          },
+      false,
+    );
+    this.#graceTimer?.cancel();
+    const reason = this.#reason!;
+    this.#resolveClosed(reason);
+    this.#components.handlers.onClose(this, reason);
+  }
+}
+
+function because(reason: CloseReason): string {
+  if (reason.error !== undefined) return `: ${reason.error.message}`;
+  return reason.by === 'remote' ? ' from the other side' : '';
+}

@@ -1,0 +1,181 @@
+/**
+ * Incremental frame decoder: chunks of any size in, frames out. Sans-I/O; keeps at most one header and one body.
+ * It does not decide anything: the sink (the session) checks each header against its state, gives the place where the
+ * body is written (so that a fragment lands in its message without a second copy), and takes what is complete.
+ */
+import { ExoError } from '../shared/index.js';
+import {
+  CORRELATED,
+  FLAG_TOTAL,
+  FLAGS_KNOWN,
+  HEADER_BYTES,
+  MAGIC,
+  PREFIX_BYTES,
+  TOTAL_BYTES,
+} from './frame.js';
+
+/** The head of the frame being received. One object per decoder, filled anew for each frame. */
+export interface FrameHead {
+  /** As on the wire, with bit 7. */
+  type: number;
+  /** As on the wire: prefix and body. */
+  length: number;
+  /** 0 for uncorrelated frames. */
+  id: number;
+  /** 0 for uncorrelated frames. */
+  flags: number;
+  /** Length of the whole message when flags has TOTAL, else of this body. */
+  total: number;
+  /** Bytes of this frame after the prefix. */
+  bodyLength: number;
+}
+
+/** Who owns the decoder. Each call may throw an `ExoError`, which leaves `push` and makes the decoder unusable. */
+export interface FrameSink {
+  /** The nine header bytes are there; nothing has been allocated. Throws when type or length are not allowed now. */
+  checkHeader(type: number, length: number): void;
+  /** The head is complete. Returns `bodyLength` writable bytes, or undefined to skip the body. */
+  place(head: FrameHead): Buffer | undefined;
+  /** The body is complete: `body` is what `place` returned. */
+  frame(head: FrameHead, body: Buffer | undefined): void;
+}
+
+/** Cuts a byte stream into frames. */
+export class FrameDecoder {
+  readonly #sink: FrameSink;
+  readonly #head: FrameHead = { type: 0, length: 0, id: 0, flags: 0, total: 0, bodyLength: 0 };
+  readonly #raw = new Uint8Array(HEADER_BYTES + PREFIX_BYTES + TOTAL_BYTES);
+  #rawNeed = HEADER_BYTES;
+  #rawFill = 0;
+  #inBody = false;
+  #body: Buffer | undefined;
+  #bodyFill = 0;
+  #stopped = false;
+  #framesIn = 0;
+
+  constructor(sink: FrameSink) {
+    this.#sink = sink;
+  }
+
+  /** Complete frames so far. */
+  get framesIn(): number {
+    return this.#framesIn;
+  }
+
+  /** Whether a frame has begun and is not complete. */
+  get midFrame(): boolean {
+    return this.#rawFill > 0;
+  }
+
+  /** Ignores everything from now on, also the rest of the chunk in `push`. */
+  stop(): void {
+    this.#stopped = true;
+    this.#body = undefined;
+  }
+
+  /** Takes the next bytes; the chunk's memory is not kept. Throws `ExoError` (`frame-*` or what the sink throws). */
+  push(chunk: Uint8Array): void {
+    let at = 0;
+    while (at < chunk.length && !this.#stopped) {
+      at = this.#inBody ? this.#fillBody(chunk, at) : this.#fillHead(chunk, at);
+    }
+  }
+
+  #fillHead(chunk: Uint8Array, from: number): number {
+    const raw = this.#raw;
+    let at = from;
+    while (at < chunk.length) {
+      const byte = chunk[at++]!;
+      raw[this.#rawFill++] = byte;
+      if (this.#rawFill <= MAGIC.length && byte !== MAGIC[this.#rawFill - 1]) {
+        throw new ExoError(
+          'frame-bad-magic',
+          `expected EXO\\x01, got ${describe(raw.subarray(0, this.#rawFill), chunk.subarray(at))}; is this port really an exo node port?`,
+        );
+      }
+      if (this.#rawFill === this.#rawNeed && this.#headStep()) return at;
+    }
+    return at;
+  }
+
+  /** Called when as many head bytes are there as are known to be needed; true when the head is complete. */
+  #headStep(): boolean {
+    const head = this.#head;
+    const raw = this.#raw;
+    if (this.#rawNeed === HEADER_BYTES) {
+      head.type = raw[4]!;
+      head.length = readUint32(raw, 5);
+      this.#sink.checkHeader(head.type, head.length);
+      if ((head.type & CORRELATED) !== 0) {
+        if (head.length < PREFIX_BYTES) throw malformed('a correlated frame shorter than its prefix');
+        this.#rawNeed = HEADER_BYTES + PREFIX_BYTES;
+        return false;
+      }
+      head.id = 0;
+      head.flags = 0;
+      head.bodyLength = head.length;
+      head.total = head.length;
+    } else if (this.#rawNeed === HEADER_BYTES + PREFIX_BYTES) {
+      head.id = readUint32(raw, HEADER_BYTES);
+      head.flags = raw[HEADER_BYTES + 4]!;
+      if ((head.flags & ~FLAGS_KNOWN) !== 0) throw malformed(`unknown flags 0x${head.flags.toString(16)}`);
+      head.bodyLength = head.length - PREFIX_BYTES;
+      head.total = head.bodyLength;
+      if ((head.flags & FLAG_TOTAL) !== 0) {
+        if (head.bodyLength < TOTAL_BYTES) throw malformed('a first fragment without its total length');
+        this.#rawNeed = HEADER_BYTES + PREFIX_BYTES + TOTAL_BYTES;
+        return false;
+      }
+    } else {
+      head.bodyLength = head.length - PREFIX_BYTES - TOTAL_BYTES;
+      head.total = readUint32(raw, HEADER_BYTES + PREFIX_BYTES);
+    }
+    this.#body = this.#sink.place(head);
+    this.#bodyFill = 0;
+    if (head.bodyLength === 0) this.#complete();
+    else this.#inBody = true;
+    return true;
+  }
+
+  #fillBody(chunk: Uint8Array, from: number): number {
+    const count = Math.min(this.#head.bodyLength - this.#bodyFill, chunk.length - from);
+    const body = this.#body;
+    if (body !== undefined) {
+      body.set(
+        from === 0 && count === chunk.length ? chunk : chunk.subarray(from, from + count),
+        this.#bodyFill,
+      );
+    }
+    this.#bodyFill += count;
+    if (this.#bodyFill === this.#head.bodyLength) this.#complete();
+    return from + count;
+  }
+
+  #complete(): void {
+    const body = this.#body;
+    this.#body = undefined;
+    this.#inBody = false;
+    this.#rawFill = 0;
+    this.#rawNeed = HEADER_BYTES;
+    this.#framesIn += 1;
+    this.#sink.frame(this.#head, body);
+  }
+}
+
+function readUint32(bytes: Uint8Array, at: number): number {
+  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
+}
+
+function malformed(what: string): ExoError {
+  return new ExoError('frame-malformed', `${what}; the sender does not follow docs/PROTOCOL.md`);
+}
+
+/** The offending bytes in words that a person can use; most strangers are HTTP, TLS or ssh. */
+function describe(start: Uint8Array, rest: Uint8Array): string {
+  const sample = Buffer.concat([start, rest.subarray(0, 12)]);
+  const text = sample.toString('latin1');
+  if (/^(GET|POST|PUT|HEAD|OPTIONS|PRI) /.test(text)) return 'an HTTP request';
+  if (text.startsWith('SSH-')) return 'an ssh banner';
+  if (sample[0] === 0x16 && sample[1] === 0x03) return 'a TLS handshake';
+  return sample.toString('hex');
+}

@@ -1,0 +1,282 @@
+/**
+ * The receiving half of a session: which frames its state allows, where their bodies go, and what a complete one is.
+ * Sans-I/O; only `session.ts` uses it.
+ */
+import { ExoError, LIMITS } from '../shared/index.js';
+import { BodyStore, type Held } from './body-store.js';
+import {
+  CORRELATED,
+  FLAG_ABANDON,
+  isAnswerType,
+  isBaseType,
+  isKnownType,
+  isOneWayType,
+  PREFIX_BYTES,
+  TOTAL_BYTES,
+  TYPE,
+  typeLimitBytes,
+} from './frame.js';
+import { FrameDecoder, type FrameHead, type FrameSink } from './frame-decoder.js';
+import type { BudgetClass } from './memory-budget.js';
+import { type Assembly, MessageAssembler, type SkipReason } from './message-assembler.js';
+import { MessageDecoder } from './message-decoder.js';
+import type { Message } from './messages.js';
+import type { Session, SessionOptions } from './session.js';
+
+const CORRELATED_FRAME_BYTES_MAX = LIMITS.fragmentBytesMax + PREFIX_BYTES + TOTAL_BYTES;
+
+/** Bytes of one peer, and what they become. */
+export class Inbound implements FrameSink {
+  readonly #session: Session;
+  readonly #store: BodyStore;
+  readonly #assembler: MessageAssembler;
+  readonly #frames = new FrameDecoder(this);
+  readonly #messages = new MessageDecoder();
+  readonly #openedAtMs: number;
+  /** The message whose frame is being received. */
+  #current: Assembly | undefined;
+  #bytesIn = 0;
+  #nowMs: number;
+  #firstByteAtMs: number | undefined;
+  /** When the frame being received began, and how many bytes had come then. */
+  #frameSinceMs = 0;
+  #frameBytesThen = 0;
+
+  constructor(session: Session, options: SessionOptions) {
+    this.#session = session;
+    this.#store = new BodyStore(options.budget, options.pool);
+    this.#assembler = new MessageAssembler(this.#store);
+    this.#openedAtMs = options.nowMs;
+    this.#nowMs = options.nowMs;
+  }
+
+  get bytesIn(): number {
+    return this.#bytesIn;
+  }
+
+  get framesIn(): number {
+    return this.#frames.framesIn;
+  }
+
+  get needsTick(): boolean {
+    return this.#frames.midFrame || this.#assembler.size > 0 || this.#isUnspoken;
+  }
+
+  /** Accepted, and not one complete frame so far. */
+  get #isUnspoken(): boolean {
+    return this.#session.state === 'fresh' && this.#session.role === 'acceptor';
+  }
+
+  /** Takes bytes. Throws when the connection must be closed. */
+  receive(chunk: Buffer, nowMs: number): void {
+    this.#nowMs = nowMs;
+    this.#firstByteAtMs ??= nowMs;
+    const framesBefore = this.#frames.framesIn;
+    const wasMidFrame = this.#frames.midFrame;
+    const bytesBefore = this.#bytesIn;
+    this.#bytesIn += chunk.length;
+    this.#frames.push(chunk);
+    if (this.#frames.midFrame && (!wasMidFrame || this.#frames.framesIn !== framesBefore)) {
+      this.#frameSinceMs = nowMs;
+      this.#frameBytesThen = bytesBefore;
+    }
+  }
+
+  /** Looks at the deadlines of the handshake and of bodies. Throws when one has passed. */
+  tick(nowMs: number): void {
+    if (this.#isUnspoken) this.#checkHandshake(nowMs);
+    if (this.#frames.midFrame) this.#checkRate(this.#frameSinceMs, this.#frameBytesThen, nowMs);
+    const oldest = this.#assembler.oldest();
+    if (oldest !== undefined) this.#checkRate(oldest.sinceMs, oldest.bytesThen, nowMs);
+  }
+
+  /** Nothing is taken any more, and all memory is given back. */
+  close(): void {
+    this.#frames.stop();
+    this.#assembler.clear(this.#current);
+    this.#current = undefined;
+  }
+
+  // ------------------------------------------------------------------ FrameSink
+
+  checkHeader(wireType: number, length: number): void {
+    const type = wireType & ~CORRELATED;
+    const { state } = this.#session;
+    if (wireType !== type) {
+      if (state !== 'established') {
+        throw new ExoError('protocol-violation', 'a correlated frame before hello on both sides');
+      }
+      if (length > CORRELATED_FRAME_BYTES_MAX) throw tooLarge(length, CORRELATED_FRAME_BYTES_MAX);
+      return;
+    }
+    if (!isBaseType(type)) {
+      throw new ExoError('frame-unknown-type', `type 0x${type.toString(16)} is not of the base protocol`);
+    }
+    const limit = Math.min(this.#stateLimitBytes(), typeLimitBytes(type));
+    if (length > limit) throw tooLarge(length, limit);
+  }
+
+  place(head: FrameHead): Buffer | undefined {
+    const type = head.type & ~CORRELATED;
+    let assembly: Assembly | undefined;
+    if (type === head.type) {
+      assembly = this.#begin(head, type, this.#admitBase(type));
+      if (assembly.skip === 'overloaded') {
+        throw new ExoError('overloaded', `no memory for a body of ${head.total} bytes`, { retryable: true });
+      }
+    } else {
+      if (head.total > typeLimitBytes(type)) throw tooLarge(head.total, typeLimitBytes(type));
+      assembly = this.#assembler.find(head, type);
+      if ((head.flags & FLAG_ABANDON) !== 0) {
+        this.#assembler.abandon(head, type);
+        return undefined;
+      }
+      assembly ??= this.#begin(head, type, this.#admitCorrelated(type, head.id));
+    }
+    this.#current = assembly;
+    const { buffer, filled } = assembly;
+    return buffer?.length === head.bodyLength ? buffer : buffer?.subarray(filled, filled + head.bodyLength);
+  }
+
+  frame(head: FrameHead): void {
+    const assembly = this.#current;
+    this.#current = undefined;
+    // without a message: the frame that abandoned one
+    if (assembly === undefined) return;
+    const type = head.type & ~CORRELATED;
+    if (!this.#assembler.advance(assembly, head, type)) return;
+    const id = type === head.type ? undefined : head.id;
+    if (assembly.buffer === undefined) this.#skipped(assembly, type, id);
+    else this.#complete(type, id, assembly.buffer, assembly.held);
+  }
+
+  // ------------------------------------------------------------------ what is allowed
+
+  #stateLimitBytes(): number {
+    if (this.#session.state === 'fresh') return LIMITS.freshFrameBytesMax;
+    if (this.#session.state === 'established' || this.#session.trusted) return LIMITS.legacyFrameBytesMax;
+    return LIMITS.legacyStrangerFrameBytesMax;
+  }
+
+  /** Base requests come from the dialler, base answers from the acceptor. */
+  #admitBase(type: number): SkipReason | undefined {
+    if (this.#session.role === 'dialler') {
+      const expected = this.#session.expectedAnswer(undefined);
+      if (expected === type) return undefined;
+      throw new ExoError(
+        'protocol-violation',
+        `a frame of type 0x${type.toString(16)} where ${expected === undefined ? 'none' : `0x${expected.toString(16)}`} was expected`,
+      );
+    }
+    if (isKnownType(type) && !isAnswerType(type)) return undefined;
+    // as the original: a type of the list that means nothing here is ignored
+    this.#session.becomeLegacy();
+    return 'silent';
+  }
+
+  #admitCorrelated(type: number, id: number): SkipReason | undefined {
+    if (isAnswerType(type)) {
+      const expected = id === 0 ? undefined : this.#session.expectedAnswer(id);
+      if (expected === undefined) return 'silent';
+      if (expected === type || type === TYPE.errorResponse) return undefined;
+      throw new ExoError(
+        'protocol-violation',
+        `an answer of type 0x${type.toString(16)} to another question`,
+      );
+    }
+    if (!isKnownType(type) || (id !== 0 && isOneWayType(type))) return 'request-unsupported';
+    const always = type === TYPE.healthRequest || type === TYPE.goodbye;
+    return always || this.#session.hasRoom ? undefined : 'overloaded';
+  }
+
+  #begin(head: FrameHead, type: number, skip: SkipReason | undefined): Assembly {
+    const budgetClass: BudgetClass = this.#session.state === 'established' ? 'established' : 'legacy';
+    return this.#assembler.begin(head, type, skip, budgetClass, this.#nowMs, this.#bytesIn);
+  }
+
+  #skipped(assembly: Assembly, type: number, id: number | undefined): void {
+    if (id === undefined || id === 0 || assembly.skip === 'silent') return;
+    const error =
+      assembly.skip === 'overloaded'
+        ? new ExoError('overloaded', 'no memory or no room for this now', { retryable: true })
+        : new ExoError('request-unsupported', `type 0x${type.toString(16)} cannot be asked for here`);
+    if (isAnswerType(type)) this.#session.answerLost(id, error);
+    else this.#session.answerError(id, error);
+  }
+
+  // ------------------------------------------------------------------ complete messages
+
+  #complete(type: number, id: number | undefined, body: Buffer, held: Held | undefined): void {
+    let message: Message;
+    try {
+      message = this.#messages.decode(type, body);
+    } catch (error) {
+      if (held !== undefined) this.#store.giveBack(held, true);
+      if (error instanceof ExoError && error.code === 'version-mismatch') {
+        this.#session.refuse(error, id);
+        return;
+      }
+      throw error;
+    }
+    if (isAnswerType(type)) {
+      // whoever asked now owns the bytes
+      if (held !== undefined) this.#store.giveBack(held, false);
+      this.#session.answered(id, message);
+    } else {
+      this.#session.incoming(message, type, id, held === undefined ? undefined : this.#giver(message, held));
+    }
+  }
+
+  /** Gives the body back when its handler is done; an answer may still show the same memory to the socket. */
+  #giver(message: Message, held: Held): ((answer: Message | undefined) => void) | undefined {
+    if (bytesOf(message) === undefined) {
+      this.#store.giveBack(held, true);
+      return undefined;
+    }
+    return (answer) =>
+      this.#store.giveBack(held, answer === undefined || bytesOf(answer)?.buffer !== held.buffer.buffer);
+  }
+
+  // ------------------------------------------------------------------ time
+
+  #checkHandshake(nowMs: number): void {
+    const spoken = this.#firstByteAtMs !== undefined;
+    const sinceMs = nowMs - (this.#firstByteAtMs ?? this.#openedAtMs);
+    const limitMs = spoken ? LIMITS.handshakeTimeoutMs : LIMITS.silentConnectionTimeoutMs;
+    if (sinceMs < limitMs) return;
+    throw new ExoError('handshake-timeout', `no complete frame within ${limitMs} ms`);
+  }
+
+  #checkRate(sinceMs: number, bytesThen: number, nowMs: number): void {
+    const ageMs = nowMs - sinceMs;
+    if (ageMs < LIMITS.slowBodyGraceMs) return;
+    const rate = ((this.#bytesIn - bytesThen) * 1000) / ageMs;
+    if (rate >= LIMITS.slowBodyBytesPerSecondMin) return;
+    throw new ExoError(
+      'frame-too-slow',
+      `a body came at ${Math.round(rate)} bytes/s for ${Math.round(ageMs / 1000)} s`,
+    );
+  }
+}
+
+/** Bytes of a message that are views of the body that it came in. */
+function bytesOf(message: Message): Buffer | undefined {
+  switch (message.kind) {
+    case 'ping':
+    case 'pong':
+      return message.data;
+    case 'tensor-request':
+    case 'tensor-response':
+    case 'result':
+      return message.tensor?.data;
+    default:
+      return undefined;
+  }
+}
+
+function tooLarge(length: number, limit: number): ExoError {
+  return new ExoError(
+    'frame-too-large',
+    `a length of ${length} bytes is announced; ${limit} are allowed now`,
+  );
+}

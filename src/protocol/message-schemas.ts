@@ -1,0 +1,225 @@
+/**
+ * The shapes of all JSON bodies, as ajv schemas: one per body, compiled when it is first needed. Unknown extra fields are
+ * accepted and ignored, so that a later version may add some. The types are those of the wire (snake_case).
+ */
+import { Ajv, type ValidateFunction } from 'ajv';
+import { ExoError, LIMITS } from '../shared/index.js';
+import type { JsonObject } from './messages.js';
+
+// Infinity and null stand for floats that Python calls inf and nan; see json-reader.ts.
+const ajv = new Ajv({ strict: true, strictNumbers: false, allowUnionTypes: true, allErrors: false });
+
+const string = { type: 'string' } as const;
+const id = { type: 'string', minLength: 1, maxLength: LIMITS.nodeIdCharsMax } as const;
+const bool = { type: 'boolean' } as const;
+const float = { type: ['number', 'null'] } as const;
+const count = { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER } as const;
+const nullableString = { type: ['string', 'null'] } as const;
+const nullableObject = { type: ['object', 'null'] } as const;
+
+function object<T extends Record<string, object>>(required: T, optional: Record<string, object> = {}) {
+  return {
+    type: 'object',
+    required: Object.keys(required),
+    properties: { ...required, ...optional },
+  } as const;
+}
+function list(items: object, maxItems: number) {
+  return { type: 'array', items, maxItems } as const;
+}
+function map(values: object, maxProperties: number) {
+  return { type: 'object', additionalProperties: values, maxProperties } as const;
+}
+
+const shard = object({
+  model_id: string,
+  start_layer: count,
+  end_layer: { type: 'integer' },
+  n_layers: count,
+});
+const tensor = object({ shape: list(count, 8), dtype: string });
+const capabilities = object(
+  { model: string, chip: string, memory: { type: 'number' } },
+  { flops: object({}, { fp32: float, fp16: float, int8: float }) },
+);
+const wireEdge = object({ to_id: string, description: string });
+const fault = object({ code: string, message: string });
+const hello = object(
+  {
+    version_max: count,
+    version_min: count,
+    node_id: id,
+    instance: { type: 'string', pattern: '^[0-9a-f]{16}$' },
+  },
+  {
+    epoch: count,
+    features: list({ type: 'string', maxLength: 64 }, 64),
+    capabilities,
+    node_port: { type: 'integer', minimum: 0, maximum: 65_535 },
+    topology_digest: { type: 'string', maxLength: 64 },
+    path: object({ description: { type: 'string', maxLength: 256 }, priority: { type: 'number' } }),
+    agent: { type: 'string', maxLength: 256 },
+  },
+);
+const entry = object(
+  {
+    id,
+    epoch: count,
+    version: count,
+    capabilities,
+    edges: list(wireEdge, LIMITS.topologyEdgesPerNode),
+  },
+  { lost: list(object({ id, epoch: count }), LIMITS.topologyEdgesPerNode), legacy: bool },
+);
+const entries = list(entry, LIMITS.topologyNodesMax);
+
+/** Capabilities on the wire. */
+export interface CapabilitiesBody {
+  readonly model: string;
+  readonly chip: string;
+  readonly memory: number;
+  readonly flops?: {
+    readonly fp32?: number | null;
+    readonly fp16?: number | null;
+    readonly int8?: number | null;
+  };
+}
+/** A shard on the wire. */
+export interface ShardBody {
+  readonly model_id: string;
+  readonly start_layer: number;
+  readonly end_layer: number;
+  readonly n_layers: number;
+}
+/** Shape and element type on the wire. */
+export interface TensorBody {
+  readonly shape: number[];
+  readonly dtype: string;
+}
+/** A hello on the wire. */
+export interface HelloBody {
+  readonly version_max: number;
+  readonly version_min: number;
+  readonly node_id: string;
+  readonly instance: string;
+  readonly epoch?: number;
+  readonly features?: string[];
+  readonly capabilities?: CapabilitiesBody;
+  readonly node_port?: number;
+  readonly topology_digest?: string;
+  readonly path?: { readonly description: string; readonly priority: number };
+  readonly agent?: string;
+}
+/** A topology entry on the wire. */
+export interface EntryBody {
+  readonly id: string;
+  readonly epoch: number;
+  readonly version: number;
+  readonly capabilities: CapabilitiesBody;
+  readonly edges: Array<{ readonly to_id: string; readonly description: string }>;
+  readonly lost?: Array<{ readonly id: string; readonly epoch: number }>;
+  readonly legacy?: boolean;
+}
+interface Fault {
+  readonly code: string;
+  readonly message: string;
+}
+interface Inference {
+  readonly shard: ShardBody;
+  readonly request_id?: string | null;
+  readonly inference_state?: JsonObject | null;
+  readonly origin?: string;
+}
+
+/** A check that returns the value with its type, or throws `frame-malformed` and names the field. */
+export type Check<T> = (value: unknown) => T;
+
+const inference = { request_id: nullableString, inference_state: nullableObject, origin: id };
+
+/** One check per JSON body. */
+export const check = {
+  healthRequest: lazy<{ hello?: unknown }>('a health check', object({})),
+  healthResponse: lazy<{ is_healthy: boolean; hello?: unknown; error?: Fault }>(
+    'a health answer',
+    object({ is_healthy: bool }, { error: fault }),
+  ),
+  versions: lazy<{ version_max: number; version_min: number }>(
+    'a hello',
+    object({ version_max: count, version_min: count }),
+  ),
+  hello: lazy<HelloBody>('a hello', hello),
+  capabilities: lazy<CapabilitiesBody>('device capabilities', capabilities),
+  prompt: lazy<Inference & { prompt: string }>('a prompt', object({ shard, prompt: string }, inference)),
+  tensorRequest: lazy<Inference & { tensor: TensorBody }>(
+    'tensor metadata',
+    object({ shard, tensor }, inference),
+  ),
+  flatTensor: lazy<TensorBody>('tensor metadata', tensor),
+  nestedTensor: lazy<{ tensor: TensorBody }>('tensor metadata', object({ tensor })),
+  result: lazy<{
+    request_id: string;
+    result: number[];
+    is_finished: boolean;
+    tensor?: TensorBody;
+    error?: Fault;
+    index?: number;
+  }>(
+    'a result',
+    object(
+      { request_id: string, result: list({ type: 'integer' }, 1_000_000), is_finished: bool },
+      { tensor, error: fault, index: count },
+    ),
+  ),
+  topologyRequest: lazy<{ visited: string[]; max_depth: number }>(
+    'a topology request',
+    object({ visited: list(string, LIMITS.topologyNodesMax), max_depth: { type: 'integer' } }),
+  ),
+  topologyResponse: lazy<{
+    nodes: Record<string, CapabilitiesBody>;
+    peer_graph: Record<string, Array<{ to_id: string; description: string }>>;
+  }>(
+    'a topology',
+    object({
+      nodes: map(capabilities, LIMITS.topologyNodesMax),
+      peer_graph: map(list(wireEdge, LIMITS.topologyEdgesPerNode), LIMITS.topologyNodesMax),
+    }),
+  ),
+  opaqueStatus: lazy<{ request_id: string; status: string }>(
+    'a status',
+    object({ request_id: string, status: string }),
+  ),
+  topologyUpdate: lazy<{ entries: EntryBody[] }>('a topology update', object({ entries })),
+  topologySync: lazy<{ versions: Record<string, [number, number]> }>(
+    'a topology sync',
+    object({
+      versions: map(
+        { type: 'array', items: [count, count], minItems: 2, maxItems: 2 },
+        LIMITS.topologyNodesMax,
+      ),
+    }),
+  ),
+  topologySynced: lazy<{ entries: EntryBody[]; wanted: string[] }>(
+    'a topology sync answer',
+    object({ entries, wanted: list(id, LIMITS.topologyNodesMax) }),
+  ),
+  goodbye: lazy<{ reason: string }>('a goodbye', object({ reason: string })),
+  notice: lazy<Fault>('a notice', fault),
+  cancelRequest: lazy<{ request_id: string }>('a cancel request', object({ request_id: string })),
+  errorResponse: lazy<Fault & { retryable?: boolean }>(
+    'an error answer',
+    object({ code: string, message: string }, { retryable: bool }),
+  ),
+};
+
+function lazy<T>(what: string, schema: object): Check<T> {
+  let validate: ValidateFunction<T> | undefined;
+  return (value) => {
+    validate ??= ajv.compile<T>(schema);
+    if (validate(value)) return value;
+    const error = validate.errors?.[0];
+    throw new ExoError(
+      'frame-malformed',
+      `${what} ${error?.instancePath ?? ''} ${error?.message ?? 'is wrong'}`,
+    );
+  };
+}

@@ -1,0 +1,390 @@
+/**
+ * One conversation with one peer: bytes and ticks in, frames (in the outbox) and calls to its host out. Sans-I/O: no
+ * socket, no timer, no clock. `connection.ts` is its only owner; states are in `session-state.ts`, what is being received in
+ * `inbound.ts`, what waits for an answer in `pending-requests.ts`, handlers at work in `responder.ts`.
+ */
+import { ExoError, isErrorCode, LIMITS, toExoError } from '../shared/index.js';
+import type { CloseReason, ConnectionRole, ConnectionState } from './connection-api.js';
+import { isAnswerType, isBaseType, isOneWayType, TYPE, TYPE_OF_KIND, typeLimitBytes } from './frame.js';
+import type { Hello } from './hello.js';
+import { Inbound } from './inbound.js';
+import type { MemoryBudget } from './memory-budget.js';
+import { type EncodedBody, encodeBase, encodeCorrelated } from './message-encoder.js';
+import type { HealthRequest, HealthResponse, Message, MessageKind } from './messages.js';
+import { type BulkMessage, type Lane, Outbox } from './outbox.js';
+import type { PayloadPool } from './payload-pool.js';
+import { type PendingRequest, PendingRequests, SerialLane, timeoutError } from './pending-requests.js';
+import { Responder } from './responder.js';
+import { transition } from './session-state.js';
+
+/** What a session asks of its owner. */
+export interface SessionHost {
+  /** A hello came in. Returns the own one; throws to refuse. */
+  onHello(hello: Hello): Hello;
+  /** A message for the owner. Returns or resolves to the answer; throws to fail. */
+  onMessage(message: Message, answerWanted: boolean): Promise<Message | undefined> | Message | undefined;
+  /** A handler failed and the other side cannot be told. */
+  onSilentFailure(kind: MessageKind, error: ExoError): void;
+  /** The outbox has something new. */
+  wake(): void;
+  /** The session is over; what is in the outbox should still leave. */
+  end(reason: CloseReason): void;
+}
+
+/** How a session begins. */
+export interface SessionOptions {
+  readonly role: ConnectionRole;
+  /** The other end is on loopback or at a configured address: an old peer may send large bodies. */
+  readonly trusted: boolean;
+  readonly budget: MemoryBudget;
+  readonly pool: PayloadPool;
+  readonly nowMs: number;
+}
+
+/** These overtake everything else. */
+const CONTROL = new Set<MessageKind>([
+  'health-request',
+  'health-response',
+  'goodbye',
+  'notice',
+  'cancel-request',
+  'error-response',
+]);
+
+/** The protocol of one connection. */
+export class Session {
+  readonly outbox = new Outbox();
+  readonly role: ConnectionRole;
+  readonly trusted: boolean;
+  /** What the other side said of itself. */
+  hello: Hello | undefined;
+  /** What it said before it left. */
+  goodbye: 'stopping' | 'duplicate' | undefined;
+  readonly #host: SessionHost;
+  readonly #inbound: Inbound;
+  readonly #responder: Responder;
+  readonly #pending = new PendingRequests();
+  readonly #lane = new SerialLane();
+  #state: ConnectionState = 'fresh';
+  #ownHello: Hello | undefined;
+
+  constructor(options: SessionOptions, host: SessionHost) {
+    this.role = options.role;
+    this.trusted = options.trusted;
+    this.#host = host;
+    this.#responder = new Responder(this, host);
+    this.#inbound = new Inbound(this, options);
+  }
+
+  get state(): ConnectionState {
+    return this.#state;
+  }
+
+  /** Requests sent and not yet answered. */
+  get pending(): number {
+    return this.#pending.size + this.#lane.size;
+  }
+
+  /** Requests received and not yet answered. */
+  get serving(): number {
+    return this.#responder.serving;
+  }
+
+  get bytesIn(): number {
+    return this.#inbound.bytesIn;
+  }
+
+  get framesIn(): number {
+    return this.#inbound.framesIn;
+  }
+
+  /** Whether time matters now: without this, `tick` need not be called. */
+  get needsTick(): boolean {
+    return this.pending > 0 || this.#inbound.needsTick;
+  }
+
+  /** Takes bytes. Throws an `ExoError` when the connection must be closed. */
+  receive(chunk: Buffer, nowMs: number): void {
+    if (this.#state !== 'closed') this.#inbound.receive(chunk, nowMs);
+  }
+
+  /** Looks at deadlines. Throws an `ExoError` when the connection must be closed. */
+  tick(nowMs: number): void {
+    if (this.#state === 'closed') return;
+    for (const request of this.#pending.expire(nowMs)) {
+      this.#abandon(request);
+      request.reject(timeoutError(request));
+    }
+    for (const request of this.#lane.expire(nowMs)) request.reject(timeoutError(request));
+    const current = this.#lane.current;
+    if (current !== undefined && current.deadlineMs <= nowMs) {
+      this.#lane.done();
+      const error = timeoutError(current);
+      if (current.settled !== true) current.reject(error);
+      // the answer may still come, and nothing would tell it from the next one
+      throw error;
+    }
+    this.#inbound.tick(nowMs);
+  }
+
+  /**
+   * Sends a request; `resolve` or `reject` is called once. Returns what `cancel` takes. One-way kinds (and, to an old peer,
+   * prompts) resolve as soon as they are queued: a prompt to `prompt-response`, the others to themselves.
+   */
+  request(
+    message: Message,
+    nowMs: number,
+    timeoutMs: number,
+    resolve: (answer: Message) => void,
+    reject: (error: ExoError) => void,
+  ): PendingRequest | undefined {
+    try {
+      const type = TYPE_OF_KIND[message.kind];
+      const correlated = this.#checkOutgoing(message, type);
+      if (isOneWayType(type) || (type === TYPE.prompt && !correlated)) {
+        this.send(message, correlated ? 0 : undefined);
+        resolve(type === TYPE.prompt ? { kind: 'prompt-response' } : message);
+        return undefined;
+      }
+      const pending: PendingRequest = {
+        message,
+        answerType: type + 1,
+        deadlineMs: nowMs + timeoutMs,
+        timeoutMs,
+        resolve,
+        reject,
+        id: 0,
+        bulk: undefined,
+        settled: false,
+      };
+      if (correlated) {
+        const body = encodeChecked(message, type, true);
+        const id = this.#pending.add(pending);
+        pending.bulk = this.outbox.addCorrelated(type, id, body, laneOf(message));
+        this.#host.wake();
+      } else {
+        this.#lane.add(pending);
+        this.#pump();
+      }
+      return pending;
+    } catch (error) {
+      reject(error as ExoError);
+      return undefined;
+    }
+  }
+
+  /** Gives a request up; its answer is dropped when it comes. */
+  cancel(request: PendingRequest, error: ExoError): void {
+    if (request.settled === true) return;
+    if (this.#pending.drop(request)) this.#abandon(request);
+    else if (!this.#lane.drop(request)) {
+      if (this.#lane.current !== request) return;
+      request.settled = true;
+    }
+    request.reject(error);
+  }
+
+  /** Sends without waiting. False when it cannot be sent on this connection, or would be answered. */
+  notify(message: Message): boolean {
+    try {
+      const type = TYPE_OF_KIND[message.kind];
+      const correlated = this.#checkOutgoing(message, type);
+      if (!correlated && !isOneWayType(type) && type !== TYPE.prompt) return false;
+      this.send(message, correlated ? 0 : undefined);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Queues a message as it is; `id` undefined makes a base frame. */
+  send(message: Message, id: number | undefined): BulkMessage | undefined {
+    if (this.#state === 'closed') return undefined;
+    const type = TYPE_OF_KIND[message.kind];
+    const body = encodeChecked(message, type, id !== undefined);
+    let bulk: BulkMessage | undefined;
+    if (id === undefined) this.outbox.addBase(type, body, laneOf(message));
+    else bulk = this.outbox.addCorrelated(type, id, body, laneOf(message));
+    this.#host.wake();
+    return bulk;
+  }
+
+  /** Ends everything: requests are rejected, memory is given back. The outbox stays as it is. */
+  close(error: ExoError): void {
+    if (this.#state === 'closed') return;
+    this.#state = transition(this.#state, 'closed');
+    this.#inbound.close();
+    this.#pending.clear(error);
+    this.#lane.clear(error);
+  }
+
+  // ------------------------------------------------------------------ called by inbound.ts
+
+  /** Anything of the base protocol came that is no hello. */
+  becomeLegacy(): void {
+    if (this.#state === 'fresh') this.#state = transition(this.#state, 'legacy');
+  }
+
+  /** The answer type that is expected for an id, or undefined when nobody waits. */
+  expectedAnswer(id: number | undefined): number | undefined {
+    return (id === undefined ? this.#lane.current : this.#pending.get(id))?.answerType;
+  }
+
+  /** Whether another request can be served. */
+  get hasRoom(): boolean {
+    return this.serving < LIMITS.requestsInFlightPerConnection;
+  }
+
+  /** An answer is complete. */
+  answered(id: number | undefined, answer: Message): void {
+    const request = id === undefined ? this.#lane.done() : this.#pending.take(id);
+    if (id === undefined) this.#pump();
+    if (request === undefined || request.settled === true) return;
+    if (answer.kind === 'error-response') request.reject(remoteError(answer));
+    else if (answer.kind === 'health-response' && request.message.kind === 'health-request') {
+      this.#introduced(request, request.message, answer);
+    } else request.resolve(answer);
+  }
+
+  /** An answer could not be kept. */
+  answerLost(id: number, error: ExoError): void {
+    this.#pending.take(id)?.reject(error);
+  }
+
+  /** A request or one-way message is complete. `done` gives its body back. */
+  incoming(
+    message: Message,
+    type: number,
+    id: number | undefined,
+    done: ((answer: Message | undefined) => void) | undefined,
+  ): void {
+    if (message.kind === 'health-request') {
+      if (message.hello === undefined) this.becomeLegacy();
+      if (message.hello === undefined) this.#responder.health(id, HEALTHY);
+      else this.#greet(message.hello, id);
+      return;
+    }
+    this.becomeLegacy();
+    if (message.kind === 'goodbye') this.goodbye = message.reason;
+    this.#responder.serve(message, type, id, done);
+  }
+
+  /** Tells the other side why its hello is not accepted, and ends the session. */
+  refuse(error: ExoError, id: number | undefined): void {
+    const refusal = { code: error.code, message: error.message };
+    this.#responder.health(id, { kind: 'health-response', isHealthy: false, refusal });
+    this.#host.end({ by: 'local', error });
+  }
+
+  /** Answers a correlated request with an error. */
+  answerError(id: number, error: ExoError): void {
+    const { code, retryable } = error;
+    const message = error.message.slice(0, ERROR_TEXT_CHARS_MAX);
+    this.send({ kind: 'error-response', code, message, retryable }, id);
+  }
+
+  // ------------------------------------------------------------------ hello
+
+  #greet(hello: Hello, id: number | undefined): void {
+    try {
+      this.#ownHello ??= this.#host.onHello(hello);
+    } catch (error) {
+      this.refuse(toExoError(error), id);
+      return;
+    }
+    this.#agree(this.#ownHello, hello);
+    this.#responder.health(id, { kind: 'health-response', isHealthy: true, hello: this.#ownHello });
+  }
+
+  #introduced(request: PendingRequest, asked: HealthRequest, answer: HealthResponse): void {
+    if (answer.refusal !== undefined) {
+      const { code, message } = answer.refusal;
+      const error = remoteError({ code, message, retryable: false });
+      request.reject(error);
+      this.#host.end({ by: 'remote', error });
+      return;
+    }
+    if (asked.hello !== undefined) {
+      if (answer.hello === undefined) this.becomeLegacy();
+      else this.#agree(asked.hello, answer.hello);
+    }
+    request.resolve(answer);
+  }
+
+  #agree(own: Hello, theirs: Hello): void {
+    this.hello = theirs;
+    const correlated = own.features.includes('correlated') && theirs.features.includes('correlated');
+    if (correlated) this.#state = transition(this.#state, 'established');
+    else this.becomeLegacy();
+  }
+
+  // ------------------------------------------------------------------ sending
+
+  /** Whether the message goes correlated. Throws when this connection cannot take it. */
+  #checkOutgoing(message: Message, type: number): boolean {
+    if (this.#state === 'closed') throw new ExoError('connection-closed', 'the connection is closed');
+    if (isAnswerType(type)) throw new ExoError('internal', `a ${message.kind} is not a request`);
+    const greeting = message.kind === 'health-request' && message.hello !== undefined;
+    if (this.#state === 'established' && !greeting) return true;
+    if (this.role === 'acceptor') {
+      throw new ExoError(
+        'not-on-this-connection',
+        'an old peer takes no request on a connection that it opened; dial it',
+      );
+    }
+    if (!isBaseType(type)) {
+      throw new ExoError('request-unsupported', `an old peer does not know ${message.kind}`);
+    }
+    if (!greeting) this.becomeLegacy();
+    return false;
+  }
+
+  /** Sends the next base request if none is outstanding. */
+  #pump(): void {
+    for (let next = this.#lane.next(); next !== undefined; next = this.#lane.next()) {
+      try {
+        this.send(next.message, undefined);
+      } catch (error) {
+        this.#lane.done();
+        next.reject(error as ExoError);
+      }
+    }
+  }
+
+  #abandon(request: PendingRequest): void {
+    if (request.bulk === undefined) return;
+    this.outbox.abandon(request.bulk);
+    this.#host.wake();
+  }
+}
+
+/** What a person reads of a failure on another machine. */
+const ERROR_TEXT_CHARS_MAX = 1_000;
+
+const HEALTHY: HealthResponse = { kind: 'health-response', isHealthy: true };
+
+function laneOf(message: Message): Lane {
+  return CONTROL.has(message.kind) ? 'control' : 'ordinary';
+}
+
+function encodeChecked(message: Message, type: number, correlated: boolean): EncodedBody {
+  const body = correlated ? encodeCorrelated(message) : encodeBase(message);
+  const bytes = body.text.length + (body.payload?.length ?? 0);
+  if (bytes > typeLimitBytes(type)) {
+    throw new ExoError(
+      'frame-too-large',
+      `a ${message.kind} of ${bytes} bytes; at most ${typeLimitBytes(type)} can be sent`,
+    );
+  }
+  return body;
+}
+
+function remoteError(answer: {
+  readonly code: string;
+  readonly message: string;
+  readonly retryable: boolean;
+}) {
+  return isErrorCode(answer.code)
+    ? new ExoError(answer.code, answer.message, { retryable: answer.retryable })
+    : new ExoError('request-failed', `${answer.code}: ${answer.message}`, { retryable: answer.retryable });
+}

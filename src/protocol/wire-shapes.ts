@@ -1,0 +1,141 @@
+/**
+ * Parts that several bodies share, to and from their wire shape: capabilities, shard, hello, topology entries. Pure.
+ * Used by the two halves of the message codec.
+ */
+import { ExoError } from '../shared/index.js';
+import type { Hello } from './hello.js';
+import {
+  type CapabilitiesBody,
+  check,
+  type EntryBody,
+  type HelloBody,
+  type ShardBody,
+} from './message-schemas.js';
+import { type DeviceCapabilities, type Shard, type TopologyEntry, UNKNOWN_CAPABILITIES } from './messages.js';
+import { PythonFloat, type PythonJson } from './python-json.js';
+
+/** The version that this program speaks (there is no other yet). */
+export const PROTOCOL_VERSION = 1;
+
+/** Capabilities as the original writes them: flops are Python floats. */
+export function capabilitiesToWire(capabilities: DeviceCapabilities): PythonJson {
+  const { fp32, fp16, int8 } = capabilities.flops;
+  return {
+    model: capabilities.model,
+    chip: capabilities.chip,
+    memory: Math.round(capabilities.memory),
+    flops: { fp32: new PythonFloat(fp32), fp16: new PythonFloat(fp16), int8: new PythonFloat(int8) },
+  };
+}
+
+/** Capabilities from the wire; figures that are missing or not finite become 0. */
+export function capabilitiesFromWire(body: CapabilitiesBody): DeviceCapabilities {
+  return {
+    model: body.model,
+    chip: body.chip,
+    memory: finite(body.memory),
+    flops: { fp32: finite(body.flops?.fp32), fp16: finite(body.flops?.fp16), int8: finite(body.flops?.int8) },
+  };
+}
+
+function finite(value: number | null | undefined): number {
+  return typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : 0;
+}
+
+/** A shard in the original's field names. */
+export function shardToWire(shard: Shard): ShardBody {
+  return {
+    model_id: shard.modelId,
+    start_layer: shard.startLayer,
+    end_layer: shard.endLayer,
+    n_layers: shard.nLayers,
+  };
+}
+
+/** A shard from the wire. */
+export function shardFromWire(body: ShardBody): Shard {
+  return {
+    modelId: body.model_id,
+    startLayer: body.start_layer,
+    endLayer: body.end_layer,
+    nLayers: body.n_layers,
+  };
+}
+
+/** A hello as it stands under `"hello"`. */
+export function helloToWire(hello: Hello): PythonJson {
+  return {
+    version_max: hello.versionMax,
+    version_min: hello.versionMin,
+    node_id: hello.nodeId,
+    instance: hello.instance,
+    epoch: hello.epoch,
+    features: hello.features,
+    capabilities: capabilitiesToWire(hello.capabilities),
+    node_port: hello.nodePort,
+    topology_digest: hello.topologyDigest,
+    path: hello.path && { description: hello.path.description, priority: hello.path.priority },
+    agent: hello.agent,
+  };
+}
+
+/**
+ * A hello from the wire. Only versions, id and instance are required. Throws `frame-malformed`, or `version-mismatch`
+ * before the rest is looked at: a later version may have another shape.
+ */
+export function helloFromWire(value: unknown): Hello {
+  const { version_max: max, version_min: min } = check.versions(value);
+  if (min > PROTOCOL_VERSION || max < PROTOCOL_VERSION) {
+    throw new ExoError(
+      'version-mismatch',
+      `the other side speaks protocol versions ${min} to ${max}, this one ${PROTOCOL_VERSION}; update the older of the two`,
+    );
+  }
+  const body: HelloBody = check.hello(value);
+  return {
+    versionMax: body.version_max,
+    versionMin: body.version_min,
+    nodeId: body.node_id,
+    instance: body.instance,
+    epoch: body.epoch ?? 0,
+    features: body.features ?? [],
+    capabilities:
+      body.capabilities === undefined ? UNKNOWN_CAPABILITIES : capabilitiesFromWire(body.capabilities),
+    nodePort: body.node_port ?? 0,
+    topologyDigest: body.topology_digest ?? '',
+    ...(body.path && { path: { description: body.path.description, priority: body.path.priority } }),
+    agent: body.agent ?? '',
+  };
+}
+
+/** A topology entry for compact JSON. */
+export function entryToWire(entry: TopologyEntry): EntryBody {
+  const { capabilities } = entry;
+  return {
+    id: entry.id,
+    epoch: entry.epoch,
+    version: entry.version,
+    capabilities: {
+      model: capabilities.model,
+      chip: capabilities.chip,
+      memory: capabilities.memory,
+      flops: capabilities.flops,
+    },
+    edges: entry.edges.map((edge) => ({ to_id: edge.toId, description: edge.description })),
+    lost: entry.lost.map(({ id, epoch }) => ({ id, epoch })),
+    ...(entry.legacy === true && { legacy: true }),
+  };
+}
+
+/** A topology entry from the wire. */
+export function entryFromWire(body: EntryBody): TopologyEntry {
+  return {
+    id: body.id,
+    epoch: body.epoch,
+    version: body.version,
+    capabilities: capabilitiesFromWire(body.capabilities),
+    edges: body.edges.map((edge) => ({ toId: edge.to_id, description: edge.description })),
+    lost: (body.lost ?? []).map(({ id, epoch }) => ({ id, epoch })),
+    ...(body.legacy === true && { legacy: true }),
+  };
+}
