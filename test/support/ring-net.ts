@@ -1,0 +1,272 @@
+/**
+ * Rings in one process: every node is a real `Ring` with real `Generations`, the mesh between them is this file. Messages
+ * take random times on virtual time, in order on each link; the bytes of a tensor turn to garbage when its handler has
+ * answered, as those of a connection do. Members named in `legacy` are `LegacyMember`s.
+ */
+import {
+  ActiveNode,
+  createEngine,
+  Generations,
+  type GenerationsOptions,
+  type InferenceEngine,
+  Ring,
+  type RingMember,
+  type RingOptions,
+  type RingPort,
+} from '../../src/inference/index.js';
+import type { Message, Prompt, Result, TensorRequest } from '../../src/protocol/index.js';
+import {
+  ExoError,
+  type Random,
+  randomInt,
+  seededRandom,
+  silentLogger,
+  toExoError,
+  VirtualClock,
+} from '../../src/shared/index.js';
+import { LegacyMember } from './legacy-member.js';
+
+export interface RingNetOptions {
+  /** Ids in ring order. */
+  readonly ids: readonly string[];
+  readonly legacy?: readonly string[];
+  /** Ids that hold no layer. */
+  readonly outside?: readonly string[];
+  readonly seed?: number;
+  /** @default the dummy engine */
+  readonly engine?: (id: string) => InferenceEngine;
+  readonly ring?: Partial<RingOptions>;
+  readonly generations?: Partial<GenerationsOptions>;
+  /** Results may overtake each other. */
+  readonly reorder?: boolean;
+}
+
+export interface RingNode {
+  readonly id: string;
+  readonly ring: Ring;
+  readonly generations: Generations;
+  readonly engine: InferenceEngine;
+  readonly activeNode: ActiveNode;
+}
+
+/** What travelled, for tests that look. */
+export interface Sent {
+  readonly from: string;
+  readonly to: string;
+  readonly message: Message;
+}
+
+export class RingNet {
+  readonly clock = new VirtualClock();
+  readonly random: Random;
+  readonly sent: Sent[] = [];
+  readonly #options: RingNetOptions;
+  readonly #nodes = new Map<string, RingNode>();
+  readonly #legacy = new Map<string, LegacyMember>();
+  readonly #lost = new Set<string>();
+  /** `from>to` to the time at which the last message on it arrives. */
+  readonly #lastMs = new Map<string, number>();
+  /** Changes what a node sees as the ring. */
+  view: ((selfId: string, members: readonly RingMember[]) => readonly RingMember[]) | undefined;
+  /** Called before a message is delivered; false drops it. */
+  filter: ((sent: Sent) => boolean) | undefined;
+
+  constructor(options: RingNetOptions) {
+    this.#options = options;
+    this.random = seededRandom(options.seed ?? 1);
+    for (const id of options.ids) {
+      if (options.legacy?.includes(id)) this.#legacy.set(id, new LegacyMember(id, this));
+      else this.#nodes.set(id, this.#makeNode(id));
+    }
+  }
+
+  node(id: string): RingNode {
+    const node = this.#nodes.get(id);
+    if (node === undefined) throw new Error(`no node ${id}`);
+    return node;
+  }
+
+  nodes(): readonly RingNode[] {
+    return [...this.#nodes.values()];
+  }
+
+  legacy(id: string): LegacyMember {
+    const member = this.#legacy.get(id);
+    if (member === undefined) throw new Error(`no legacy member ${id}`);
+    return member;
+  }
+
+  /** Even shards over all members, in order. */
+  members(modelId: string, layers: number): readonly RingMember[] {
+    const ids = this.#options.ids.filter((id) => !this.#options.outside?.includes(id));
+    return ids.map((nodeId, place) => ({
+      nodeId,
+      shard: {
+        modelId,
+        startLayer: Math.floor((place * layers) / ids.length),
+        endLayer: Math.floor(((place + 1) * layers) / ids.length) - 1,
+        nLayers: layers,
+      },
+    }));
+  }
+
+  /** Ids of all others that are there. */
+  others(id: string): readonly string[] {
+    return this.#options.ids.filter((other) => other !== id && !this.#lost.has(other));
+  }
+
+  /** The node is gone; the others hear of it. */
+  lose(id: string): void {
+    this.#lost.add(id);
+    for (const node of this.#nodes.values()) if (!this.#lost.has(node.id)) node.ring.onPeerLost(id);
+  }
+
+  /** Passes virtual time until `work` is settled. Fails after ten virtual minutes. */
+  async run<T>(work: Promise<T>): Promise<T> {
+    let isSettled = false;
+    const done = work.finally(() => {
+      isSettled = true;
+    });
+    done.catch(() => undefined);
+    for (let step = 0; !isSettled && step < 120_000; step += 1) await this.clock.advance(5);
+    if (!isSettled) throw new Error('the work did not settle within ten virtual minutes');
+    return done;
+  }
+
+  async stop(): Promise<void> {
+    for (const node of this.#nodes.values()) {
+      await node.generations.stop();
+      await this.run(node.ring.stop());
+      await node.engine.stop();
+    }
+  }
+
+  /** Delivers a message to its handler after a random time. Resolves with the answer; rejects as a connection does. */
+  send(from: string, to: string, message: Message, signal?: AbortSignal): Promise<Message | undefined> {
+    const link = `${from}>${to}`;
+    const isResult = message.kind === 'result';
+    const arrivalMs = this.clock.now() + randomInt(this.random, 1, 15);
+    const free = this.#options.reorder === true && isResult;
+    const atMs = free ? arrivalMs : Math.max(arrivalMs, this.#lastMs.get(link) ?? 0);
+    if (!free) this.#lastMs.set(link, atMs);
+    const wire = copyOf(message, this.#legacy.has(to) || this.#legacy.has(from));
+    return new Promise((resolve, reject) => {
+      const onAbort = () => reject(new ExoError('request-cancelled', 'cancelled'));
+      if (signal?.aborted) return onAbort();
+      signal?.addEventListener('abort', onAbort, { once: true });
+      this.clock.after(atMs - this.clock.now(), () => {
+        const sent = { from, to, message: wire };
+        if (this.#lost.has(to) || this.#lost.has(from)) {
+          reject(new ExoError('connection-closed', 'closed'));
+          return;
+        }
+        if (this.filter !== undefined && !this.filter(sent)) return;
+        this.sent.push(sent);
+        this.#handle(sent)
+          .then(
+            (answer) => this.clock.after(randomInt(this.random, 1, 5), () => resolve(answer)),
+            // An error crosses the wire as code and message.
+            (error) => {
+              const { code, message: text } = toExoError(error);
+              reject(new ExoError(code, text));
+            },
+          )
+          .finally(() => {
+            signal?.removeEventListener('abort', onAbort);
+            if (wire.kind === 'tensor-request') wire.tensor.data.fill(0xff);
+          });
+      });
+    });
+  }
+
+  async #handle({ from, to, message }: Sent): Promise<Message | undefined> {
+    const legacy = this.#legacy.get(to);
+    if (legacy !== undefined) return legacy.onMessage(message);
+    const { ring } = this.node(to);
+    const signal = new AbortController().signal;
+    // An old peer's connection is anonymous.
+    const sender = this.#legacy.has(from) ? null : from;
+    switch (message.kind) {
+      case 'prompt':
+        return ring.onPrompt(message, sender, signal);
+      case 'tensor-request':
+        try {
+          return await ring.onTensor(message, sender, signal);
+        } catch (error) {
+          if (sender === null) return { kind: 'tensor-response', tensor: null };
+          throw error;
+        }
+      case 'result':
+        ring.onResult(message, sender);
+        return undefined;
+      case 'opaque-status':
+        ring.onStatus(message);
+        return undefined;
+      case 'cancel-request':
+        ring.onCancel(message, from);
+        return undefined;
+      default:
+        throw new Error(`no handler for ${message.kind}`);
+    }
+  }
+
+  #makeNode(id: string): RingNode {
+    const { clock, random } = this;
+    const engine = this.#options.engine?.(id) ?? createEngine('dummy');
+    const activeNode = new ActiveNode();
+    const components = { engine, port: this.#makePort(id), activeNode, clock, random, log: silentLogger };
+    const timeouts = { responseTimeoutMs: 60_000 };
+    const ring = new Ring(
+      { maxGenerateTokens: 10_000, defaultTemperature: 0, ...timeouts, ...this.#options.ring },
+      components,
+    );
+    const generations = new Generations(
+      { ...timeouts, ...this.#options.generations },
+      { ring, engine, clock, random },
+    );
+    return { id, ring, generations, engine, activeNode };
+  }
+
+  #makePort(selfId: string): RingPort {
+    const notify = (to: string, message: Message) => {
+      if (to === selfId) throw new Error(`${selfId} sends ${message.kind} to itself`);
+      this.send(selfId, to, message).catch(() => undefined);
+    };
+    const request = async (to: string, message: Prompt | TensorRequest, signal: AbortSignal) => {
+      if (to === selfId) throw new Error(`${selfId} sends ${message.kind} to itself`);
+      if (this.#lost.has(to)) throw new ExoError('peer-unreachable', 'gone');
+      const sent = this.send(selfId, to, message, signal);
+      // An old peer does not answer a prompt.
+      if (this.#legacy.has(to) && message.kind === 'prompt') sent.catch(() => undefined);
+      else await sent;
+    };
+    const broadcast = (message: Message) => {
+      for (const id of this.others(selfId)) notify(id, message);
+    };
+    return {
+      selfId,
+      ring: (modelId, layers) => {
+        const members = this.members(modelId, layers);
+        return this.view?.(selfId, members) ?? members;
+      },
+      isNew: (nodeId) => this.#nodes.has(nodeId) && nodeId !== selfId && !this.#lost.has(nodeId),
+      sendPrompt: request,
+      sendTensor: request,
+      sendResult: notify,
+      broadcastResult: (message: Result) => broadcast(message),
+      broadcastStatus: broadcast,
+      sendCancel: notify,
+    };
+  }
+}
+
+/** What arrives: own bytes, and between old and new only what the base form has. */
+function copyOf(message: Message, isBase: boolean): Message {
+  const copy =
+    message.kind === 'tensor-request'
+      ? { ...message, tensor: { ...message.tensor, data: Buffer.from(message.tensor.data) } }
+      : { ...message };
+  if (!isBase) return copy;
+  const { origin: _origin, error: _error, index: _index, ...base } = copy as Record<string, unknown>;
+  return base as unknown as Message;
+}
