@@ -197,8 +197,7 @@ export class Dialer implements Startable {
         target.upAtMs = this.#c.clock.now();
         target.become(outcome.inUse ? 'connected' : 'resting');
       } else {
-        // It answered and was gone again before this line: as if it had been lost now.
-        target.lostAtMs = this.#c.clock.now();
+        // It answered and was gone again before this line: a failed try, the backoff goes on.
         target.become('waiting');
         this.#schedule(target, this.#delayMs(target));
       }

@@ -25,8 +25,8 @@ export interface IntroductionComponents {
   readonly self: { readonly id: string; readonly instance: string };
   /** The own hello, as it is now. */
   hello(path?: Hello['path']): Hello;
-  /** Empty: every id may be a peer. */
-  readonly idFilter: ReadonlySet<string>;
+  /** Whether `--node-id-filter` lets an id in. */
+  allowsId(id: string): boolean;
   open(
     stream: ByteStream,
     options: { readonly role: 'dialler' | 'acceptor'; readonly trusted: boolean },
@@ -103,7 +103,10 @@ export class Introduction {
   }
 
   async #dialOnce(target: Target, signal: AbortSignal): Promise<Connection> {
-    const stream = await this.#c.transport.dial(target.address, { timeoutMs: LIMITS.connectTimeoutMs, signal });
+    const stream = await this.#c.transport.dial(target.address, {
+      timeoutMs: LIMITS.connectTimeoutMs,
+      signal,
+    });
     return this.#c.open(
       stream,
       { role: 'dialler', trusted: target.candidate.configured || isLoopback(stream.remoteHost) },
@@ -127,7 +130,12 @@ export class Introduction {
     try {
       await health.request({ kind: 'health-request' }, { timeoutMs: LIMITS.healthTimeoutMs, signal });
       const link = this.#link(connection, this.#c.self.id, candidate, target.key);
-      const peer = this.#c.peers.adoptLegacy(id, link, health, candidate.capabilities ?? UNKNOWN_CAPABILITIES);
+      const peer = this.#c.peers.adoptLegacy(
+        id,
+        link,
+        health,
+        candidate.capabilities ?? UNKNOWN_CAPABILITIES,
+      );
       return { peerId: peer.id, inUse: peer.links.includes(link) };
     } catch (error) {
       void health.close();
@@ -139,7 +147,8 @@ export class Introduction {
     try {
       this.#check(hello, connection.remote);
     } catch (error) {
-      if (error instanceof ExoError && error.code !== 'self-address') this.#c.onRefused(connection.remote, error);
+      if (error instanceof ExoError && error.code !== 'self-address')
+        this.#c.onRefused(connection.remote, error);
       throw error;
     }
     // After the answer has left: a connection is adopted only when both sides know of it.
@@ -148,7 +157,12 @@ export class Introduction {
   }
 
   async #adoptInbound(connection: Connection, hello: Hello): Promise<void> {
-    const link = this.#link(connection, hello.nodeId, hello.path ?? { description: 'inbound', priority: 0 }, undefined);
+    const link = this.#link(
+      connection,
+      hello.nodeId,
+      hello.path ?? { description: 'inbound', priority: 0 },
+      undefined,
+    );
     try {
       const peer = await this.#c.peers.adopt(link, hello);
       this.#c.onContact({ peerId: peer.id, host: connection.remoteHost });
@@ -191,7 +205,7 @@ export class Introduction {
   }
 
   #filter(id: string, where: string): void {
-    if (this.#c.idFilter.size > 0 && !this.#c.idFilter.has(id)) {
+    if (!this.#c.allowsId(id)) {
       throw new ExoError('id-filtered', `${where} is "${id}", which --node-id-filter does not list`);
     }
   }

@@ -89,7 +89,10 @@ export interface Mesh {
    * Round trips to a peer (id, alias or unique prefix of an id), in milliseconds, one a second.
    * Throws `peer-unknown`, `node-ambiguous`, `peer-unreachable` or `request-timeout`.
    */
-  ping(node: string, options: { readonly timeoutMs: number; readonly signal?: AbortSignal }): Promise<PingReply>;
+  ping(
+    node: string,
+    options: { readonly timeoutMs: number; readonly signal?: AbortSignal },
+  ): Promise<PingReply>;
   /** Calls `listener` after every change of peers or topology; returns the unsubscribe function. */
   onChange(listener: () => void): () => void;
   /** Resolves when at least `count` peers are alive. */

@@ -3,7 +3,15 @@
  * dead, and that two machines with one id are never merged. It starts no dials and knows no addresses.
  */
 import type { CloseReason, Connection, Hello } from '../protocol/index.js';
-import { type Clock, ExoError, LIMITS, type Logger, type Startable, type TimerHandle } from '../shared/index.js';
+import {
+  type Clock,
+  ExoError,
+  LIMITS,
+  type Logger,
+  type Startable,
+  type TimerHandle,
+} from '../shared/index.js';
+import { addRttSample } from '../topology/index.js';
 import { preferred } from './connection-choice.js';
 import { judgeSilence, SelfHealth } from './membership.js';
 import type { PeerState } from './mesh.js';
@@ -15,6 +23,8 @@ export interface PeerTableEvents {
   onUp(peer: Peer): void;
   /** Is a member no longer. */
   onDown(peer: Peer, reason: string): void;
+  /** The last connection to a member broke: the moment to dial it again. Comes before `onDown`, if that comes. */
+  onLost(peer: Peer): void;
   /** The link in use changed (not called for the first and last one). */
   onLink(peer: Peer): void;
   /** A link ended while others remain. */
@@ -98,11 +108,16 @@ export class PeerTable implements Startable {
       peer = this.#peers.get(hello.nodeId);
     }
     if (link.connection.state === 'closed') {
-      throw new ExoError('connection-closed', `${link.connection.remote} closed the connection after its hello`, {
-        retryable: true,
-      });
+      throw new ExoError(
+        'connection-closed',
+        `${link.connection.remote} closed the connection after its hello`,
+        {
+          retryable: true,
+        },
+      );
     }
-    if (peer !== undefined && peer.protocol === 'legacy') this.#dropAll(peer, 'it now speaks the new protocol');
+    if (peer !== undefined && peer.protocol === 'legacy')
+      this.#dropAll(peer, 'it now speaks the new protocol');
     if (peer === undefined || peer.protocol === 'legacy') peer = this.#create(hello.nodeId, 'exo', link);
     peer.learn(hello);
     this.#addLink(peer, link);
@@ -159,7 +174,9 @@ export class PeerTable implements Startable {
   async ping(peer: Peer, timeoutMs: number, signal?: AbortSignal): Promise<number> {
     const via = peer.protocol === 'legacy' ? peer.health : peer.link?.connection;
     if (via === undefined) {
-      throw new ExoError('peer-unreachable', `${peer.id} is ${peer.state}: ${peer.reason}`, { retryable: true });
+      throw new ExoError('peer-unreachable', `${peer.id} is ${peer.state}: ${peer.reason}`, {
+        retryable: true,
+      });
     }
     const startedAtMs = this.#c.clock.now();
     peer.lastPingAtMs = startedAtMs;
@@ -168,7 +185,7 @@ export class PeerTable implements Startable {
       signal === undefined ? { timeoutMs } : { timeoutMs, signal },
     );
     const rttMs = this.#c.clock.now() - startedAtMs;
-    peer.rtt.sample(rttMs);
+    peer.rtt = addRttSample(peer.rtt, rttMs);
     return rttMs;
   }
 
@@ -195,7 +212,8 @@ export class PeerTable implements Startable {
     const before = peer.link;
     peer.links.push(link);
     this.#settle(peer);
-    if (!peer.present) this.#set(peer, 'alive', `connected ${link.outgoing ? 'to' : 'from'} ${link.connection.remote}`);
+    if (!peer.present)
+      this.#set(peer, 'alive', `connected ${link.outgoing ? 'to' : 'from'} ${link.connection.remote}`);
     else {
       if (peer.state === 'suspect') this.#set(peer, 'alive', 'heard again');
       if (before !== peer.link) this.#c.events.onLink(peer);
@@ -243,7 +261,8 @@ export class PeerTable implements Startable {
       await newcomer.connection.close();
       throw new ExoError('duplicate-id', `${where} calls itself "${hello.nodeId}", but ${message}`);
     }
-    if (still !== undefined && still.instance !== hello.instance) this.#dropAll(still, 'it was started again');
+    if (still !== undefined && still.instance !== hello.instance)
+      this.#dropAll(still, 'it was started again');
   }
 
   #dropAll(peer: Peer, reason: string): void {
@@ -251,17 +270,20 @@ export class PeerTable implements Startable {
     for (const link of links) void link.connection.close();
     void peer.health?.close();
     peer.health = undefined;
-    if (peer.present) this.#down(peer, 'dead', reason);
+    if (!peer.present) return;
+    this.#down(peer, 'dead', reason);
+    this.#c.events.onLost(peer);
   }
 
   #lost(peer: Peer, reason: CloseReason): void {
     if (!peer.present) return;
     if (reason.goodbye === 'stopping') this.#down(peer, 'left', 'it said goodbye');
     else {
-      const why = reason.error?.message ?? (reason.by === 'remote' ? 'it closed the connection' : 'closed here');
+      const why =
+        reason.error?.message ?? (reason.by === 'remote' ? 'it closed the connection' : 'closed here');
       this.#set(peer, 'suspect', `${why}; dialling again`);
-      this.#c.events.onLink(peer);
     }
+    this.#c.events.onLost(peer);
     this.#c.events.onChange();
   }
 
@@ -307,11 +329,17 @@ export class PeerTable implements Startable {
       return;
     }
     if (verdict !== peer.state && peer.present) {
-      this.#set(peer, verdict, verdict === 'suspect' ? `silent for ${Math.round(silentMs / 1000)} s` : 'heard again');
+      this.#set(
+        peer,
+        verdict,
+        verdict === 'suspect' ? `silent for ${Math.round(silentMs / 1000)} s` : 'heard again',
+      );
       this.#c.events.onChange();
     }
     const pingDue =
-      silentMs >= LIMITS.heartbeatMs - TICK_MS / 2 || now - peer.lastPingAtMs >= RTT_EVERY_MS || peer.protocol === 'legacy';
+      silentMs >= LIMITS.heartbeatMs - TICK_MS / 2 ||
+      now - peer.lastPingAtMs >= RTT_EVERY_MS ||
+      peer.protocol === 'legacy';
     if (pingDue && !peer.pingPending && now - peer.lastPingAtMs >= LIMITS.heartbeatMs) this.#heartbeat(peer);
   }
 

@@ -4,7 +4,7 @@
  */
 import type { Connection, DeviceCapabilities, Hello } from '../protocol/index.js';
 import { UNKNOWN_CAPABILITIES } from '../protocol/index.js';
-import { LinkEstimate } from '../topology/index.js';
+import type { RttEstimate } from '../topology/index.js';
 import { type ChoiceFacts, preferred } from './connection-choice.js';
 import type { PeerState } from './mesh.js';
 
@@ -34,7 +34,7 @@ export class Peer {
   reason = 'connecting';
   /** When the state was entered. `clock.now()`. */
   stateSinceMs = 0;
-  readonly rtt = new LinkEstimate();
+  rtt: RttEstimate | undefined;
   lastPingAtMs = Number.NEGATIVE_INFINITY;
   pingPending = false;
   /** Old peers only: the second connection, for health checks alone (its server is strictly serial). */

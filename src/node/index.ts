@@ -1,0 +1,15 @@
+/**
+ * The node: peers, membership, dialling, gossip and the routing of messages, put together in `node.ts`.
+ * What the rooms above see is the `Mesh`.
+ */
+export type {
+  GraphEdge,
+  Mesh,
+  MeshWarning,
+  PeerState,
+  PeerSummary,
+  PingReply,
+  SelfSummary,
+  TopologySnapshot,
+} from './mesh.js';
+export { createNode, type Node, type NodeComponents, type NodeOptions } from './node.js';

@@ -1,0 +1,206 @@
+/**
+ * The mesh as everybody above the node sees it: summaries for people and for `--json`, made on request from the
+ * peer table, the dialer, the discovery pool and the topology view. Changes nothing.
+ */
+import type { Refusal } from '../discovery/index.js';
+import { type DeviceCapabilities, UNKNOWN_CAPABILITIES } from '../protocol/index.js';
+import { type Clock, ExoError, formatAddress } from '../shared/index.js';
+import { partitionRing, ringMembers, type ViewSnapshot } from '../topology/index.js';
+import type { Dialer } from './dialer.js';
+import type { Mesh, MeshWarning, PeerSummary, PingReply, SelfSummary, TopologySnapshot } from './mesh.js';
+import type { Peer } from './peer.js';
+import type { PeerTable } from './peer-table.js';
+import type { Target } from './target.js';
+import type { Warnings } from './warnings.js';
+
+/** Where the summaries come from. */
+export interface MeshViewComponents {
+  readonly clock: Clock;
+  readonly peers: PeerTable;
+  readonly dialer: Dialer;
+  readonly warnings: Warnings;
+  self(): SelfSummary;
+  refusals(): readonly Refusal[];
+  snapshot(): ViewSnapshot;
+  activeNodeId(): string | null;
+}
+
+/** The running mesh, for readers. */
+export class MeshView implements Mesh {
+  readonly #c: MeshViewComponents;
+  readonly #listeners = new Set<() => void>();
+
+  constructor(components: MeshViewComponents) {
+    this.#c = components;
+  }
+
+  /** Tells all listeners; called by the node after every change. */
+  changed(): void {
+    for (const listener of this.#listeners) listener();
+  }
+
+  self(): SelfSummary {
+    return this.#c.self();
+  }
+
+  refusals(): readonly Refusal[] {
+    return this.#c.refusals();
+  }
+
+  warnings(): readonly MeshWarning[] {
+    return this.#c.warnings.list();
+  }
+
+  peers(): readonly PeerSummary[] {
+    const summaries: PeerSummary[] = [];
+    const { nodes } = this.#c.snapshot();
+    const shown = new Set<string>();
+    for (const peer of this.#c.peers.all()) {
+      summaries.push(this.#summary(peer, nodes.get(peer.id) ?? peer.capabilities));
+      shown.add(peer.id);
+    }
+    for (const target of this.#c.dialer.targets()) {
+      const id = target.peerId ?? target.candidate.claimedId;
+      if (shown.has(id) || this.#aliasOfShown(target, shown)) continue;
+      shown.add(id);
+      summaries.push(this.#unmet(id, target));
+    }
+    return summaries.sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  topology(): TopologySnapshot {
+    const snapshot = this.#c.snapshot();
+    const { members } = ringMembers(snapshot);
+    return {
+      nodes: snapshot.nodes,
+      edges: snapshot.edges,
+      legacyIds: snapshot.legacyIds,
+      digest: snapshot.digest,
+      activeNodeId: this.#c.activeNodeId(),
+      partitions: partitionRing(new Map(members.map((id) => [id, snapshot.nodes.get(id)!]))),
+    };
+  }
+
+  async ping(
+    node: string,
+    options: { readonly timeoutMs: number; readonly signal?: AbortSignal },
+  ): Promise<PingReply> {
+    const peer = this.#find(node);
+    const link = peer.link;
+    const rttMs = await this.#c.peers.ping(peer, options.timeoutMs, options.signal);
+    return {
+      id: peer.id,
+      rttMs,
+      address: link?.connection.remote ?? '',
+      direction: link?.outgoing === false ? 'in' : 'out',
+    };
+  }
+
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  waitForPeers(count: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const end = (settle: () => void) => {
+        stop();
+        signal.removeEventListener('abort', onAbort);
+        settle();
+      };
+      const check = () => {
+        const alive = [...this.#c.peers.all()].filter((peer) => peer.state === 'alive').length;
+        if (alive >= count) end(resolve);
+      };
+      const onAbort = () => end(() => reject(signal.reason));
+      const stop = this.onChange(check);
+      signal.addEventListener('abort', onAbort, { once: true });
+      if (signal.aborted) onAbort();
+      else check();
+    });
+  }
+
+  /** By id, alias, or unique prefix of an id. */
+  #find(name: string): Peer {
+    const all = [...this.#c.peers.all()];
+    const exact = this.#c.peers.get(name) ?? all.find((peer) => peer.aliases.has(name));
+    if (exact !== undefined) return exact;
+    const fitting = all.filter((peer) => peer.id.startsWith(name));
+    if (fitting.length === 1) return fitting[0]!;
+    if (fitting.length > 1) {
+      const names = fitting.map((peer) => peer.id).join(', ');
+      throw new ExoError('node-ambiguous', `"${name}" fits ${names}: write more of the id`);
+    }
+    if (name === this.self().id) {
+      throw new ExoError('self-address', `"${name}" is this node; name another one: ${this.#names(all)}`);
+    }
+    throw new ExoError('peer-unknown', `no peer is called "${name}"; known: ${this.#names(all)}`);
+  }
+
+  #names(peers: readonly Peer[]): string {
+    return peers.length === 0 ? 'none' : peers.map((peer) => peer.id).join(', ');
+  }
+
+  #summary(peer: Peer, capabilities: DeviceCapabilities): PeerSummary {
+    const now = this.#c.clock.now();
+    const link = peer.link;
+    const target = this.#targetOf(peer);
+    let bytesIn = 0;
+    let bytesOut = 0;
+    for (const { connection } of peer.links) {
+      bytesIn += connection.stats.bytesIn;
+      bytesOut += connection.stats.bytesOut;
+    }
+    const next = target?.nextDialAtMs;
+    return {
+      id: peer.id,
+      aliases: [...peer.aliases],
+      state: peer.state,
+      reason: peer.present || target?.lastError === undefined ? peer.reason : target.lastError.message,
+      protocol: peer.protocol,
+      address: link?.connection.remote ?? (target === undefined ? '' : formatAddress(target.address)),
+      direction: link === undefined || link.outgoing ? 'out' : 'in',
+      description: link?.description ?? target?.candidate.description ?? '',
+      rttMs: peer.rtt === undefined ? null : round(peer.rtt.srttMs),
+      silentMs: Number.isFinite(peer.aliveAtMs) ? Math.round(now - peer.aliveAtMs) : null,
+      bytesIn,
+      bytesOut,
+      capabilities,
+      nextDialMs: peer.reachable || next === undefined ? null : Math.max(0, Math.round(next - now)),
+    };
+  }
+
+  /** A candidate that never became a peer. */
+  #unmet(id: string, target: Target): PeerSummary {
+    const next = target.nextDialAtMs;
+    return {
+      id,
+      aliases: [],
+      state: 'connecting',
+      reason: target.lastError?.message ?? 'dialling',
+      protocol: 'exo',
+      address: formatAddress(target.address),
+      direction: 'out',
+      description: target.candidate.description,
+      rttMs: null,
+      silentMs: null,
+      bytesIn: 0,
+      bytesOut: 0,
+      capabilities: target.candidate.capabilities ?? UNKNOWN_CAPABILITIES,
+      nextDialMs: next === undefined ? null : Math.max(0, Math.round(next - this.#c.clock.now())),
+    };
+  }
+
+  #targetOf(peer: Peer): Target | undefined {
+    for (const target of this.#c.dialer.targets()) if (target.peerId === peer.id) return target;
+    return undefined;
+  }
+
+  #aliasOfShown(target: Target, shown: ReadonlySet<string>): boolean {
+    return target.peerId !== undefined && shown.has(target.peerId);
+  }
+}
+
+function round(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
+}

@@ -1,0 +1,65 @@
+/**
+ * The ring's port, over peers and topology. Hides from `inference` that new peers are sent correlated messages
+ * and old ones the base form, and which connection is used.
+ */
+import type { RingMember, RingPort } from '../inference/index.js';
+import type { Message, OpaqueStatus, Prompt, Result, TensorRequest } from '../protocol/index.js';
+import { ExoError, LIMITS } from '../shared/index.js';
+import { assignShards, partitionRing, ringMembers, type ViewSnapshot } from '../topology/index.js';
+import type { PeerTable } from './peer-table.js';
+
+/** What the port stands on. */
+export interface RingPortComponents {
+  readonly selfId: string;
+  readonly peers: PeerTable;
+  snapshot(): ViewSnapshot;
+}
+
+/** The mesh as the ring sees it. */
+export function createRingPort({ selfId, peers, snapshot }: RingPortComponents): RingPort {
+  const send = (nodeId: string, message: Message): void => {
+    peers.get(nodeId)?.link?.connection.notify(message);
+  };
+  const broadcast = (message: Message): void => {
+    for (const peer of peers.all()) if (peer.present) peer.link?.connection.notify(message);
+  };
+  const request = async (
+    nodeId: string,
+    message: Prompt | TensorRequest,
+    signal: AbortSignal,
+  ): Promise<void> => {
+    const connection = peers.get(nodeId)?.link?.connection;
+    if (connection === undefined) {
+      throw new ExoError(
+        'peer-unreachable',
+        `the ring goes on at "${nodeId}", to which this node has no connection: see "exo peers --all" for the reason`,
+        { retryable: true },
+      );
+    }
+    await connection.request(message, { timeoutMs: LIMITS.ringHopTimeoutMs, signal });
+  };
+  return {
+    selfId,
+    ring: (modelId, layers) => currentRing(snapshot(), modelId, layers),
+    isNew: (nodeId) => peers.get(nodeId)?.protocol === 'exo' && peers.isUp(nodeId),
+    sendPrompt: request,
+    sendTensor: request,
+    sendResult: (nodeId, message: Result) => send(nodeId, message),
+    broadcastResult: (message: Result) => broadcast(message),
+    broadcastStatus: (message: OpaqueStatus) => broadcast(message),
+    sendCancel: (nodeId, message) => send(nodeId, message),
+  };
+}
+
+/** Members in order with their layers. Throws `ring-incomplete` when nobody can hold any. */
+export function currentRing(snapshot: ViewSnapshot, modelId: string, layers: number): readonly RingMember[] {
+  const { members } = ringMembers(snapshot);
+  const nodes = new Map(members.map((id) => [id, snapshot.nodes.get(id)!]));
+  const ring = assignShards(partitionRing(nodes), modelId, layers);
+  if (ring.length === 0) {
+    throw new ExoError('ring-incomplete', `no node of the mesh can hold a layer of ${modelId}`, {
+      retryable: true,
+    });
+  }
+  return ring;
+}
