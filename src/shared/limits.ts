@@ -143,7 +143,10 @@ const TABLE = {
     600_000,
     'how long an absent node’s entry is kept, so that a late old one is known as old; frames live seconds',
   ],
-  topologyEntriesPerUpdate: [64, 'entries of one update: under 1 MiB for machines with 200 edges each'],
+  topologyUpdateBytesMax: [
+    512 * KIB,
+    'entries of one update, estimated: half of a control frame, so that the estimate may be off',
+  ],
   topologyPushDelayMs: [50, 'changes within this time travel in one message'],
   topologySettleMs: [250, 'time a newcomer has to announce its links itself before its neighbours do'],
   topologySyncMemoryMs: [5_000, 'views equal to one just asked for are not asked for again within this'],
