@@ -1,0 +1,166 @@
+/** The house: which room may import which, and where a package of others may be met. */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import test from 'node:test';
+import { ROOT } from '../support/processes.js';
+import { sources } from './sources.js';
+
+/** A room, the rooms it must not import, and why. */
+interface Rule {
+  readonly room: string;
+  readonly never: readonly string[];
+  readonly reason: string;
+}
+
+const ABOVE_NODE = ['api', 'web', 'cli'];
+const RULES: readonly Rule[] = [
+  {
+    room: 'shared',
+    never: ['protocol', 'discovery', 'topology', 'inference', 'node', ...ABOVE_NODE],
+    reason: 'the ground floor stands on nothing of ours',
+  },
+  {
+    room: 'protocol',
+    never: ['discovery', 'topology', 'inference', 'node', ...ABOVE_NODE],
+    reason: 'the wire knows messages, not what they are for',
+  },
+  {
+    room: 'discovery',
+    never: ['topology', 'inference'],
+    reason: 'rooms beside each other do not know each other: they meet in node',
+  },
+  {
+    room: 'topology',
+    never: ['discovery', 'inference'],
+    reason: 'rooms beside each other do not know each other: they meet in node',
+  },
+  {
+    room: 'inference',
+    never: ['discovery'],
+    reason: 'rooms beside each other do not know each other; only the ring needs the partition (topology)',
+  },
+  ...['discovery', 'topology', 'inference'].map((room) => ({
+    room,
+    never: ['node', ...ABOVE_NODE],
+    reason: 'a room declares the narrow port that it needs; node implements it',
+  })),
+  { room: 'node', never: ABOVE_NODE, reason: 'the node runs without a front end' },
+  {
+    room: 'api',
+    never: ['cli'],
+    reason: 'the API is put in place by the command line and knows nothing of it',
+  },
+  {
+    room: 'web',
+    never: ['protocol', 'discovery', 'topology', 'inference', 'node', 'api', 'cli'],
+    reason: 'a page talks to the API over HTTP, as any client does',
+  },
+];
+
+/** Where a package may be imported: path prefixes under src/. Every dependency of package.json is here. */
+const FENCES: Record<string, { readonly places: readonly string[]; readonly reason: string }> = {
+  commander: { places: ['cli/'], reason: 'only the command line parses arguments' },
+  'cli-table3': { places: ['cli/'], reason: 'only the command line prints tables' },
+  picocolors: { places: ['cli/'], reason: 'only the command line has colours' },
+  'eventsource-parser': { places: ['cli/'], reason: 'only the command line reads our own streams' },
+  zod: { places: ['node/config', 'cli/', 'api/'], reason: 'zod checks options, environment and HTTP bodies' },
+  ajv: {
+    places: ['discovery/', 'protocol/', 'node/config'],
+    reason: 'ajv checks published schemas and JSON from the wire',
+  },
+  'jsonc-parser': {
+    places: ['discovery/', 'node/config'],
+    reason: 'JSON with comments is a matter of files that people write',
+  },
+  hono: { places: ['api/'], reason: 'only the API routes HTTP' },
+  '@hono/node-server': { places: ['api/'], reason: 'only the API serves HTTP' },
+  pino: { places: ['shared/log.ts'], reason: 'one logger' },
+  'pino-pretty': { places: ['shared/log.ts'], reason: 'one logger' },
+  'ipaddr.js': {
+    places: ['shared/address.ts', 'discovery/'],
+    reason: 'addresses are parsed on the ground floor; ranges matter to discovery',
+  },
+  systeminformation: { places: ['topology/'], reason: 'only topology probes the machine' },
+  'env-paths': { places: ['node/', 'cli/'], reason: 'where the state lies is decided once' },
+  'write-file-atomic': { places: ['node/', 'cli/', 'shared/'], reason: 'state is written in one way' },
+};
+
+const all = sources();
+
+test('the table of rooms names only rooms that exist, and every room that exists', () => {
+  const named = new Set(RULES.flatMap((rule) => [rule.room, ...rule.never]));
+  for (const room of named)
+    assert.ok(existsSync(path.join(ROOT, 'src', room)), `src/${room} is gone: mend the table`);
+  for (const source of all) {
+    assert.ok(named.has(source.room), `${source.file}: the room "${source.room}" is not in the table`);
+  }
+});
+
+test('imports go down only', () => {
+  const faults: string[] = [];
+  for (const source of all) {
+    for (const { target, specifier } of source.imports) {
+      const room = target?.split('/')[1];
+      for (const rule of RULES) {
+        if (rule.room === source.room && room !== undefined && rule.never.includes(room)) {
+          faults.push(`${source.file} imports ${specifier}: ${rule.reason}`);
+        }
+      }
+    }
+  }
+  assert.deepEqual(faults, []);
+});
+
+test('a room is imported through its index and nothing behind it', () => {
+  const faults: string[] = [];
+  for (const source of all) {
+    for (const { target, specifier } of source.imports) {
+      if (target === undefined) continue;
+      const room = target.split('/')[1]!;
+      if (!target.startsWith('src/')) faults.push(`${source.file} imports ${specifier}, outside src/`);
+      else if (room !== source.room && target !== `src/${room}/index.ts`) {
+        faults.push(`${source.file} imports ${specifier}: only ../${room}/index.js is for others`);
+      }
+    }
+  }
+  assert.deepEqual(faults, []);
+});
+
+test('every import leads to a file', () => {
+  const files = new Set(all.map((source) => source.file));
+  const faults = all.flatMap((source) =>
+    source.imports
+      .filter(({ target }) => target?.endsWith('.ts') && !files.has(target))
+      .map(({ specifier }) => `${source.file}: ${specifier}`),
+  );
+  assert.deepEqual(faults, []);
+});
+
+test('a package of others is met behind its fence only', () => {
+  const faults: string[] = [];
+  for (const source of all) {
+    for (const { packageName } of source.imports) {
+      if (packageName === undefined || packageName.startsWith('node:')) continue;
+      const fence = FENCES[packageName];
+      if (fence === undefined) faults.push(`${source.file} imports ${packageName}, which has no fence`);
+      else if (!fence.places.some((place) => source.file.startsWith(`src/${place}`))) {
+        faults.push(`${source.file} imports ${packageName}: ${fence.reason}`);
+      }
+    }
+  }
+  assert.deepEqual(faults, []);
+});
+
+test('every dependency has a fence and is used', () => {
+  const manifest = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as {
+    dependencies: Record<string, string>;
+  };
+  assert.deepEqual(Object.keys(manifest.dependencies).sort(), Object.keys(FENCES).sort());
+  const used = new Set(all.flatMap((source) => source.imports.map(({ packageName }) => packageName)));
+  // pino loads pino-pretty by itself in some set-ups; here it is imported like the others.
+  assert.deepEqual(
+    Object.keys(FENCES).filter((name) => !used.has(name)),
+    [],
+  );
+});

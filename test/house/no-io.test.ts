@@ -1,0 +1,67 @@
+/** Protocol and decision code does no I/O: bytes and ticks in, frames and actions out. */
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { sources } from './sources.js';
+
+const IO = new Set([
+  'node:net',
+  'node:dgram',
+  'node:fs',
+  'node:child_process',
+  'node:http',
+  'node:https',
+  'node:tls',
+  'node:os',
+  'node:dns',
+  'node:timers',
+  'node:worker_threads',
+]);
+
+/** Files without I/O. A name that is gone fails: follow the file. */
+const PURE = [
+  'src/protocol/body-store.ts',
+  'src/protocol/frame.ts',
+  'src/protocol/frame-decoder.ts',
+  'src/protocol/frame-writer.ts',
+  'src/protocol/inbound.ts',
+  'src/protocol/memory-budget.ts',
+  'src/protocol/message-assembler.ts',
+  'src/protocol/message-decoder.ts',
+  'src/protocol/message-encoder.ts',
+  'src/protocol/outbox.ts',
+  'src/protocol/pending-requests.ts',
+  'src/protocol/session.ts',
+  'src/protocol/session-state.ts',
+  'src/protocol/tensor-codec.ts',
+  'src/discovery/candidate-pool.ts',
+  'src/discovery/flood-gate.ts',
+  'src/discovery/udp-packet.ts',
+  'src/topology/partition.ts',
+  'src/topology/push-planner.ts',
+  'src/topology/view.ts',
+  'src/node/connection-choice.ts',
+  'src/node/membership.ts',
+  'src/node/peer-table.ts',
+];
+
+const all = new Map(sources().map((source) => [source.file, source]));
+
+for (const file of PURE) {
+  test(`${file} does no I/O, nor does what it imports`, () => {
+    assert.ok(all.has(file), `${file} is gone: mend the list`);
+    const seen = new Set<string>();
+    const faults: string[] = [];
+    const visit = (name: string, by: string) => {
+      const source = all.get(name);
+      // The index of a room names also its parts that do I/O; importing a type from there opens nothing.
+      if (source === undefined || seen.has(name) || name.endsWith('/index.ts')) return;
+      seen.add(name);
+      for (const { target, packageName } of source.imports) {
+        if (packageName !== undefined && IO.has(packageName)) faults.push(`${by} → ${packageName}`);
+        if (target !== undefined) visit(target, `${by} → ${target}`);
+      }
+    };
+    visit(file, file);
+    assert.deepEqual(faults, []);
+  });
+}
