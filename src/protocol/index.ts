@@ -41,3 +41,4 @@ export type { DType, Tensor } from './tensor.js';
 export { checkTensor, ITEM_BYTES, makeTensor, parseDType, tensorBytes } from './tensor-codec.js';
 export type { ByteStream, Listener, Transport } from './transport.js';
 export { PROTOCOL_VERSION } from './wire-shapes.js';
+export { createTcpTransport, type TcpTransportOptions } from './tcp-transport.js';
