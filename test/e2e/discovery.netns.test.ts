@@ -4,7 +4,7 @@ import { performance } from 'node:perf_hooks';
 import test from 'node:test';
 import { type Host, Lab, Lan, labUnavailable } from '../lab/lab.js';
 import { exoOnThePath, typeExo, untilAllShow } from '../support/netns-nodes.js';
-import { repeats } from '../support/scale.js';
+import { repeats } from '../support/repeats.js';
 
 const skip = labUnavailable(['nft']) ?? false;
 const BOTH = { nodes: 2, edges: 2 };

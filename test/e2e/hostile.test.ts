@@ -11,7 +11,7 @@ import { writePeersFile } from '../support/peers-file.js';
 import { freePorts } from '../support/ports.js';
 import { Cleanup, type RunningNode, residentBytes, runExo, startExo } from '../support/processes.js';
 import { header, openLegacy, portCheck, sendRaw } from '../support/raw-client.js';
-import { repeats } from '../support/scale.js';
+import { repeats } from '../support/repeats.js';
 
 const MIB = 1024 * 1024;
 /** pino's number for `warn`. */

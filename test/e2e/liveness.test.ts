@@ -7,7 +7,7 @@ import { eventually } from '../support/eventually.js';
 import { topology } from '../support/http.js';
 import { fullMesh, untilFullMesh } from '../support/mesh.js';
 import { Cleanup, type RunningNode } from '../support/processes.js';
-import { repeats } from '../support/scale.js';
+import { repeats } from '../support/repeats.js';
 
 const MEMBERS = ['a', 'b', 'c'].map((id) => ({ id, kind: 'new' as const }));
 
