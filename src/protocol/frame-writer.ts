@@ -10,7 +10,7 @@ const SLAB_BYTES = 64 * 1024;
 /** First slab of a lane, for connections that say little. */
 const FIRST_SLAB_BYTES = 4 * 1024;
 /** Below this a copy costs less than one more element in a gathered write. */
-export const COPY_BYTES_MAX = 16 * 1024;
+export const COPY_BYTES_MAX = 4 * 1024;
 
 /** Complete frames that are together: `head` is contiguous, `payload` belongs to the last frame in it. */
 export interface Run {
