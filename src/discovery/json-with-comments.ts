@@ -134,7 +134,7 @@ export class JsonDocument {
     }
   }
 
-  /** `__proto__` as a key would change the object instead of standing in it. */
+  /** `__proto__` is a name that a plain object further on cannot hold: it would change the object instead. */
   #checkNames(node: Node): void {
     if (node.type === 'property' && node.children?.[0]?.value === '__proto__') {
       throw this.#errorAtOffset(node.offset, '"__proto__" cannot be used as a name; choose another');

@@ -102,7 +102,10 @@ test('pool refuses another machine with the own id and says so', () => {
   assert.equal(pool.size, 0);
   assert.equal(told.duplicates.length, 1);
   assert.equal(pool.refusals()[0]?.code, 'duplicate-id');
-  assert.match(pool.refusals()[0]?.reason ?? '', /10\.0\.0\.2:50051 announces this node's own id "a".*--node-id/);
+  assert.match(
+    pool.refusals()[0]?.reason ?? '',
+    /10\.0\.0\.2:50051 announces this node's own id "a".*--node-id/,
+  );
   pool.close();
 });
 
@@ -117,7 +120,10 @@ test('pool is bounded: the oldest unproven candidate makes room, configured and 
     pool.offer(candidate({ key: `tcp:${index}`, module: 'tcp', address: { host, port: 1 } }));
   }
   assert.equal(pool.size, LIMITS.candidatesMax);
-  assert.deepEqual(told.withdrawn, Array.from({ length: 12 }, (_, index) => `tcp:${index}`));
+  assert.deepEqual(
+    told.withdrawn,
+    Array.from({ length: 12 }, (_, index) => `tcp:${index}`),
+  );
   pool.close();
 });
 
@@ -229,7 +235,10 @@ test('pool under a flood of made-up announcements stays bounded and still lets a
   flooding.cancel();
   announcing.cancel();
   assert.ok(serial >= 100_000, `${serial} announcements`);
-  assert.ok(told.candidates.some((one) => one.claimedId === 'real'), 'the real one was let in');
+  assert.ok(
+    told.candidates.some((one) => one.claimedId === 'real'),
+    'the real one was let in',
+  );
   assert.ok(
     told.candidates.length <= LIMITS.newcomersBurst + 40,
     `${told.candidates.length} candidates were offered for dialling`,

@@ -1,6 +1,4 @@
 /** What the tests of this room share: a node to work for, a candidate, a pool that records, waiting for a condition. */
-import { once } from 'node:events';
-import { createServer } from 'node:net';
 import type { Candidate, CandidateSink, DiscoverySelf, Refusal } from '../../src/discovery/candidate.js';
 import { CandidatePool, type CandidatePoolOptions } from '../../src/discovery/candidate-pool.js';
 import type { LocalInterface } from '../../src/discovery/interfaces.js';
@@ -117,17 +115,6 @@ export class RecordingSink implements CandidateSink {
   #wake(): void {
     for (const look of [...this.#waiting]) look();
   }
-}
-
-/** A port that was free a moment ago (for what must be known before it is bound, as crossed ports). */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** How long a fuzz runs. */
