@@ -2,6 +2,7 @@
  * The asking half of TCP discovery: whom to ask, in which order and how fast. Known places come first and often;
  * the own private networks are swept once a minute. Never more than 32 questions a second in all. tcp.ts owns it.
  */
+import { setMaxListeners } from 'node:events';
 import type { Clock, Logger, Random, Startable, TimerHandle } from '../shared/index.js';
 import { isLoopback, LIMITS } from '../shared/index.js';
 import type { Announce } from './announce.js';
@@ -64,6 +65,8 @@ export class TcpAnnouncer implements Startable {
   async start(): Promise<void> {
     if (this.#timers.length > 0) return;
     this.#abort = new AbortController();
+    // Every question listens to it.
+    setMaxListeners(LIMITS.announceDialsMax, this.#abort.signal);
     const jitter = 1 + JITTER_SHARE * (2 * this.#c.random.next() - 1);
     this.#timers = [
       this.#c.clock.every(KNOWN_MS * jitter, () => this.#listKnown()),
