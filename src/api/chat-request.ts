@@ -84,15 +84,11 @@ export interface ChatCall {
 }
 
 /** Throws `model-unknown` or, for content that no model here can read, `http-invalid`. */
-export function toChatCall(
-  body: z.infer<typeof chatBody>,
-  chat: ChatService,
-  systemPrompt: string | undefined,
-): ChatCall {
+export function toChatCall(body: z.infer<typeof chatBody>, chat: ChatService): ChatCall {
   const stop = body.stop ?? [];
   return {
     model: resolveModel(body.model, chat),
-    messages: toMessages(body.messages, systemPrompt),
+    messages: toMessages(body.messages),
     temperature: body.temperature ?? undefined,
     maxTokens: body.max_completion_tokens ?? body.max_tokens ?? undefined,
     stops: typeof stop === 'string' ? [stop] : stop,
@@ -113,20 +109,12 @@ export function resolveModel(name: string | null | undefined, chat: ChatService)
   );
 }
 
-/** Messages in the engine's form; the node's system prompt goes in front where the request has none. */
-export function toMessages(
-  messages: z.infer<typeof encodeBody>['messages'],
-  systemPrompt: string | undefined,
-): ChatMessage[] {
-  const out = messages.map(
-    ({ role, content }, index): ChatMessage => ({
-      role: role === 'developer' ? 'system' : role === 'function' ? 'tool' : role,
-      content: joinParts(content, index),
-    }),
-  );
-  const hasSystem = out.some((entry) => entry.role === 'system');
-  if (systemPrompt !== undefined && !hasSystem) out.unshift({ role: 'system', content: systemPrompt });
-  return out;
+/** Messages in the engine's form. Throws `http-invalid` for parts that are not text. */
+export function toMessages(messages: z.infer<typeof encodeBody>['messages']): ChatMessage[] {
+  return messages.map(({ role, content }, index) => ({
+    role: role === 'developer' ? 'system' : role === 'function' ? 'tool' : role,
+    content: joinParts(content, index),
+  }));
 }
 
 function joinParts(content: z.infer<typeof message>['content'], index: number): string {

@@ -32,7 +32,7 @@ export function chatRoutes(api: ApiContext): Route[] {
 async function complete(api: ApiContext, request: ApiRequest): Promise<Response> {
   const { incoming, outgoing } = request.env;
   const body = await readJsonBody(incoming, chatBody, LIMITS.httpChatBodyBytesMax);
-  const call = toChatCall(body, api.chat, api.systemPrompt);
+  const call = toChatCall(body, api.chat);
   const scope = new WorkScope(api, outgoing);
   try {
     const started = scope.race(
@@ -109,7 +109,7 @@ async function pump(
 async function encode(api: ApiContext, request: ApiRequest): Promise<Response> {
   const body = await readJsonBody(request.env.incoming, encodeBody, LIMITS.httpChatBodyBytesMax);
   const model = resolveModel(body.model, api.chat);
-  const { prompt, tokens } = await api.chat.encode(model, toMessages(body.messages, api.systemPrompt));
+  const { prompt, tokens } = await api.chat.encode(model, toMessages(body.messages));
   return request.json({
     length: prompt.length,
     num_tokens: tokens.length,

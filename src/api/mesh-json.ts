@@ -1,5 +1,5 @@
 /** The mesh as JSON: the original's `/topology` to the letter, and our own fuller forms in snake_case. Pure. */
-import type { Mesh, MeshWarning, PeerSummary, SelfSummary, TopologySnapshot } from '../node/mesh.js';
+import type { Mesh, MeshWarning, PeerSummary, SelfSummary, TopologySnapshot } from '../node/index.js';
 import type { DeviceCapabilities } from '../protocol/index.js';
 import { assignShards } from '../topology/index.js';
 import type { ChatModel } from './ports.js';

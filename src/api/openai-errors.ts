@@ -43,6 +43,7 @@ export interface ErrorAnswer {
 const STATUS: Partial<Record<ErrorCode, number>> = {
   'http-invalid': 400,
   'tensor-invalid': 400,
+  'prompt-too-long': 400,
   'http-unauthorized': 401,
   'http-forbidden': 403,
   'http-not-found': 404,
@@ -74,7 +75,10 @@ const TYPE: Readonly<Record<number, string>> = {
 const RETRY_AFTER_SECONDS: Readonly<Record<number, string>> = { 429: '1', 503: '2' };
 
 /** Codes for which OpenAI's clients know a name of their own. */
-const OPENAI_CODE: Partial<Record<ErrorCode, string>> = { 'model-unknown': 'model_not_found' };
+const OPENAI_CODE: Partial<Record<ErrorCode, string>> = {
+  'model-unknown': 'model_not_found',
+  'prompt-too-long': 'context_length_exceeded',
+};
 
 /** The answer to anything thrown. */
 export function errorAnswer(thrown: unknown): ErrorAnswer {

@@ -1,7 +1,7 @@
 /** What an endpoint is, and what every endpoint gets. */
 import type { HttpBindings } from '@hono/node-server';
 import type { Context } from 'hono';
-import type { Mesh } from '../node/mesh.js';
+import type { Mesh } from '../node/index.js';
 import type { Clock, Logger } from '../shared/index.js';
 import type { ChatService } from './ports.js';
 
@@ -25,7 +25,6 @@ export interface ApiContext {
   readonly quit: () => void;
   readonly ownerToken: string;
   readonly responseTimeoutMs: number;
-  readonly systemPrompt: string | undefined;
   /** Aborted when the server stops. */
   readonly stopping: AbortSignal;
 }

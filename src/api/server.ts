@@ -4,7 +4,7 @@
  */
 import { hostname, networkInterfaces } from 'node:os';
 import { getRequestListener } from '@hono/node-server';
-import type { Mesh } from '../node/mesh.js';
+import type { Mesh } from '../node/index.js';
 import {
   type Address,
   type Clock,
@@ -32,8 +32,6 @@ export interface ApiServerOptions {
   readonly ownerToken: string;
   /** Further names under which this server is reached. @default none */
   readonly allowedHosts?: readonly string[];
-  /** `--system-prompt`: put in front of a conversation that has none. */
-  readonly systemPrompt?: string;
   /** @default HTTP_TIMEOUTS */
   readonly timeouts?: HttpTimeouts;
 }
@@ -91,7 +89,6 @@ class HttpApiServer implements ApiServer {
         quit: () => components.quit(),
         ownerToken: options.ownerToken,
         responseTimeoutMs: options.responseTimeoutMs,
-        systemPrompt: options.systemPrompt,
         stopping: stopping.signal,
       },
       () => this.#guard(),

@@ -74,6 +74,7 @@ button:disabled { opacity: 0.55; cursor: default; }
 [hidden] { display: none; }
 @media (max-width: 820px) {
   header { padding: 12px 12px 0; }
+  #model { flex: 1 1 80px; width: 0; }
   main { grid-template-columns: minmax(0, 1fr); padding: 12px; gap: 12px; }
 }
 `;

@@ -25,7 +25,8 @@ function shareOf(status, id) {
   const chosen = document.getElementById('model').value;
   const model = status.models.find((one) => one.id === chosen) || status.models[0];
   const shard = model && model.shards.find((one) => one.node_id === id);
-  if (shard) return 'layers ' + shard.start_layer + '–' + shard.end_layer + ' of ' + model.n_layers;
+  if (shard && shard.start_layer === shard.end_layer) return 'layer ' + shard.start_layer + ' (of ' + model.n_layers + ')';
+  if (shard) return 'layers ' + shard.start_layer + '–' + shard.end_layer + ' (of ' + model.n_layers + ')';
   return model ? 'no layers of ' + model.id : 'no model';
 }
 
@@ -63,26 +64,30 @@ function border(from, to, halfWidth, halfHeight) {
   return { x: from.x + dx / reach, y: from.y + dy / reach };
 }
 
+// Where each node goes: round a ring from the top, in rows of equal height so that boxes never overlap.
+function arrange(ids, width, box) {
+  const places = new Map();
+  const count = ids.length;
+  const beside = count === 2 && width >= 560;
+  const rowHeight = box.height + (count <= 5 ? 84 : 30);
+  const rx = (width - box.width) / 2 - 6;
+  ids.forEach((id, index) => {
+    const angle = (beside ? Math.PI : -Math.PI / 2) + (index / count) * 2 * Math.PI;
+    const side = Math.abs(Math.cos(angle)) < 1e-9 ? 0 : Math.sign(Math.cos(angle));
+    const x = side * Math.max(Math.abs(rx * Math.cos(angle)), box.width / 2 + 8);
+    const row = beside ? 0 : Math.min(index, count - index);
+    places.set(id, { x: width / 2 + (count === 1 ? 0 : x), y: 8 + box.height / 2 + row * rowHeight });
+  });
+  const rows = beside ? 1 : Math.floor(count / 2) + 1;
+  return { places, height: 16 + box.height + (rows - 1) * rowHeight };
+}
+
 function drawTopology(container, status) {
   const topology = status.topology;
   const ids = orderedIds(topology);
   const width = Math.max(280, container.clientWidth || 600);
-  const boxWidth = Math.min(190, width * 0.42);
-  const boxHeight = 66;
-  const height = ids.length < 2 ? 120 : ids.length === 2 ? (width < 560 ? 260 : 150) : Math.max(300, ids.length * 46);
-  const rx = (width - boxWidth) / 2 - 6;
-  const ry = (height - boxHeight) / 2 - 6;
-  // Two nodes lie side by side where there is room, else one above the other.
-  const turn = ids.length === 2 && width >= 560 ? Math.PI : -Math.PI / 2;
-  const places = new Map();
-  ids.forEach((id, index) => {
-    const angle = turn + (index / ids.length) * 2 * Math.PI;
-    const alone = ids.length === 1;
-    places.set(id, {
-      x: width / 2 + (alone ? 0 : rx * Math.cos(angle)),
-      y: height / 2 + (alone ? 0 : ry * Math.sin(angle)),
-    });
-  });
+  const box = { width: Math.min(190, width * 0.42), height: 66 };
+  const { places, height } = arrange(ids, width, box);
   const picture = svg('svg', {
     viewBox: '0 0 ' + width + ' ' + height, height, role: 'img',
     'aria-label': ids.length === 1 ? 'Mesh of one node' : 'Mesh of ' + ids.length + ' nodes',
@@ -99,36 +104,37 @@ function drawTopology(container, status) {
     const a = places.get(pair.a);
     const b = places.get(pair.b);
     if (a === undefined || b === undefined || pair.a === pair.b) continue;
-    const start = border(a, b, boxWidth / 2, boxHeight / 2);
-    const end = border(b, a, boxWidth / 2, boxHeight / 2);
+    const start = border(a, b, box.width / 2, box.height / 2);
+    const end = border(b, a, box.width / 2, box.height / 2);
     const line = svg('line', { x1: start.x, y1: start.y, x2: end.x, y2: end.y, class: 'edge' });
     if (pair.toB) line.setAttribute('marker-end', 'url(#arrow)');
     if (pair.toA) line.setAttribute('marker-start', 'url(#arrow)');
     const words = Array.from(pair.words).join(' / ');
     line.append(svg('title', {}, pair.a + ' – ' + pair.b + ': ' + words));
     picture.append(line);
-    // Off the middle where diagonals cross; no labels where they would only be noise.
-    const at = ids.length > 3 ? 0.38 : 0.5;
-    if (ids.length <= 8) {
+    // Not all in the middle, where labels of crossing or neighbouring lines would cover each other.
+    const at = ids.length === 2 ? 0.5 : labels.length % 2 === 0 ? 0.34 : 0.68;
+    if (ids.length <= 5) {
       labels.push(svg('text', {
-        x: start.x + (end.x - start.x) * at, y: start.y + (end.y - start.y) * at - 4, class: 'edge-label',
+        x: start.x + (end.x - start.x) * at, y: start.y + (end.y - start.y) * at - (ids.length === 2 ? 6 : -4),
+        class: 'edge-label',
       }, cut(words, 34)));
     }
   }
   for (const label of labels) picture.append(label);
-  for (const id of ids) picture.append(drawNode(status, id, places.get(id), boxWidth, boxHeight));
+  for (const id of ids) picture.append(drawNode(status, id, places.get(id), box));
   container.replaceChildren(picture);
 }
 
-function drawNode(status, id, place, boxWidth, boxHeight) {
+function drawNode(status, id, place, box) {
   const capabilities = status.topology.nodes[id];
   const self = id === status.topology.self_id;
   const active = id === status.topology.active_node_id;
-  const letters = Math.floor((boxWidth - 14) / 6.6);
+  const letters = Math.floor((box.width - 12) / 8);
   const group = svg('g', { class: 'node' + (self ? ' self' : '') + (active ? ' active' : '') });
   const lines = [
-    [cut(self ? id + ' (this)' : id, letters - 1), 'name'],
-    [cut(capabilities.model, letters - 9) + ' · ' + gigabytes(capabilities.memory), 'dim'],
+    [cut(self ? id + ' (this)' : id, letters), 'name'],
+    [cut(capabilities.model, letters - 6) + ' · ' + gigabytes(capabilities.memory), 'dim'],
     [shareOf(status, id), ''],
   ];
   group.append(svg('title', {}, [
@@ -137,7 +143,7 @@ function drawNode(status, id, place, boxWidth, boxHeight) {
     shareOf(status, id),
   ].join('\n')));
   group.append(svg('rect', {
-    x: place.x - boxWidth / 2, y: place.y - boxHeight / 2, width: boxWidth, height: boxHeight, rx: 9,
+    x: place.x - box.width / 2, y: place.y - box.height / 2, width: box.width, height: box.height, rx: 9,
   }));
   lines.forEach(([text, style], index) => {
     group.append(svg('text', { x: place.x, y: place.y - 14 + index * 18, class: style }, text));

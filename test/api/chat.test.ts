@@ -47,7 +47,7 @@ describe('chat, whole answer', () => {
   });
 
   it('hands temperature, limits and messages to the ring', async (t) => {
-    const api = await startApi(t, { systemPrompt: 'Be brief.' });
+    const api = await startApi(t);
     await api.post(
       PATH,
       ask({
@@ -74,7 +74,6 @@ describe('chat, whole answer', () => {
     assert.equal(first?.temperature, 0.7);
     assert.equal(first?.maxTokens, 7);
     assert.deepEqual(first?.messages, [
-      { role: 'system', content: 'Be brief.' },
       { role: 'user', content: 'a\nb' },
       { role: 'assistant', content: '' },
       { role: 'tool', content: 'c' },

@@ -16,7 +16,7 @@ import {
   type Generation,
 } from '../../src/api/index.js';
 import type { ChatMessage } from '../../src/inference/index.js';
-import type { Mesh, PingReply, SelfSummary, TopologySnapshot } from '../../src/node/mesh.js';
+import type { Mesh, PingReply, SelfSummary, TopologySnapshot } from '../../src/node/index.js';
 import { type Clock, ExoError, silentLogger, systemClock } from '../../src/shared/index.js';
 
 export const OWNER_TOKEN = 'owner-token-of-the-run-file';
