@@ -23,6 +23,7 @@ export {
   type GenerationsOptions,
 } from './generations.js';
 export { defaultModelId, findModel, type ModelEntry, modelsOf, resolveModel } from './models.js';
-export { type LocalPrompt, Ring, type RingComponents, type RingOptions } from './ring.js';
+export { Ring } from './ring.js';
+export type { LocalPrompt, RingComponents, RingOptions } from './ring-options.js';
 export type { RingMember, RingPort } from './ring-port.js';
 export type { RingClient } from './ring-request.js';

@@ -12,8 +12,7 @@ export class RingRequests {
   readonly #onExpired: (request: RingRequest) => void;
   readonly #requests = new Map<string, RingRequest>();
   readonly #timers = new Map<string, TimerHandle>();
-  /** Id to `clock.now()` of its end. */
-  readonly #ended = new Map<string, number>();
+  readonly #ended = new Map<string, { readonly atMs: number; readonly reason: ExoError }>();
 
   /** `idleMs`: silence after which `onExpired` is called for a request. */
   constructor(options: { readonly idleMs: number }, clock: Clock, onExpired: (request: RingRequest) => void) {
@@ -64,22 +63,22 @@ export class RingRequests {
     return request;
   }
 
-  /** Messages of this id are dropped from now on, for as long as one may be on its way. */
-  bury(requestId: string): void {
+  /** Messages of this id are refused with `reason` from now on, for as long as one may be on its way. */
+  bury(requestId: string, reason: ExoError): void {
     this.#ended.delete(requestId);
-    this.#ended.set(requestId, this.#clock.now());
+    this.#ended.set(requestId, { atMs: this.#clock.now(), reason });
     if (this.#ended.size <= LIMITS.ringEndedKept) return;
     const oldest = this.#ended.keys().next();
     if (!oldest.done) this.#ended.delete(oldest.value);
   }
 
-  /** Whether messages of this id are to be dropped. */
-  isBuried(requestId: string): boolean {
-    const atMs = this.#ended.get(requestId);
-    if (atMs === undefined) return false;
-    if (this.#clock.now() - atMs < LIMITS.ringHopTimeoutMs) return true;
+  /** Why messages of this id are refused, if they are. */
+  buried(requestId: string): ExoError | undefined {
+    const ended = this.#ended.get(requestId);
+    if (ended === undefined) return undefined;
+    if (this.#clock.now() - ended.atMs < LIMITS.ringHopTimeoutMs) return ended.reason;
     this.#ended.delete(requestId);
-    return false;
+    return undefined;
   }
 
   #watch(request: RingRequest, delayMs: number): void {

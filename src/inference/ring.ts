@@ -16,53 +16,20 @@ import type {
   TensorResponse,
 } from '../protocol/index.js';
 import {
-  type Clock,
   type ExoError,
   LIMITS,
-  type Logger,
-  type Random,
   randomUuid,
   type Startable,
   TokenBucket,
   toExoError,
 } from '../shared/index.js';
-import type { ActiveNode } from './active-node.js';
-import type { InferenceEngine } from './engine.js';
-import { findModel, type ModelEntry } from './models.js';
-import { failedResult, hopError, ringError } from './ring-errors.js';
-import type { RingPort } from './ring-port.js';
+import { findModel } from './models.js';
+import { failedResult, hopError, resultError, ringError } from './ring-errors.js';
+import type { LocalPrompt, RingComponents, RingOptions } from './ring-options.js';
 import { type RingClient, RingRequest } from './ring-request.js';
 import { RingRequests } from './ring-requests.js';
 import { RingStatuses } from './ring-statuses.js';
-import { RingWorker, type RingWorkerOptions } from './ring-worker.js';
-
-/** Settings of the ring. */
-export interface RingOptions extends RingWorkerOptions {
-  /** `--chatgpt-api-response-timeout` in milliseconds: a request of which nothing is heard for so long is forgotten. */
-  readonly responseTimeoutMs: number;
-}
-
-/** What the ring works with. */
-export interface RingComponents {
-  readonly engine: InferenceEngine;
-  readonly port: RingPort;
-  readonly activeNode: ActiveNode;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Logger;
-}
-
-/** A prompt of a client of this node. */
-export interface LocalPrompt {
-  /** Unique in the mesh and for all time. */
-  readonly requestId: string;
-  readonly model: ModelEntry;
-  readonly prompt: string;
-  /** `prompt`, encoded. */
-  readonly tokens: readonly number[];
-  readonly inferenceState: JsonObject | null;
-  readonly client: RingClient;
-}
+import { RingWorker } from './ring-worker.js';
 
 /** This node's part in all rings. */
 export class Ring implements Startable {
@@ -127,7 +94,7 @@ export class Ring implements Startable {
   end(requestId: string): void {
     const request = this.#requests.get(requestId);
     if (request === undefined) return;
-    this.#drop(request, true);
+    this.#drop(request, over(requestId));
     for (const { nodeId } of request.ring) this.#cancelOn(nodeId, requestId);
   }
 
@@ -137,9 +104,8 @@ export class Ring implements Startable {
     try {
       signal.throwIfAborted();
       this.#assertFree(requestId);
-      if (message.origin !== undefined && this.#isOver(requestId, message.origin)) {
-        throw ringError('request-cancelled', `request ${requestId} is over`);
-      }
+      // An old client may use an id again.
+      if (message.origin !== undefined) this.#assertNotOver(requestId, message.origin);
       const request = this.#begin(requestId, message.shard, message.origin, message.inferenceState);
       this.#process(request, message.shard, message.prompt).catch((error) =>
         this.#fail(request, toExoError(error)),
@@ -152,16 +118,16 @@ export class Ring implements Startable {
 
   /**
    * 0x12. Resolves when the tensor is taken over, so that a hop never waits for the ring behind it; the answer never
-   * carries a tensor. Throws `model-unknown`, `ring-incomplete`, `tensor-invalid` or `overloaded`.
+   * carries a tensor. Throws `model-unknown`, `ring-incomplete`, `tensor-invalid`, `overloaded` or, late, why it is over.
    */
   async onTensor(message: TensorRequest, from: string | null, signal: AbortSignal): Promise<TensorResponse> {
     const requestId = message.requestId ?? randomUuid(this.#parts.random);
     const known = this.#requests.get(requestId);
     const answer: TensorResponse = { kind: 'tensor-response', tensor: null };
-    if (known === undefined && this.#isOver(requestId, message.origin)) return answer;
     let request = known;
     try {
       signal.throwIfAborted();
+      if (known === undefined) this.#assertNotOver(requestId, message.origin);
       request ??= this.#begin(requestId, message.shard, message.origin, message.inferenceState);
       request.assertHolds(message.shard);
       request.origin ??= message.origin;
@@ -169,7 +135,7 @@ export class Ring implements Startable {
       this.#worker.tensor(request, message.tensor);
       this.#requests.touch(request);
     } catch (error) {
-      if (known === undefined && request !== undefined) this.#drop(request, false);
+      if (known === undefined && request !== undefined) this.#drop(request);
       this.#refuse(requestId, from, toExoError(error, 'request-cancelled'));
     }
     return answer;
@@ -181,13 +147,13 @@ export class Ring implements Startable {
     const request = this.#requests.get(requestId);
     if (request === undefined) {
       // The member that still works on it has not been reached by the cancel, or does not know this node's ring.
-      if (!isFinished && from !== null && this.#requests.isBuried(requestId)) this.#cancelOn(from, requestId);
+      if (!isFinished && from !== null && this.#requests.buried(requestId)) this.#cancelOn(from, requestId);
       return;
     }
     const { client } = request;
     if (client === undefined) {
       // A result for everyone (unknown origin) is how members hear of the end; the origin tells the others itself.
-      if (isFinished && request.origin === undefined) this.#drop(request, message.error !== undefined);
+      if (isFinished && request.origin === undefined) this.#drop(request, resultError(message));
       return;
     }
     const foreign = from !== null && this.#parts.port.isNew(from) && !request.has(from);
@@ -206,8 +172,9 @@ export class Ring implements Startable {
     const { requestId } = message;
     const request = this.#requests.get(requestId);
     // It overtook its prompt or tensor.
-    if (request === undefined) this.#requests.bury(requestId);
-    else if (request.client === undefined && (request.origin ?? from) === from) this.#drop(request, true);
+    if (request === undefined) this.#requests.bury(requestId, over(requestId));
+    else if (request.client === undefined && (request.origin ?? from) === from)
+      this.#drop(request, over(requestId));
   }
 
   /** A peer is gone. The entry node fails its generations at once; who worked beside it tells the entry node. */
@@ -215,7 +182,7 @@ export class Ring implements Startable {
     this.#parts.activeNode.clear(nodeId);
     for (const request of this.#requests.all()) {
       const concerns = request.client === undefined ? request.isNeighbour(nodeId) : request.has(nodeId);
-      if (request.origin === nodeId) this.#drop(request, true);
+      if (request.origin === nodeId) this.#drop(request, over(request.requestId));
       else if (concerns)
         this.#fail(request, hopError(nodeId, ringError('peer-unreachable', 'its connection is lost')));
     }
@@ -284,14 +251,14 @@ export class Ring implements Startable {
       await this.#parts.port.sendPrompt(nodeId, message, signal);
     } catch (error) {
       const failure = hopError(nodeId, error);
-      if (request.client !== undefined) this.#drop(request, true);
+      if (request.client !== undefined) this.#drop(request, failure);
       throw failure;
     }
   }
 
   #onOwnResult(request: RingRequest, result: Result): void {
     this.#deliver(request, result);
-    if (result.isFinished && request.client === undefined) this.#drop(request, false);
+    if (result.isFinished && request.client === undefined) this.#drop(request);
   }
 
   /** To the client here, to the new peer that serves it, or (not known which that is) to everyone. */
@@ -305,10 +272,13 @@ export class Ring implements Startable {
 
   #fail(request: RingRequest, error: ExoError): void {
     if (request.ended) return;
-    this.#parts.log.warn('generation-failed', { requestId: request.requestId, error });
-    if (request.client !== undefined) request.client.fail(error);
-    else this.#deliver(request, failedResult(request.requestId, error));
-    this.#drop(request, true);
+    const { client, requestId } = request;
+    // Cancelled further on: the entry node knows.
+    const isTold = error.code === 'request-cancelled' && client === undefined;
+    if (!isTold) this.#parts.log.warn('generation-failed', { requestId, error });
+    if (client !== undefined) client.fail(error);
+    else if (!isTold) this.#deliver(request, failedResult(requestId, error));
+    this.#drop(request, error);
   }
 
   /** Answers a sender whose work is not taken over. An old one can't be told, so everyone is. */
@@ -316,8 +286,8 @@ export class Ring implements Startable {
     const { port, log, clock } = this.#parts;
     log.debug('work-refused', { requestId, from, error });
     const isOld = from === null || !port.isNew(from);
-    const isDuplicate = error.code === 'protocol-violation';
-    if (isOld && !isDuplicate) {
+    const isKnown = error.code === 'protocol-violation' || error.code === 'request-cancelled';
+    if (isOld && !isKnown) {
       const request = this.#requests.get(requestId);
       if (request !== undefined) this.#fail(request, error);
       else if (this.#refusals.take(clock.now())) port.broadcastResult(failedResult(requestId, error));
@@ -325,12 +295,14 @@ export class Ring implements Startable {
     throw error;
   }
 
-  #drop(request: RingRequest, isEarly: boolean): void {
+  /** Frees it. With a reason it is buried: what still comes for it is refused. */
+  #drop(request: RingRequest, reason?: ExoError): void {
+    const { requestId } = request;
     if (request.ended) return;
-    this.#requests.remove(request.requestId);
-    if (isEarly) this.#requests.bury(request.requestId);
-    request.abort(ringError('request-cancelled', `request ${request.requestId} is over`));
-    this.#parts.engine.release(request.requestId);
+    this.#requests.remove(requestId);
+    if (reason !== undefined) this.#requests.bury(requestId, reason);
+    request.abort(reason ?? over(requestId));
+    this.#parts.engine.release(requestId);
   }
 
   #cancelOn(nodeId: string, requestId: string): void {
@@ -339,9 +311,11 @@ export class Ring implements Startable {
       port.sendCancel(nodeId, { kind: 'cancel-request', requestId });
   }
 
-  /** It ended here a moment ago, or its client was here and is not any more. */
-  #isOver(requestId: string, origin: string | undefined): boolean {
-    return this.#requests.isBuried(requestId) || origin === this.#parts.port.selfId;
+  /** Throws why it ended here a moment ago, or `request-cancelled` when its client was here and is not any more. */
+  #assertNotOver(requestId: string, origin: string | undefined): void {
+    const reason = this.#requests.buried(requestId);
+    if (reason !== undefined) throw reason;
+    if (origin === this.#parts.port.selfId) throw over(requestId);
   }
 
   #assertFree(requestId: string): void {
@@ -352,4 +326,8 @@ export class Ring implements Startable {
       this.#fail(known, ringError('ring-incomplete', 'the nodes do not agree who is first; ask again'));
     throw ringError('protocol-violation', `request id ${requestId} is in use; every request needs its own`);
   }
+}
+
+function over(requestId: string): ExoError {
+  return ringError('request-cancelled', `request ${requestId} is over`);
 }

@@ -127,11 +127,11 @@ export function engineSuite(name: string, makeEngine: () => Promise<EngineUnderT
 
     withEngine('has a tokenizer with an end and a template', async ({ engine, modelId }) => {
       const tokenizer = await engine.tokenizer(modelId, never);
-      assert.ok(tokenizer.eosTokenIds.size > 0);
+      assert.ok(tokenizer.eosTokenIds.size > 0, 'an end');
       const chat = [{ role: 'user', content: 'hello' }] as const;
       const prompt = tokenizer.applyChatTemplate(chat);
       assert.equal(tokenizer.applyChatTemplate(chat), prompt);
-      assert.ok(tokenizer.encode(prompt).length > 0);
+      assert.ok(tokenizer.encode(prompt).length > 0, 'tokens');
     });
 
     withEngine('refuses work after its stop', async ({ engine, modelId, layers }) => {

@@ -1,0 +1,37 @@
+/** What a ring is made with, and what a client of this node gives it. Types only. */
+import type { JsonObject } from '../protocol/index.js';
+import type { Clock, Logger, Random } from '../shared/index.js';
+import type { ActiveNode } from './active-node.js';
+import type { InferenceEngine } from './engine.js';
+import type { ModelEntry } from './models.js';
+import type { RingPort } from './ring-port.js';
+import type { RingClient } from './ring-request.js';
+import type { RingWorkerOptions } from './ring-worker.js';
+
+/** Settings of the ring. */
+export interface RingOptions extends RingWorkerOptions {
+  /** `--chatgpt-api-response-timeout` in milliseconds: a request of which nothing is heard for so long is forgotten. */
+  readonly responseTimeoutMs: number;
+}
+
+/** What the ring works with. */
+export interface RingComponents {
+  readonly engine: InferenceEngine;
+  readonly port: RingPort;
+  readonly activeNode: ActiveNode;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+/** A prompt of a client of this node. */
+export interface LocalPrompt {
+  /** Unique in the mesh and for all time. */
+  readonly requestId: string;
+  readonly model: ModelEntry;
+  readonly prompt: string;
+  /** `prompt`, encoded. */
+  readonly tokens: readonly number[];
+  readonly inferenceState: JsonObject | null;
+  readonly client: RingClient;
+}

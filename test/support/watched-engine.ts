@@ -1,0 +1,66 @@
+/** An engine around another: a test sees what the ring asks of it, and can make a step wait, fail or never end. */
+import type {
+  ForwardRequest,
+  ForwardResult,
+  InferenceEngine,
+  SamplingOptions,
+  Tokenizer,
+} from '../../src/inference/index.js';
+import type { Shard, Tensor } from '../../src/protocol/index.js';
+
+export interface EngineHooks {
+  /** Before each step; `step` counts from 0 over all requests. What it throws, the step throws. */
+  readonly beforeForward?: (step: number, request: ForwardRequest) => Promise<void> | void;
+  readonly sample?: (logits: Tensor, options: SamplingOptions) => number;
+  readonly tokenizer?: Tokenizer;
+}
+
+export class WatchedEngine implements InferenceEngine {
+  readonly name: string;
+  readonly released: string[] = [];
+  readonly loaded: Shard[] = [];
+  readonly sampled: SamplingOptions[] = [];
+  readonly steps: ForwardRequest[] = [];
+  readonly #inner: InferenceEngine;
+  readonly #hooks: EngineHooks;
+
+  constructor(inner: InferenceEngine, hooks: EngineHooks = {}) {
+    this.#inner = inner;
+    this.#hooks = hooks;
+    this.name = inner.name;
+  }
+
+  start(): Promise<void> {
+    return this.#inner.start();
+  }
+
+  stop(): Promise<void> {
+    return this.#inner.stop();
+  }
+
+  load(shard: Shard, signal: AbortSignal): Promise<void> {
+    this.loaded.push(shard);
+    return this.#inner.load(shard, signal);
+  }
+
+  async tokenizer(modelId: string, signal: AbortSignal): Promise<Tokenizer> {
+    const own = await this.#inner.tokenizer(modelId, signal);
+    return this.#hooks.tokenizer ?? own;
+  }
+
+  async forward(request: ForwardRequest): Promise<ForwardResult> {
+    const step = this.steps.push(request) - 1;
+    await this.#hooks.beforeForward?.(step, request);
+    return this.#inner.forward(request);
+  }
+
+  sample(logits: Tensor, options: SamplingOptions): number {
+    this.sampled.push(options);
+    return this.#hooks.sample?.(logits, options) ?? this.#inner.sample(logits, options);
+  }
+
+  release(requestId: string): void {
+    this.released.push(requestId);
+    this.#inner.release(requestId);
+  }
+}
