@@ -57,9 +57,9 @@ export class Outbox {
     return this.#control.frames + this.#ordinary.frames + this.#bulkFrames;
   }
 
-  /** Queues a base frame. */
-  addBase(type: number, body: EncodedBody, lane: Lane): void {
-    (lane === 'control' ? this.#control : this.#ordinary).add(type, undefined, 0, body);
+  /** Queues a base frame. They all go in one lane, because an old client tells its answers apart by order. */
+  addBase(type: number, body: EncodedBody): void {
+    this.#ordinary.add(type, undefined, 0, body);
   }
 
   /** Queues a correlated message; a long one in fragments, and then it is returned so that it can be abandoned. */

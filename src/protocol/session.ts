@@ -203,7 +203,7 @@ export class Session {
     const type = TYPE_OF_KIND[message.kind];
     const body = encodeChecked(message, type, id !== undefined);
     let bulk: BulkMessage | undefined;
-    if (id === undefined) this.outbox.addBase(type, body, laneOf(message));
+    if (id === undefined) this.outbox.addBase(type, body);
     else bulk = this.outbox.addCorrelated(type, id, body, laneOf(message));
     this.#host.wake();
     return bulk;
