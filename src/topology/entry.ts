@@ -1,0 +1,142 @@
+/**
+ * One node's entry of the gossip state, indexed: which of two is newer, and whether one may be taken in at all.
+ * Pure; only the view and its helpers use it.
+ */
+import type { DeviceCapabilities, TopologyEntry } from '../protocol/index.js';
+import { LIMITS } from '../shared/index.js';
+
+/** An accepted entry with its edges and losses by id. */
+export interface StoredEntry {
+  readonly entry: TopologyEntry;
+  /** Description by dialled id. */
+  readonly edges: ReadonlyMap<string, string>;
+  /** Epoch by lost id. */
+  readonly lost: ReadonlyMap<string, number>;
+  /** Everything but the losses as text, the same on every node: what the digest is made of. */
+  readonly capabilitiesText: string;
+}
+
+/** Accepted entries by id. */
+export type EntryTable = ReadonlyMap<string, StoredEntry>;
+
+/**
+ * The highest epoch accepted from others (2^52: far beyond any wall clock in milliseconds). It leaves the named node room to
+ * raise its own epoch above a forged one.
+ */
+export const EPOCH_MAX = 2 ** 52;
+
+/** Indexes an entry. */
+export function storeEntry(entry: TopologyEntry): StoredEntry {
+  return {
+    entry,
+    edges: new Map(entry.edges.map((edge) => [edge.toId, edge.description])),
+    lost: new Map(entry.lost.map((loss) => [loss.id, loss.epoch])),
+    capabilitiesText: capabilitiesText(entry.capabilities),
+  };
+}
+
+/** Positive when `a` is newer than `b`: by epoch, then version. */
+export function compareAge(
+  a: { readonly epoch: number; readonly version: number },
+  b: { readonly epoch: number; readonly version: number },
+): number {
+  return a.epoch - b.epoch || a.version - b.version;
+}
+
+/**
+ * As `compareAge`, but two different entries of one age are ordered by content, so that all nodes keep the same
+ * one. (Two nodes may speak for one old peer within the same millisecond.)
+ */
+export function compareEntries(a: StoredEntry, b: StoredEntry): number {
+  const byAge = compareAge(a.entry, b.entry);
+  if (byAge !== 0) return byAge;
+  const left = contentText(a);
+  const right = contentText(b);
+  return left < right ? -1 : left > right ? 1 : 0;
+}
+
+/** What an entry says, without its age; equal for equal content in any order. */
+export function contentText(stored: StoredEntry): string {
+  return JSON.stringify([
+    stored.entry.legacy === true,
+    stored.capabilitiesText,
+    sortedPairs(stored.edges),
+    sortedPairs(stored.lost),
+  ]);
+}
+
+/** Cuts entries into messages of about `bytesMax` each; an entry that is larger alone travels alone. */
+export function splitBySize(entries: readonly TopologyEntry[], bytesMax: number): TopologyEntry[][] {
+  const parts: TopologyEntry[][] = [];
+  let bytes = Number.POSITIVE_INFINITY;
+  for (const entry of entries) {
+    const size = estimatedBytes(entry);
+    if (bytes + size > bytesMax) {
+      parts.push([]);
+      bytes = 0;
+    }
+    parts.at(-1)!.push(entry);
+    bytes += size;
+  }
+  return parts;
+}
+
+/** JSON keys and numbers around each part, measured; text counts its characters. */
+function estimatedBytes({ id, capabilities, edges, lost }: TopologyEntry): number {
+  return (
+    250 +
+    id.length +
+    capabilities.model.length +
+    capabilities.chip.length +
+    edges.reduce((sum, edge) => sum + 40 + edge.toId.length + edge.description.length, 0) +
+    lost.reduce((sum, loss) => sum + 40 + loss.id.length, 0)
+  );
+}
+
+/** Why an entry can't be taken in, in words; undefined when it can. */
+export function entryProblem(entry: TopologyEntry): string | undefined {
+  if (!isId(entry.id)) return `its id is empty or longer than ${LIMITS.nodeIdCharsMax} characters`;
+  if (!isCount(entry.epoch) || entry.epoch >= EPOCH_MAX || !isCount(entry.version)) {
+    return 'its epoch or version is out of range';
+  }
+  if (!isCapabilities(entry.capabilities)) return 'its capabilities are not usable';
+  if (entry.edges.length > LIMITS.topologyEdgesPerNode) {
+    return `it has more than ${LIMITS.topologyEdgesPerNode} edges`;
+  }
+  if (entry.lost.length > LIMITS.topologyEdgesPerNode) {
+    return `it has more than ${LIMITS.topologyEdgesPerNode} losses`;
+  }
+  const edgesFit = entry.edges.every(
+    (edge) => isId(edge.toId) && edge.description.length <= LIMITS.topologyTextCharsMax,
+  );
+  if (!edgesFit) return 'one of its edges has an id or description that is empty or too long';
+  if (!entry.lost.every((loss) => isId(loss.id) && isCount(loss.epoch))) {
+    return 'one of its losses has an id or epoch that is out of range';
+  }
+  return undefined;
+}
+
+function isId(id: string): boolean {
+  return id.length > 0 && id.length <= LIMITS.nodeIdCharsMax;
+}
+
+function isCount(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0;
+}
+
+function isCapabilities(capabilities: DeviceCapabilities): boolean {
+  const { model, chip, memory, flops } = capabilities;
+  return (
+    model.length <= LIMITS.topologyTextCharsMax &&
+    chip.length <= LIMITS.topologyTextCharsMax &&
+    [memory, flops.fp32, flops.fp16, flops.int8].every((figure) => Number.isFinite(figure) && figure >= 0)
+  );
+}
+
+function capabilitiesText({ model, chip, memory, flops }: DeviceCapabilities): string {
+  return JSON.stringify([model, chip, memory, flops.fp32, flops.fp16, flops.int8]);
+}
+
+function sortedPairs<V>(map: ReadonlyMap<string, V>): Array<[string, V]> {
+  return [...map].sort(([a], [b]) => (a < b ? -1 : 1));
+}

@@ -1,0 +1,332 @@
+/**
+ * The topology as one node knows it: its own entry and the newest one heard of every other node. Pure: no I/O,
+ * no timers; the time comes with the calls that need it. It merges, answers what is newer, and shows the result.
+ * It does not decide who is told what (`push-planner.ts`), nor does it know connections: the node tells it what
+ * it dialled and what it lost.
+ *
+ * `connected` in these methods are the ids with a live connection to this node, in either direction.
+ */
+import type {
+  DeviceCapabilities,
+  TopologyEntry,
+  TopologyResponse,
+  TopologySync,
+  TopologySynced,
+} from '../protocol/index.js';
+import { LIMITS } from '../shared/index.js';
+import {
+  compareAge,
+  compareEntries,
+  contentText,
+  type EntryTable,
+  entryProblem,
+  type StoredEntry,
+  splitBySize,
+  storeEntry,
+} from './entry.js';
+import { FormerLinks } from './former-links.js';
+import { bothDirections, claimedEdges, digestOf, reachable, type ShownEdge, toWireView } from './reach.js';
+
+/** (epoch, version) by id. */
+export type Versions = TopologySync['versions'];
+
+/** What became of heard entries. */
+export interface MergeResult {
+  /** Ids whose entry is new or newer than before. */
+  readonly changed: readonly string[];
+  /** An entry of this node's own id was newer than its own: the own epoch was raised above it. */
+  readonly refuted: boolean;
+  /** The own entry changed (by refuting, or because somebody claimed an edge to this node that it does not have). */
+  readonly ownChanged: boolean;
+  /** Entries not taken in, and why, in words. */
+  readonly rejected: ReadonlyArray<{ readonly id: string; readonly reason: string }>;
+}
+
+/** The mesh as it is shown. */
+export interface ViewSnapshot {
+  readonly nodes: ReadonlyMap<string, DeviceCapabilities>;
+  /** Both directions of every edge, except where an old peer is one end and told only its own. */
+  readonly edges: readonly ShownEdge[];
+  readonly legacyIds: ReadonlySet<string>;
+  readonly digest: string;
+}
+
+/** The gossip state of one node. */
+export class TopologyView {
+  readonly #id: string;
+  readonly #entries = new Map<string, StoredEntry>();
+  /** Since when an entry's node is not present. Kept by `expire`. */
+  readonly #absentSinceMs = new Map<string, number>();
+  readonly #formerLinks = new FormerLinks();
+  #present: ReadonlySet<string> | undefined;
+  #digest: string | undefined;
+
+  /** `epoch`: `clock.wall()` at start, so that it rises with every restart. */
+  constructor(self: {
+    readonly id: string;
+    readonly epoch: number;
+    readonly capabilities: DeviceCapabilities;
+  }) {
+    this.#id = self.id;
+    const epoch = Math.floor(self.epoch);
+    this.#entries.set(self.id, storeEntry({ ...self, epoch, version: 1, edges: [], lost: [] }));
+  }
+
+  get id(): string {
+    return this.#id;
+  }
+
+  /** This node's own entry. */
+  get own(): TopologyEntry {
+    return this.#own.entry;
+  }
+
+  /** All accepted entries, absent nodes included. For the push rules. */
+  get entries(): EntryTable {
+    return this.#entries;
+  }
+
+  /** The accepted entry of a node, present or not. */
+  entry(id: string): TopologyEntry | undefined {
+    return this.#entries.get(id)?.entry;
+  }
+
+  // ---------------------------------------------------------------- the own entry; each returns whether it changed
+
+  setCapabilities(capabilities: DeviceCapabilities): boolean {
+    return this.#changeOwn({ capabilities });
+  }
+
+  /** This node dialled `toId` (again). */
+  addEdge(toId: string, description: string): boolean {
+    const edges = new Map(this.#own.edges).set(toId, description);
+    return this.#changeOwn({ edges: edgeList(edges) });
+  }
+
+  /** The connection that this node dialled is gone. */
+  removeEdge(toId: string): boolean {
+    const edges = new Map(this.#own.edges);
+    edges.delete(toId);
+    return this.#changeOwn({ edges: edgeList(edges) });
+  }
+
+  /** The connection that start `epoch` (from its hello) of `id` had dialled to this node is gone. */
+  noteLost(id: string, epoch: number): boolean {
+    if ((this.#own.lost.get(id) ?? -1) >= epoch) return false;
+    // The last in the list is the newest: the oldest makes room.
+    const lost = this.own.lost.filter((loss) => loss.id !== id);
+    return this.#changeOwn({ lost: [...lost, { id, epoch }].slice(-LIMITS.topologyEdgesPerNode) });
+  }
+
+  /** `id` has dialled this node again. */
+  clearLost(id: string): boolean {
+    return this.#changeOwn({ lost: this.own.lost.filter((loss) => loss.id !== id) });
+  }
+
+  // ---------------------------------------------------------------- what others say
+
+  /** What a hello said of a node, until its own first entry is heard. Returns whether it is new. */
+  introduce(id: string, epoch: number, capabilities: DeviceCapabilities): boolean {
+    if (id === this.#id || compareAge({ epoch, version: 0 }, this.entry(id) ?? NEVER) <= 0) return false;
+    const hello: TopologyEntry = { id, epoch, version: 0, capabilities, edges: [], lost: [] };
+    return entryProblem(hello) === undefined && this.#accept(storeEntry(hello));
+  }
+
+  /**
+   * This node speaks for an old peer that it dialled: what the peer told of itself and its own edges. Changes
+   * nothing (and returns false) when the same is known already, or when the node speaks for itself.
+   */
+  speakFor(id: string, told: Pick<TopologyEntry, 'capabilities' | 'edges'>, wallMs: number): boolean {
+    const known = this.#entries.get(id);
+    if (id === this.#id || (known && known.entry.legacy !== true && this.present().has(id))) return false;
+    const epoch = Math.max(Math.floor(wallMs), (known?.entry.epoch ?? -1) + 1);
+    const entry: TopologyEntry = { ...told, id, epoch, version: 1, lost: [], legacy: true };
+    if (entryProblem(entry) !== undefined) return false;
+    const stored = storeEntry(entry);
+    if (known?.entry.legacy === true && contentText(known) === contentText(stored)) return false;
+    return this.#accept(stored);
+  }
+
+  /**
+   * Takes in heard entries that are newer than what is known. With `connected`, an edge to this node that a node
+   * without a connection claims is denied at once: it is what is left of a connection of an earlier start.
+   */
+  merge(entries: readonly TopologyEntry[], nowMs: number, connected?: ReadonlySet<string>): MergeResult {
+    const changed: string[] = [];
+    const rejected: Array<{ id: string; reason: string }> = [];
+    const ownBefore = this.#own;
+    let refuted = false;
+    for (const entry of entries) {
+      const problem = entryProblem(entry);
+      if (problem !== undefined) {
+        rejected.push({ id: entry.id, reason: problem });
+        continue;
+      }
+      const heard = storeEntry(entry);
+      if (entry.id === this.#id) {
+        refuted = this.#refute(heard) || refuted;
+        continue;
+      }
+      const known = this.#entries.get(entry.id);
+      if (known !== undefined && compareEntries(heard, known) <= 0) continue;
+      if (known === undefined && !this.#makeRoom(nowMs, connected)) {
+        rejected.push({ id: entry.id, reason: `the view holds ${LIMITS.topologyNodesMax} nodes already` });
+        continue;
+      }
+      this.#accept(heard);
+      changed.push(entry.id);
+      if (connected !== undefined) this.#answerClaim(heard, connected);
+    }
+    return { changed, refuted, ownChanged: this.#own !== ownBefore, rejected };
+  }
+
+  /** Drops entries of nodes that have been absent for long. To be called every few seconds. */
+  expire(nowMs: number, connected: Iterable<string> = []): void {
+    const present = this.present(connected);
+    for (const id of this.#entries.keys()) {
+      if (present.has(id)) this.#absentSinceMs.delete(id);
+      else if (!this.#absentSinceMs.has(id)) this.#absentSinceMs.set(id, nowMs);
+    }
+    for (const [id, sinceMs] of this.#absentSinceMs) {
+      if (nowMs - sinceMs >= LIMITS.topologyTombstoneMs) this.#forget(id);
+    }
+  }
+
+  // ---------------------------------------------------------------- comparing views
+
+  /** What this node knows of everybody, absent nodes included: those are not to be sent again. */
+  versions(): Versions {
+    return new Map([...this.#entries].map(([id, { entry }]) => [id, [entry.epoch, entry.version]]));
+  }
+
+  /** Entries that are newer than `versions`, or not in it. Long absent nodes are left out. */
+  newerThan(versions: Versions): TopologyEntry[] {
+    return this.entriesOf(this.#entries.keys()).filter((entry) => {
+      const [epoch, version] = versions.get(entry.id) ?? [-1, -1];
+      return compareAge(entry, { epoch, version }) > 0;
+    });
+  }
+
+  /** Ids that `versions` knows newer than this node does, or that it does not know at all. */
+  wantedFrom(versions: Versions): string[] {
+    return [...versions]
+      .filter(([id, [epoch, version]]) => compareAge({ epoch, version }, this.entry(id) ?? NEVER) > 0)
+      .map(([id]) => id)
+      .slice(0, LIMITS.topologyNodesMax);
+  }
+
+  /** The answer to a sync: as many entries as fit one message. The next sync brings the rest. */
+  answerSync(sync: TopologySync): TopologySynced {
+    return {
+      kind: 'topology-synced',
+      entries: splitBySize(this.newerThan(sync.versions), LIMITS.topologyUpdateBytesMax)[0] ?? [],
+      wanted: this.wantedFrom(sync.versions),
+    };
+  }
+
+  /**
+   * Entries of those of `ids` that are not long absent: what a sync's `wanted` asks for. One that was never found absent
+   * by `expire` may just wait for the entry that links it.
+   */
+  entriesOf(ids: Iterable<string>): TopologyEntry[] {
+    const present = this.present();
+    return [...ids]
+      .filter((id) => this.#entries.has(id) && (present.has(id) || !this.#absentSinceMs.has(id)))
+      .map((id) => this.#entries.get(id)!.entry);
+  }
+
+  // ---------------------------------------------------------------- what is shown
+
+  /** Ids of present nodes: connected with this one over edges that hold, or directly. Unknown ids are left out. */
+  present(connected: Iterable<string> = []): ReadonlySet<string> {
+    this.#present ??= reachable(this.#entries, [this.#id]);
+    const extra = [...connected].filter((id) => this.#entries.has(id) && !this.#present!.has(id));
+    return extra.length === 0 ? this.#present : reachable(this.#entries, [this.#id, ...extra]);
+  }
+
+  /** 16 hex digits over present nodes and edges, equal where views are equal. Computed after a change only. */
+  digest(): string {
+    this.#digest ??= digestOf(this.#entries, this.present());
+    return this.#digest;
+  }
+
+  snapshot(connected: Iterable<string> = []): ViewSnapshot {
+    const present = this.present(connected);
+    const nodes = new Map([...present].sort().map((id) => [id, this.#entries.get(id)!.entry.capabilities]));
+    const legacyIds = new Set([...present].filter((id) => this.#entries.get(id)!.entry.legacy));
+    const edges = bothDirections(this.#entries, claimedEdges(this.#entries, present));
+    return { nodes, edges, legacyIds, digest: this.digest() };
+  }
+
+  /** The answer to an old peer's COLLECT_TOPOLOGY. */
+  wireView(connected: Iterable<string> = []): TopologyResponse {
+    const { nodes, edges } = this.snapshot(connected);
+    return toWireView(nodes, edges);
+  }
+
+  /** Who was linked with a lost node just before the first sign of its loss; who is now, if there was none. */
+  formerLinks(id: string): ReadonlySet<string> {
+    return this.#formerLinks.of(this.#entries, id);
+  }
+
+  // ---------------------------------------------------------------- inside
+
+  get #own(): StoredEntry {
+    return this.#entries.get(this.#id)!;
+  }
+
+  #changeOwn(change: Partial<TopologyEntry>): boolean {
+    const own = this.#own;
+    // A loss has done its work when the lost node's entry is forgotten.
+    const lost = change.lost ?? own.entry.lost.filter((loss) => this.#entries.has(loss.id));
+    const next = storeEntry({ ...own.entry, ...change, lost, version: own.entry.version + 1 });
+    return contentText(next) !== contentText(own) && this.#accept(next);
+  }
+
+  #accept(stored: StoredEntry): boolean {
+    const { id } = stored.entry;
+    const known = this.#entries.get(id);
+    if (known !== undefined) this.#formerLinks.observe(this.#entries, known, stored);
+    this.#entries.set(id, stored);
+    this.#present = undefined;
+    this.#digest = undefined;
+    return true;
+  }
+
+  /** Raises the own entry above a heard one that claims to be newer, or says something else at the same age. */
+  #refute(heard: StoredEntry): boolean {
+    const own = this.#own;
+    const age = compareAge(heard.entry, own.entry);
+    if (age < 0 || (age === 0 && contentText(heard) === contentText(own))) return false;
+    return this.#accept(storeEntry({ ...own.entry, epoch: heard.entry.epoch + 1, version: 1 }));
+  }
+
+  /** A node claims, or no longer claims, an edge to this one: keeps the own list of losses in step. */
+  #answerClaim(claimant: StoredEntry, connected: ReadonlySet<string>): void {
+    const { id, epoch, legacy } = claimant.entry;
+    if (legacy || !claimant.edges.has(this.#id)) return;
+    if (connected.has(id)) this.clearLost(id);
+    else this.noteLost(id, epoch);
+  }
+
+  /** Whether one more entry fits; the longest absent one makes room. */
+  #makeRoom(nowMs: number, connected: Iterable<string> | undefined): boolean {
+    if (this.#entries.size < LIMITS.topologyNodesMax) return true;
+    this.expire(nowMs, connected);
+    const [oldest] = [...this.#absentSinceMs].sort(([, a], [, b]) => a - b);
+    if (oldest !== undefined) this.#forget(oldest[0]);
+    return this.#entries.size < LIMITS.topologyNodesMax;
+  }
+
+  #forget(id: string): void {
+    this.#entries.delete(id);
+    this.#absentSinceMs.delete(id);
+    this.#formerLinks.forget(id);
+  }
+}
+
+const NEVER = { epoch: -1, version: -1 };
+
+function edgeList(edges: ReadonlyMap<string, string>): TopologyEntry['edges'] {
+  return [...edges].map(([toId, description]) => ({ toId, description }));
+}
