@@ -1,0 +1,146 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { type ErrorCode, ExoError, LIMITS, VirtualClock } from '../../src/shared/index.js';
+import { json, startApi, until } from './harness.js';
+
+const PATH = '/v1/chat/completions';
+const USER = [{ role: 'user', content: 'Who are you?' }];
+const ask = (extra: object = {}) => ({ model: 'dummy', messages: USER, ...extra });
+
+describe('chat, errors', () => {
+  it('answers an unknown model with 404 and the known names', async (t) => {
+    const api = await startApi(t);
+    const response = await api.post(PATH, ask({ model: 'nope', stream: true }));
+    assert.equal(response.status, 404);
+    assert.deepEqual(await json(response), {
+      error: {
+        message: 'Unsupported model: nope; known models: dummy, org/later',
+        type: 'invalid_request_error',
+        param: 'model',
+        code: 'model_not_found',
+      },
+      detail: 'Unsupported model: nope; known models: dummy, org/later',
+    });
+    assert.equal(api.chat.requests.length, 0);
+  });
+
+  const REFUSALS: [ErrorCode, number, string, string | null][] = [
+    ['overloaded', 429, 'rate_limit_error', '1'],
+    ['ring-incomplete', 503, 'server_error', '2'],
+    ['peer-lost', 503, 'server_error', '2'],
+    ['peer-unreachable', 503, 'server_error', '2'],
+    ['engine-failed', 500, 'server_error', null],
+  ];
+  for (const [code, status, type, retryAfter] of REFUSALS) {
+    it(`answers ${code} with ${status}, streamed or not`, async (t) => {
+      const api = await startApi(t);
+      api.chat.refusal = new ExoError(code, 'words');
+      for (const stream of [false, true]) {
+        const response = await api.post(PATH, ask({ stream }));
+        assert.equal(response.status, status);
+        assert.equal(response.headers.get('retry-after'), retryAfter);
+        assert.deepEqual(await json(response), {
+          error: { message: 'words', type, param: null, code },
+          detail: 'words',
+        });
+      }
+    });
+  }
+
+  for (const deaf of [false, true]) {
+    it(`answers 408 after the response timeout${deaf ? ', even if the ring does not listen' : ''}`, async (t) => {
+      const clock = new VirtualClock();
+      const api = await startApi(t, { clock, responseTimeoutMs: 900_000 });
+      api.chat.endless = true;
+      api.chat.deaf = deaf;
+      const answer = api.post(PATH, ask());
+      await until(() => api.chat.handedOut === 10);
+      await clock.advance(900_000);
+      const response = await answer;
+      assert.equal(response.status, 408);
+      const body = await json(response);
+      assert.equal(body.error.code, 'generation-timeout');
+      assert.match(body.detail, /--chatgpt-api-response-timeout/);
+      assert.equal(api.chat.requests[0]?.signal.aborted, true);
+    });
+  }
+
+  it('aborts the work of a whole answer when the client leaves', async (t) => {
+    const api = await startApi(t);
+    api.chat.endless = true;
+    const client = new AbortController();
+    const answer = fetch(`${api.url}${PATH}`, {
+      method: 'POST',
+      body: JSON.stringify(ask()),
+      signal: client.signal,
+    }).catch((error: Error) => error.name);
+    await until(() => api.chat.handedOut === 10);
+    client.abort();
+    assert.ok((await until(() => api.chat.requests[0]?.signal.aborted === true)) <= 500);
+    assert.equal(await answer, 'AbortError');
+  });
+
+  const BAD: [object, string | null, RegExp][] = [
+    [{ messages: undefined }, 'messages', /must be a list/],
+    [{ messages: [] }, 'messages', /at least one/],
+    [{ messages: 'hi' }, 'messages', /must be a list/],
+    [{ messages: ['hi'] }, 'messages.0', /"role" and "content"/],
+    [{ messages: [{ role: 'robot', content: 'x' }] }, 'messages.0.role', /must be system/],
+    [{ messages: [{ role: 'user', content: 7 }] }, 'messages.0.content', /string or a list/],
+    [
+      { messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'data:' } }] }] },
+      'messages.0.content.0',
+      /not supported yet/,
+    ],
+    [{ model: 7 }, 'model', /name of a model/],
+    [{ temperature: 3 }, 'temperature', /0 to 2/],
+    [{ temperature: 'hot' }, 'temperature', /0 to 2/],
+    [{ max_tokens: 0 }, 'max_tokens', /at least 1/],
+    [{ max_tokens: 1.5 }, 'max_tokens', /whole number/],
+    [{ n: 2 }, 'n', /must be 1/],
+    [{ stop: Array(17).fill('x') }, 'stop', /at most 16/],
+    [{ stop: [7] }, 'stop', /strings/],
+    [{ stream: 'yes' }, 'stream', /true or false/],
+  ];
+  it('names the parameter that is wrong', async (t) => {
+    const api = await startApi(t);
+    for (const [extra, param, message] of BAD) {
+      const response = await api.post(PATH, ask(extra));
+      const body = await json(response);
+      const error = body.error;
+      assert.equal(response.status, 400, JSON.stringify(extra));
+      assert.equal(error.param, param, JSON.stringify(extra));
+      assert.match(error.message, message);
+      assert.equal(error.type, 'invalid_request_error');
+      assert.equal(error.code, 'http-invalid');
+    }
+    assert.equal(api.chat.requests.length, 0);
+  });
+
+  it('answers malformed JSON, wrong bytes and a list with 400', async (t) => {
+    const api = await startApi(t);
+    for (const text of ['{"model": "dummy",', '[]', '7', 'null']) {
+      const response = await api.post(PATH, text);
+      assert.equal(response.status, 400, text);
+    }
+    const response = await fetch(`${api.url}${PATH}`, { method: 'POST', body: new Uint8Array([0xff, 0xfe]) });
+    assert.equal(response.status, 400);
+    assert.match((await json(response)).detail, /UTF-8/);
+  });
+
+  it('answers a body over the limit with 413, announced or chunked, and goes on serving', async (t) => {
+    const api = await startApi(t);
+    const large = Buffer.alloc(LIMITS.httpChatBodyBytesMax + 1, 0x20);
+    const announced = await api.post(PATH, large.toString());
+    assert.equal(announced.status, 413);
+    assert.equal((await json(announced)).error.code, 'http-too-large');
+    const chunked = await fetch(`${api.url}${PATH}`, {
+      method: 'POST',
+      body: new Blob([large]).stream(),
+      duplex: 'half',
+    } as RequestInit);
+    assert.equal(chunked.status, 413);
+    await chunked.body?.cancel();
+    assert.equal((await api.post(PATH, ask())).status, 200);
+  });
+});
