@@ -19,7 +19,7 @@ import {
   type Startable,
   type TimerHandle,
 } from '../shared/index.js';
-import { PushPlanner, SyncGate, type TopologyView, type ViewSnapshot } from '../topology/index.js';
+import { PushPlanner, splitBySize, SyncGate, type TopologyView, type ViewSnapshot } from '../topology/index.js';
 import type { Peer } from './peer.js';
 import type { PeerTable } from './peer-table.js';
 
@@ -163,11 +163,8 @@ export class Gossip implements Startable {
       if (answer.kind !== 'topology-synced') return;
       this.#receive({ entries: answer.entries }, peer.id);
       const wanted = this.#c.view.entriesOf(answer.wanted);
-      for (let at = 0; at < wanted.length; at += LIMITS.topologyEntriesPerUpdate) {
-        this.#push(connection, {
-          entries: wanted.slice(at, at + LIMITS.topologyEntriesPerUpdate),
-          spread: [],
-        });
+      for (const entries of splitBySize(wanted, LIMITS.topologyUpdateBytesMax)) {
+        this.#push(connection, { entries, spread: [] });
       }
     } catch (error) {
       this.#gate.failed(digest);

@@ -330,6 +330,7 @@ class MeshNode implements Node {
 
   /** No longer configured or announced: a configured peer is let go, an announced one stays while it is connected. */
   #withdraw(key: string): void {
+    if (this.#stopped) return;
     const target = this.#dialer.withdraw(key);
     if (target === undefined || !target.candidate.configured) return;
     const peer = target.peerId === undefined ? undefined : this.#peers.get(target.peerId);

@@ -56,6 +56,9 @@ export class Router {
       case 'notice':
         this.#c.onNotice(from ?? connection.remote, message.code, message.message);
         return undefined;
+      case 'goodbye':
+        // The connection has noted it, and its end will carry the reason.
+        return undefined;
       default:
         throw new ExoError('request-unsupported', `a node does not answer ${message.kind}`);
     }
