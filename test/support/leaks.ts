@@ -1,0 +1,62 @@
+/**
+ * Imported for its effect by every test file: when all tests of the file and all of its own hooks are done, fails
+ * if something still keeps the process alive (a socket, listener, timer, child process, worker), and names it.
+ */
+import { after, before as beforeTests } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** Closing takes a few turns of the loop, and a child a moment to be gone. */
+const GRACE_MS = 2_000;
+const LOOK_EVERY_MS = 20;
+/** Time for the report of the failure to be written before what leaked is ended with the process. */
+const REPORT_MS = 500;
+
+/** What is alive before the first test: the pipes to the test runner, and what the loader of TypeScript holds. */
+const before = count(process.getActiveResourcesInfo());
+let checked = false;
+
+function count(names: readonly string[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return counts;
+}
+
+/** What is alive now and was not before; work in progress that ends by itself does not count. */
+function leaked(): string[] {
+  const names: string[] = [];
+  for (const [name, number] of count(process.getActiveResourcesInfo())) {
+    if (name === 'Immediate' || name === 'CloseReq' || name === 'TTYWrap') continue;
+    const more = number - (before.get(name) ?? 0);
+    if (more > 0) names.push(`${more} × ${name}`);
+  }
+  return names;
+}
+
+async function check(): Promise<void> {
+  checked = true;
+  for (let waitedMs = 0; waitedMs < GRACE_MS; waitedMs += LOOK_EVERY_MS) {
+    if (leaked().length === 0) return;
+    await delay(LOOK_EVERY_MS);
+  }
+  const left = leaked();
+  if (left.length === 0) return;
+  process.exitCode = 1;
+  setTimeout(() => process.exit(1), REPORT_MS).unref();
+  throw new Error(`left behind by the tests of this file: ${left.join(', ')}`);
+}
+
+// Hooks run in the order of their registration: a turn of the loop later this one stands behind those of the test
+// file. The first test waits for that (and the hook is registered outside of it, or it would be its own).
+const registered = new Promise<void>((resolve) => {
+  setImmediate(() => {
+    after(check);
+    resolve();
+  });
+});
+beforeTests(() => registered);
+
+process.on('exit', () => {
+  if (checked) return;
+  console.error('test/support/leaks.ts: the check did not run');
+  process.exitCode = 1;
+});
