@@ -1,0 +1,106 @@
+/** The two that may answer `exo run`: a node that runs already, and one started in this process. */
+import { type RawOptions, readConfig } from '../node/index.js';
+import { createLogger, ExoError, formatAddress } from '../shared/index.js';
+import { askNode, type Question } from './chat-stream.js';
+import type { Answer, Answerer } from './commands/run.js';
+import { type CliHost, wantsColour } from './host.js';
+import { Progress } from './progress.js';
+import { startNode } from './running-node.js';
+import type { ApiTarget } from './target.js';
+
+/** The running node at `target`. Options that the user did not give stay the node's own. */
+export function remoteAnswerer(host: CliHost, target: ApiTarget, raw: RawOptions): Answerer {
+  // Checks the values with the names of their options.
+  const { inference, question, api } = readConfig(raw, {});
+  const given = (name: string) => raw[name] !== undefined;
+  const ask: Question = {
+    model: question.model!,
+    prompt: question.prompt,
+    systemPrompt: inference.systemPrompt,
+    ...(given('default-temp') ? { temperature: inference.defaultTemperature } : {}),
+    ...(given('max-generate-tokens') ? { maxTokens: inference.maxGenerateTokens } : {}),
+  };
+  const name = target.run?.id ?? formatAddress(target);
+  return {
+    name,
+    ask: (signal, onText) =>
+      withProgress(host, `${name} is answering`, signal, onText, async (until, piece) => {
+        if (!given('chatgpt-api-response-timeout')) return askNode(target, ask, until, piece);
+        const late = new AbortController();
+        const timer = host.clock.after(api.responseTimeoutMs, () =>
+          late.abort(tooLong(api.responseTimeoutMs)),
+        );
+        try {
+          return await askNode(target, ask, AbortSignal.any([until, late.signal]), piece);
+        } finally {
+          timer.cancel();
+        }
+      }),
+    close: async () => undefined,
+    abandon: () => undefined,
+  };
+}
+
+/** A node of its own for one question; it says only what goes wrong. */
+export async function localAnswerer(host: CliHost, raw: RawOptions, signal: AbortSignal): Promise<Answerer> {
+  const settings = readConfig(raw, host.env);
+  const logger = createLogger({
+    level: host.env['DEBUG'] ? settings.logLevel : 'error',
+    format: host.stderr.isTTY === true ? 'pretty' : 'json',
+    colour: wantsColour(host.stderr, host.env),
+  });
+  if (host.stderr.isTTY === true) {
+    for (const { level, message } of settings.notes) if (level !== 'debug') host.stderr.write(`${message}\n`);
+  }
+  const running = await startNode(host, { settings, api: false, logger, quit: () => undefined });
+  try {
+    if (settings.waitForPeers > 0) {
+      const progress = new Progress(host, `waiting for ${settings.waitForPeers} peers`);
+      await running.node.mesh.waitForPeers(settings.waitForPeers, signal).finally(() => progress.end());
+    }
+  } catch (error) {
+    await running.stop();
+    throw error;
+  }
+  return {
+    name: running.id,
+    ask: (until, onText) =>
+      withProgress(host, 'the model is being made ready', until, onText, async (stop, piece) => {
+        const generation = await running.node.chat.start({
+          model: settings.question.model!,
+          messages: [{ role: 'user', content: settings.question.prompt }],
+          signal: stop,
+        });
+        for await (const { text } of generation.tokens) piece(text);
+        const { finishReason, completionTokens } = await generation.result;
+        return { finishReason, completionTokens, promptTokens: generation.promptTokens };
+      }),
+    close: () => running.stop(),
+    abandon: () => running.abandon(),
+  };
+}
+
+/** Progress until the first piece of text. */
+async function withProgress(
+  host: CliHost,
+  text: string,
+  signal: AbortSignal,
+  onText: (text: string) => void,
+  work: (signal: AbortSignal, onText: (text: string) => void) => Promise<Answer>,
+): Promise<Answer> {
+  const progress = new Progress(host, text);
+  try {
+    return await work(signal, (piece) => {
+      progress.end();
+      onText(piece);
+    });
+  } finally {
+    progress.end();
+  }
+}
+
+const tooLong = (timeoutMs: number) =>
+  new ExoError(
+    'generation-timeout',
+    `no complete answer within ${timeoutMs / 1000} s; allow more with --chatgpt-api-response-timeout`,
+  );

@@ -1,0 +1,99 @@
+/** A streamed chat answer of a running node: pieces of text as they come, then what was counted. */
+import { createParser } from 'eventsource-parser';
+import { ExoError, formatAddress } from '../shared/index.js';
+import { apiError, open } from './api-client.js';
+import type { ChatChunkJson } from './api-shapes.js';
+import type { ApiTarget } from './target.js';
+
+/** One event holds one token; a megabyte of it is not from a node. */
+const EVENT_CHARS_MAX = 1_000_000;
+
+/** A question. Absent fields: the node's own defaults. */
+export interface Question {
+  readonly model: string;
+  readonly prompt: string;
+  readonly systemPrompt?: string | undefined;
+  readonly temperature?: number | undefined;
+  readonly maxTokens?: number | undefined;
+}
+
+/** What came of it. */
+export interface AnswerEnd {
+  readonly finishReason: string;
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+}
+
+/** Calls `onText` for each piece. Rejects with the error that the node told, or `connection-closed`. */
+export async function askNode(
+  target: ApiTarget,
+  question: Question,
+  signal: AbortSignal,
+  onText: (text: string) => void,
+): Promise<AnswerEnd> {
+  const { model, prompt, systemPrompt, temperature, maxTokens } = question;
+  const system = systemPrompt === undefined ? [] : [{ role: 'system', content: systemPrompt }];
+  const response = await open(
+    target,
+    {
+      method: 'POST',
+      path: '/v1/chat/completions',
+      body: {
+        model,
+        messages: [...system, { role: 'user', content: prompt }],
+        stream: true,
+        stream_options: { include_usage: true },
+        ...(temperature === undefined ? {} : { temperature }),
+        ...(maxTokens === undefined ? {} : { max_tokens: maxTokens }),
+      },
+    },
+    signal,
+  );
+  let end: AnswerEnd = { finishReason: '', promptTokens: 0, completionTokens: 0 };
+  try {
+    for await (const { data } of events(response)) {
+      if (data === '[DONE]') return end;
+      const chunk = parse(data, target);
+      if (chunk.error !== undefined) throw apiError(chunk.error.code, chunk.error.message);
+      const choice = chunk.choices?.[0];
+      if (choice?.delta?.content) onText(choice.delta.content);
+      if (choice?.finish_reason) end = { ...end, finishReason: choice.finish_reason };
+      const usage = chunk.usage;
+      if (usage) {
+        end = { ...end, promptTokens: usage.prompt_tokens, completionTokens: usage.completion_tokens };
+      }
+    }
+  } catch (error) {
+    if (signal.aborted) throw signal.reason;
+    if (error instanceof ExoError) throw error;
+    throw new ExoError('connection-closed', ended(target), { cause: error });
+  } finally {
+    response.destroy();
+  }
+  throw new ExoError('connection-closed', ended(target));
+}
+
+/** The `data:` values in order, however the bytes were cut. */
+async function* events(response: AsyncIterable<Buffer>): AsyncGenerator<{ readonly data: string }> {
+  const ready: Array<{ readonly data: string }> = [];
+  const parser = createParser({
+    onEvent: ({ data }) => ready.push({ data }),
+    maxBufferSize: EVENT_CHARS_MAX,
+  });
+  const decoder = new TextDecoder();
+  for await (const bytes of response) {
+    parser.feed(decoder.decode(bytes, { stream: true }));
+    yield* ready.splice(0);
+  }
+}
+
+function parse(data: string, target: ApiTarget): ChatChunkJson {
+  try {
+    return JSON.parse(data) as ChatChunkJson;
+  } catch {
+    throw new ExoError('api-refused', `${formatAddress(target)} sent an event that is not JSON`);
+  }
+}
+
+const ended = (target: ApiTarget) =>
+  `the node at ${formatAddress(target)} ended before the answer was complete`;

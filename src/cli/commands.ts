@@ -1,0 +1,159 @@
+/**
+ * The commands as data: names, arguments, options, examples, and which module does the work. A module is loaded when
+ * its command runs, so that `exo status` does not wait for a node to load.
+ */
+import type { Command } from 'commander';
+import type { CliHost } from './host.js';
+import { addNodeOptions, rawOptions } from './node-flags.js';
+
+/** Options as commander collects them. */
+export type Values = Readonly<Record<string, unknown>>;
+
+/** One command. */
+export interface CommandSpec {
+  readonly name: string;
+  /** As commander takes them: `<model>`, `[words...]`. */
+  readonly args?: string;
+  readonly summary: string;
+  readonly examples?: readonly string[];
+  readonly hidden?: boolean;
+  /** Talks to a running node: gets `--api` and `--json`. */
+  readonly client?: boolean;
+  options?(command: Command): void;
+  run(host: CliHost, args: readonly string[], values: Values): Promise<number>;
+}
+
+const NODE: CommandSpec = {
+  name: 'node',
+  args: '[words...]',
+  summary: 'run a node in the foreground (what exo does without a command)',
+  examples: [
+    'exo                                      find peers on the local network',
+    'exo --discovery-module manual --discovery-config-path peers.json',
+    'exo --discovery-module direct --peer-host 127.0.0.1 --peer-port 49703',
+    'exo --node-id mac1 --node-port 50060 --chatgpt-api-port 52416',
+  ],
+  options: (command) => addNodeOptions(command, false),
+  async run(host, args, values) {
+    const raw = rawOptions(values);
+    if (args.length > 0) return (await import('./commands/words.js')).words(host, args, raw);
+    const model = raw['run-model'];
+    if (typeof model === 'string') return (await import('./commands/run.js')).run(host, model, raw, {});
+    return (await import('./commands/node.js')).node(host, raw);
+  },
+};
+
+const RUN: CommandSpec = {
+  name: 'run',
+  args: '<model>',
+  summary: 'ask a model one question, print the answer and exit',
+  client: true,
+  examples: [
+    'exo run dummy --prompt "Who are you?"',
+    'git diff | exo run dummy --prompt -         the question from standard input',
+    'All options of exo node are taken too; with one of them a node is started for the answer.',
+  ],
+  options: (command) => addNodeOptions(command, true),
+  run: async (host, [model = ''], values) =>
+    (await import('./commands/run.js')).run(host, model, rawOptions(values), values),
+};
+
+const STATUS: CommandSpec = {
+  name: 'status',
+  summary: 'show a running node: itself, its ring, its peers',
+  client: true,
+  examples: ['exo status', 'exo status --api 127.0.0.1:52416', 'exo status --json | jq .peers'],
+  run: async (host, _args, values) => (await import('./commands/status.js')).status(host, values),
+};
+
+const TOPOLOGY: CommandSpec = {
+  name: 'topology',
+  summary: 'show all machines of the mesh, their shares and their edges',
+  client: true,
+  examples: ['exo topology', 'exo topology --json'],
+  run: async (host, _args, values) => (await import('./commands/topology.js')).topology(host, values),
+};
+
+const PEERS: CommandSpec = {
+  name: 'peers',
+  summary: 'list the peers of a running node',
+  client: true,
+  examples: ['exo peers', 'exo peers --all      also who is gone or was refused, and why'],
+  options: (command) =>
+    command.option('-a, --all', 'also peers that are gone, and what was refused, with reasons'),
+  run: async (host, _args, values) => (await import('./commands/peers.js')).peers(host, values),
+};
+
+const PING: CommandSpec = {
+  name: 'ping',
+  args: '<node>',
+  summary: 'measure the round trip to a peer',
+  client: true,
+  examples: ['exo ping mac2', 'exo ping mac2 -c 10 --json'],
+  options: (command) =>
+    command
+      .option('-c, --count <n>', 'how many times, one a second', '4')
+      .option('--timeout <seconds>', 'wait this long for each answer', '5'),
+  run: async (host, [node = ''], values) =>
+    (await import('./commands/ping.js')).ping(host, node, {
+      ...values,
+      count: String(values['count']),
+      timeout: String(values['timeout']),
+    }),
+};
+
+const STOP: CommandSpec = {
+  name: 'stop',
+  summary: 'end a running node',
+  client: true,
+  examples: ['exo stop', 'exo stop --api 127.0.0.1:52416'],
+  run: async (host, _args, values) => (await import('./commands/stop.js')).stop(host, values),
+};
+
+const DEMO: CommandSpec = {
+  name: 'demo',
+  summary: 'run two nodes on this machine that find each other, and ask both a question',
+  examples: ['exo demo', 'exo demo --once      end after the answers'],
+  options: (command) => command.option('--once', 'end after the answers'),
+  run: async (host, _args, values) =>
+    (await import('./commands/demo.js')).demo(host, { once: values['once'] === true }),
+};
+
+const COMPLETION: CommandSpec = {
+  name: 'completion',
+  args: '<shell>',
+  summary: 'print the script that completes exo in bash, zsh or fish',
+  examples: [
+    "bash:  echo 'source <(exo completion bash)' >> ~/.bashrc",
+    "zsh:   echo 'source <(exo completion zsh)' >> ~/.zshrc",
+    'fish:  exo completion fish > ~/.config/fish/completions/exo.fish',
+  ],
+  run: async (host, [shell = '']) => (await import('./commands/completion.js')).completion(host, shell),
+};
+
+const COMPLETE: CommandSpec = {
+  name: '__complete',
+  args: '[words...]',
+  summary: 'what the completion scripts ask',
+  hidden: true,
+  run: async (host, words) => (await import('./commands/complete.js')).complete(host, words),
+};
+
+/** All commands, in the order of the help. */
+export const COMMANDS: readonly CommandSpec[] = [
+  NODE,
+  RUN,
+  STATUS,
+  TOPOLOGY,
+  PEERS,
+  PING,
+  STOP,
+  DEMO,
+  COMPLETION,
+  COMPLETE,
+];
+
+/** Names that a user may type. */
+export const COMMAND_NAMES: readonly string[] = COMMANDS.filter(({ hidden }) => hidden !== true).map(
+  ({ name }) => name,
+);

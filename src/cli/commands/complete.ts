@@ -1,0 +1,133 @@
+/**
+ * `exo __complete -- words…`: what may stand in the place of the last word, one per line, for the completion scripts.
+ * A failure (no node runs, a broken option) means nothing to complete, never a message.
+ */
+import type { Command, Option } from 'commander';
+import { NODE_OPTIONS } from '../../node/config-options.js';
+import { printable } from '../../shared/index.js';
+import { callApi } from '../api-client.js';
+import type { PeersJson } from '../api-shapes.js';
+import { EXIT } from '../errors.js';
+import type { CliHost } from '../host.js';
+import { buildProgram } from '../program.js';
+import { resolveTarget, runningNodes } from '../target.js';
+import { SHELLS } from './completion.js';
+
+/** A person waits at the prompt. */
+const ASK_TIMEOUT_MS = 400;
+
+/** What may stand there. */
+export interface Completion {
+  readonly words: ReadonlyArray<{ readonly word: string; readonly help?: string }>;
+  /** The shell completes paths by itself. */
+  readonly paths?: 'files' | 'folders';
+}
+
+const NOTHING: Completion = { words: [] };
+
+/** Prints the words. */
+export async function complete(host: CliHost, words: readonly string[]): Promise<number> {
+  const found = await candidates(host, words).catch(() => NOTHING);
+  const current = words.at(-1) ?? '';
+  const fitting = found.words.filter(({ word }) => word.startsWith(current));
+  for (const { word, help } of fitting) {
+    host.stdout.write(`${printable(word, 200)}${help === undefined ? '' : `\t${printable(help, 100)}`}\n`);
+  }
+  if (found.paths !== undefined) host.stdout.write(`:${found.paths}\n`);
+  return EXIT.ok;
+}
+
+/** What may stand in the place of the last of `words`. */
+export async function candidates(host: CliHost, words: readonly string[]): Promise<Completion> {
+  const program = buildProgram(host, () => undefined);
+  const current = words.at(-1) ?? '';
+  const before = words.slice(0, -1);
+  const known = program.commands.filter((command) => command.name() !== '__complete');
+  const named = known.find((command) => before.includes(command.name()) && isCommandWord(command, before));
+  const command = named ?? known.find((each) => each.name() === 'node')!;
+  const previous = before.at(-1);
+  const option = previous === undefined ? undefined : findOption(command, previous);
+  if (option?.required === true) return optionValue(host, option, current, before);
+  if (current.startsWith('-')) return { words: optionWords(command, before) };
+  if (named === undefined && before.every((word) => !word.startsWith('-'))) {
+    return { words: known.map((each) => ({ word: each.name(), help: each.description() })) };
+  }
+  return argumentOf(host, known, named, before);
+}
+
+/** The first word that is not an option or its value. */
+function isCommandWord(command: Command, before: readonly string[]): boolean {
+  const at = before.indexOf(command.name());
+  return before
+    .slice(0, at)
+    .every((word, index) => word.startsWith('-') || before[index - 1]?.startsWith('--'));
+}
+
+function findOption(command: Command, word: string): Option | undefined {
+  return command.options.find(({ long, short }) => long === word || short === word);
+}
+
+function optionWords(command: Command, before: readonly string[]): Completion['words'] {
+  return command.options
+    .filter((option) => !option.hidden && option.long != null && !before.includes(option.long))
+    .map((option) => ({ word: option.long!, help: option.description }));
+}
+
+async function optionValue(
+  host: CliHost,
+  option: Option,
+  current: string,
+  before: readonly string[],
+): Promise<Completion> {
+  const name = option.long?.slice(2) ?? '';
+  if (name === 'api') {
+    return {
+      words: runningNodes(host.env).map(({ id, api }) => ({ word: `127.0.0.1:${api.port}`, help: id })),
+    };
+  }
+  const spec = NODE_OPTIONS.find((each) => each.name === name);
+  if (spec?.completes !== undefined)
+    return { words: [], paths: spec.completes === 'file' ? 'files' : 'folders' };
+  if (name === 'default-model' || name === 'run-model') return { words: await modelWords(host, before) };
+  if (spec?.words === undefined) return NOTHING;
+  // A list with commas: what is there stays, and the next one is completed.
+  const head = current.slice(0, current.lastIndexOf(',') + 1);
+  const taken = new Set(head.split(','));
+  return { words: spec.words.filter((word) => !taken.has(word)).map((word) => ({ word: head + word })) };
+}
+
+async function argumentOf(
+  host: CliHost,
+  known: readonly Command[],
+  named: Command | undefined,
+  before: readonly string[],
+): Promise<Completion> {
+  switch (named?.name()) {
+    case 'completion':
+      return { words: SHELLS.map((word) => ({ word })) };
+    case 'help':
+      return { words: known.map((each) => ({ word: each.name(), help: each.description() })) };
+    case 'ping':
+      return { words: await peerWords(host, before) };
+    case 'run':
+      return { words: await modelWords(host, before) };
+    default:
+      return NOTHING;
+  }
+}
+
+async function peerWords(host: CliHost, before: readonly string[]): Promise<Completion['words']> {
+  const { peers } = await ask<PeersJson>(host, before, '/v1/peers');
+  return peers.map(({ id, state, address }) => ({ word: id, help: `${state}, ${address}` }));
+}
+
+async function modelWords(host: CliHost, before: readonly string[]): Promise<Completion['words']> {
+  const { data } = await ask<{ data: ReadonlyArray<{ id: string }> }>(host, before, '/v1/models');
+  return data.map(({ id }) => ({ word: id }));
+}
+
+function ask<T>(host: CliHost, before: readonly string[], path: string): Promise<T> {
+  const at = before.indexOf('--api');
+  const target = resolveTarget(at < 0 ? undefined : before[at + 1], host.env);
+  return callApi<T>(host.clock, target, { method: 'GET', path, timeoutMs: ASK_TIMEOUT_MS });
+}

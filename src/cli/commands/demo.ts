@@ -1,0 +1,233 @@
+/**
+ * `exo demo`: the two machines of the example on this one. Two nodes in processes of their own find each other by the
+ * peers files of docs/examples, on their ports; a relay stands where ssh -L would. Then both are asked a question.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { ExoError, formatAddress, printable, sleep } from '../../shared/index.js';
+import { callApi } from '../api-client.js';
+import type { TopologyJson } from '../api-shapes.js';
+import { askNode } from '../chat-stream.js';
+import { ChildNode } from '../demo/child-node.js';
+import { requireFreePorts } from '../demo/free-ports.js';
+import {
+  type DemoNode,
+  EXAMPLES,
+  FORWARD_PORT,
+  LOOPBACK,
+  MAC1,
+  MAC2,
+  nodeArgs,
+  PORTS,
+} from '../demo/plan.js';
+import { Relay } from '../demo/relay.js';
+import { EXIT } from '../errors.js';
+import { formatTopology } from '../format/topology.js';
+import { type CliHost, colours } from '../host.js';
+import { Progress } from '../progress.js';
+import { type StopSignal, stopSignal } from '../stop-signal.js';
+import type { ApiTarget } from '../target.js';
+
+/** Options of `exo demo`. */
+export interface DemoOptions {
+  /** End after the answers. */
+  readonly once: boolean;
+}
+
+/** Start-up of two processes on a slow machine, and their first dial. */
+const MEET_WITHIN_MS = 30_000;
+const LOOK_EVERY_MS = 100;
+const QUESTION = 'Who are you?';
+const MODEL = 'dummy';
+
+/** Exit code 0 after an orderly end; throws when a port is taken or a node dies. */
+export async function demo(host: CliHost, options: DemoOptions): Promise<number> {
+  const show = new Show(host);
+  const stop = stopSignal(host, {
+    onForced: () => show.abandon(),
+    onFirst: () => host.stderr.write('\nending …\n'),
+  });
+  try {
+    await show.start(stop);
+    await show.meet(stop);
+    await show.topologies(stop);
+    await show.answers(stop);
+    if (!options.once) await show.stay(stop);
+  } catch (error) {
+    if (!stop.signal.aborted) throw error;
+  } finally {
+    await show.end();
+    stop.release();
+  }
+  return EXIT.ok;
+}
+
+class Show {
+  readonly #host: CliHost;
+  readonly #c;
+  readonly #nodes: ChildNode[] = [];
+  #relay: Relay | undefined;
+  #folder: string | undefined;
+
+  constructor(host: CliHost) {
+    this.#host = host;
+    this.#c = colours(host.stdout, host.env);
+  }
+
+  async start(stop: StopSignal): Promise<void> {
+    await requireFreePorts(LOOPBACK, PORTS);
+    this.#say(
+      this.#c.bold('Two nodes on this machine, in the places of two machines joined by an ssh tunnel:'),
+      `  mac1  node ${LOOPBACK}:${MAC1.nodePort}  API ${LOOPBACK}:${MAC1.apiPort}  peers ${MAC1.peersFile}`,
+      `  mac2  node ${LOOPBACK}:${MAC2.nodePort}  API ${LOOPBACK}:${MAC2.apiPort}  peers ${MAC2.peersFile}`,
+      `  a relay ${LOOPBACK}:${FORWARD_PORT} → ${LOOPBACK}:${MAC2.nodePort} stands for ssh -L`,
+      '',
+    );
+    this.#folder = mkdtempSync(path.join(tmpdir(), 'exo-demo-'));
+    this.#relay = new Relay({
+      listen: { host: LOOPBACK, port: FORWARD_PORT },
+      target: { host: LOOPBACK, port: MAC2.nodePort },
+    });
+    await this.#relay.start();
+    if (stop.signal.aborted) return;
+    for (const node of [MAC1, MAC2]) {
+      this.#nodes.push(
+        new ChildNode(
+          {
+            name: node.id,
+            args: nodeArgs(node, path.join(EXAMPLES, node.peersFile)),
+            env: { ...this.#host.env, EXO_HOME: path.join(this.#folder, node.id), EXO_API: '' },
+          },
+          { clock: this.#host.clock },
+        ),
+      );
+    }
+  }
+
+  /** Until both list each other. */
+  async meet(stop: StopSignal): Promise<void> {
+    const startMs = this.#host.clock.now();
+    const progress = new Progress(this.#host, 'starting mac1 and mac2');
+    try {
+      for (;;) {
+        const views = await Promise.all([MAC1, MAC2].map((node) => this.#topology(node, stop)));
+        const waiting = [MAC1, MAC2].filter((_, at) => !isComplete(views[at]));
+        if (waiting.length === 0) break;
+        if (views.some((view) => view !== undefined)) {
+          progress.update(`waiting until ${waiting.map(({ id }) => id).join(' and ')} see both nodes`);
+        }
+        const tookMs = this.#host.clock.now() - startMs;
+        if (tookMs > MEET_WITHIN_MS) {
+          throw new ExoError(
+            'request-timeout',
+            `the two nodes did not find each other within ${MEET_WITHIN_MS / 1000} s; DEBUG=1 exo demo shows more`,
+          );
+        }
+        await this.#alive(sleep(this.#host.clock, LOOK_EVERY_MS, stop.signal));
+      }
+    } finally {
+      progress.end();
+    }
+    const seconds = ((this.#host.clock.now() - startMs) / 1000).toFixed(1);
+    this.#say(`both nodes list each other after ${seconds} s`, '');
+  }
+
+  async topologies(stop: StopSignal): Promise<void> {
+    for (const node of [MAC1, MAC2]) {
+      const view = await this.#topology(node, stop);
+      if (view === undefined) throw new ExoError('api-unreachable', `${node.id} does not answer any more`);
+      this.#say(this.#c.bold(`topology as ${node.id} sees it`), ...formatTopology(view, this.#c), '');
+    }
+  }
+
+  async answers(stop: StopSignal): Promise<void> {
+    for (const node of [MAC1, MAC2]) {
+      const { stdout, clock } = this.#host;
+      stdout.write(`${this.#c.bold(`${node.id}, ${QUESTION}`)}\n  `);
+      const startMs = clock.now();
+      const answer = await this.#alive(
+        askNode(apiOf(node), { model: MODEL, prompt: QUESTION }, stop.signal, (text) =>
+          stdout.write(printable(text, 10_000)),
+        ),
+      );
+      const tookMs = Math.round(clock.now() - startMs);
+      stdout.write(`\n  ${this.#c.dim(`${answer.completionTokens} tokens in ${tookMs} ms`)}\n\n`);
+    }
+    this.#say(
+      'The dummy model answers every question with its name; each token went through the layers of both nodes.',
+      '',
+    );
+  }
+
+  /** Until Ctrl-C, or until a node dies. */
+  async stay(stop: StopSignal): Promise<void> {
+    const api = (node: DemoNode) => formatAddress(apiOf(node));
+    this.#say(
+      'Both nodes stay up. In another terminal, or in a browser:',
+      `  http://${api(MAC1)}/   http://${api(MAC2)}/`,
+      `  exo status --api ${api(MAC1)}`,
+      `  exo topology --api ${api(MAC2)}`,
+      `  exo ping mac2 --api ${api(MAC1)}`,
+      `  exo run ${MODEL} --prompt "hello" --api ${api(MAC2)}`,
+      `  curl http://${api(MAC2)}/topology`,
+      `(exo not found? npm link puts it on the PATH; or: node dist/cli/main.js)`,
+      '',
+      'Ctrl-C ends it.',
+    );
+    await this.#alive(
+      new Promise<void>((resolve) => {
+        if (stop.signal.aborted) resolve();
+        stop.signal.addEventListener('abort', () => resolve(), { once: true });
+      }),
+    );
+  }
+
+  /** Everything away, even when a part of it fails. */
+  async end(): Promise<void> {
+    await Promise.all(this.#nodes.splice(0).map((node) => node.stop()));
+    await this.#relay?.stop();
+    this.#removeFolder();
+  }
+
+  abandon(): void {
+    for (const node of this.#nodes) node.kill();
+    this.#removeFolder();
+  }
+
+  #removeFolder(): void {
+    if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  /** `work`, unless a node dies first. */
+  #alive<T>(work: Promise<T>): Promise<T> {
+    return Promise.race([work, ...this.#nodes.map((node) => node.died)]);
+  }
+
+  /** Undefined while the node is starting. */
+  async #topology(node: DemoNode, stop: StopSignal): Promise<TopologyJson | undefined> {
+    try {
+      const call = { method: 'GET', path: '/v1/topology', signal: stop.signal } as const;
+      return await this.#alive(callApi<TopologyJson>(this.#host.clock, apiOf(node), call));
+    } catch (error) {
+      if (error instanceof ExoError && error.code === 'api-unreachable') return undefined;
+      throw error;
+    }
+  }
+
+  #say(...lines: readonly string[]): void {
+    this.#host.stdout.write(`${lines.join('\n')}\n`);
+  }
+}
+
+/** Both nodes and both edges. */
+function isComplete(view: TopologyJson | undefined): boolean {
+  if (view === undefined) return false;
+  const edge = (from: string, to: string) =>
+    view.peer_graph[from]?.some(({ to_id: id }) => id === to) === true;
+  return edge(MAC1.id, MAC2.id) && edge(MAC2.id, MAC1.id) && Object.keys(view.nodes).length === 2;
+}
+
+function apiOf(node: DemoNode): ApiTarget {
+  return { host: LOOPBACK, port: node.apiPort };
+}

@@ -1,0 +1,41 @@
+/**
+ * Words after the options of a node. The original's form is `exo [options] [run|eval|train] [model]`: run is passed on,
+ * the other two are told apart from a mistyped command.
+ */
+import type { RawOptions } from '../../node/config-options.js';
+import { closest } from '../../node/index.js';
+import { ExoError, printable } from '../../shared/index.js';
+import { COMMAND_NAMES } from '../commands.js';
+import { HintedError } from '../errors.js';
+import type { CliHost } from '../host.js';
+import { run } from './run.js';
+
+/** Runs `run <model>`; throws for everything else. */
+export async function words(host: CliHost, args: readonly string[], raw: RawOptions): Promise<number> {
+  const [command = '', model, extra] = args;
+  if (command === 'run' && extra === undefined) {
+    const named = model ?? raw['run-model'];
+    if (typeof named === 'string') return run(host, named, raw, {});
+    throw new HintedError(
+      'option-missing',
+      'exo run needs a model',
+      'for example: exo run dummy --prompt "Who are you?"',
+    );
+  }
+  if (command === 'eval' || command === 'train') {
+    throw new ExoError('option-unsupported', `exo ${command}: training and evaluation are not supported yet`);
+  }
+  if (COMMAND_NAMES.includes(command)) {
+    const what =
+      command === 'run'
+        ? `exo run takes one model, and "${printable(extra ?? '', 60)}" is too much`
+        : `"${command}" must come before the options`;
+    throw new HintedError('option-invalid', what, `write it as: exo ${command} …`);
+  }
+  const near = closest(command, COMMAND_NAMES);
+  throw new HintedError(
+    'option-invalid',
+    `"${printable(command, 60)}" is not a command of exo`,
+    near === undefined ? 'exo --help lists the commands' : `did you mean: exo ${near}?`,
+  );
+}

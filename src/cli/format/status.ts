@@ -1,0 +1,45 @@
+/** `exo status`: the node, its ring and its peers on one screen. Pure. */
+import { formatAddress, printable } from '../../shared/index.js';
+import type { StatusJson } from '../api-shapes.js';
+import type { Colours } from '../host.js';
+import { columns } from './columns.js';
+import { peerLines, reasonLines, warningLines } from './peers.js';
+import { count, duration, memory, share, teraflops } from './units.js';
+
+/** Where the API was reached. */
+export interface StatusSource {
+  readonly api: string;
+  /** Process of the node, where it runs here. */
+  readonly pid?: number;
+}
+
+/** The lines of `exo status`. */
+export function formatStatus(status: StatusJson, source: StatusSource, c: Colours): string[] {
+  const { self, peers } = status;
+  const caps = self.capabilities;
+  const alive = peers.filter(({ state }) => state === 'alive').length;
+  const facts = [
+    ['node', formatAddress({ host: self.node_host, port: self.node_port })],
+    ['api', `http://${source.api}${source.pid === undefined ? '' : ` (pid ${source.pid})`}`],
+    ...self.discovery.map(({ module, state }) => [`discovery ${module}`, state]),
+    ['machine', `${caps.model}, ${caps.chip}, memory ${memory(caps.memory)}, ${teraflops(caps.flops.fp16)}`],
+    ['ring', ringText(status)],
+    ['models', status.models.map(({ id, ready }) => (ready ? id : `${id} (not here yet)`)).join(', ')],
+  ];
+  const refused = status.refusals.length;
+  return [
+    `${c.bold(printable(self.id, 128))}  up ${duration(status.uptime_ms)}, exo ${printable(status.version, 32)}, ${alive} of ${count(peers.length, 'peer')} alive`,
+    ...columns(facts),
+    '',
+    ...(peers.length === 0
+      ? ['no peers yet; on another machine start: exo, or name it by --discovery-module manual or direct']
+      : [...peerLines(peers, c, c.dim), ...reasonLines(peers)]),
+    ...(refused === 0 ? [] : ['', `${refused} refused: exo peers --all says why`]),
+    ...warningLines(status.warnings, c),
+  ];
+}
+
+function ringText({ topology }: StatusJson): string {
+  const parts = topology.partitions.map(({ node_id: id, start, end }) => `${id} ${share(start, end)}`);
+  return parts.length === 0 ? '-' : parts.join(' → ');
+}

@@ -1,0 +1,109 @@
+/**
+ * The command line: commander reads it, a command does the work, every failure comes out in one form. `main.ts` runs
+ * it; completion walks the same tree.
+ */
+import { Command, CommanderError, Option } from 'commander';
+import { ExoError } from '../shared/index.js';
+import { COMMANDS, type CommandSpec } from './commands.js';
+import { EXIT, HintedError, reportError } from './errors.js';
+import { type CliHost, wantsColour } from './host.js';
+import { version } from './version.js';
+
+const ABOUT = `exo makes the machines you already own behave as one.
+
+Without a command it runs a node, with all options of "exo node"; the other commands talk to a running one.`;
+
+const EXAMPLES = [
+  'exo                          run a node; peers on the local network are found',
+  'exo status                   what the running node sees',
+  'exo run dummy --prompt hi    one question, one answer',
+  'exo demo                     two nodes on this machine, to look around',
+  'exo node --help              all options of a node',
+];
+
+/** Runs the command of `host.argv`; resolves with the exit code and never rejects. */
+export async function runProgram(host: CliHost): Promise<number> {
+  let code: number = EXIT.ok;
+  const program = buildProgram(host, (result) => {
+    code = result;
+  });
+  const asJson = host.argv.includes('--json');
+  try {
+    await program.parseAsync([...host.argv], { from: 'user' });
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return EXIT.ok;
+      return reportError(host, usageError(error), asJson);
+    }
+    return reportError(host, error, asJson);
+  }
+}
+
+/** The tree of commands. `done` gets the exit code of the one that ran. */
+export function buildProgram(host: CliHost, done: (code: number) => void): Command {
+  const program = prepare(new Command('exo'), host)
+    .description(ABOUT)
+    .version(version(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .usage('[command] [options]')
+    .addHelpText('after', examples(EXAMPLES));
+  for (const spec of COMMANDS) program.addCommand(buildCommand(spec, host, done), placing(spec));
+  program.addHelpCommand(
+    prepare(new Command('help [command]'), host).description('print the help of a command'),
+  );
+  return program;
+}
+
+function placing(spec: CommandSpec) {
+  return { isDefault: spec.name === 'node', hidden: spec.hidden === true };
+}
+
+function buildCommand(spec: CommandSpec, host: CliHost, done: (code: number) => void): Command {
+  const command = prepare(new Command(spec.name), host).description(spec.summary);
+  command.helpOption('-h, --help', 'print this help');
+  if (spec.args !== undefined) command.arguments(spec.args);
+  if (spec.client === true) {
+    command
+      .addOption(
+        new Option(
+          '--api <address>',
+          'the running node, as host:port (default: EXO_API, else the one that runs here)',
+        ).helpGroup('Options:'),
+      )
+      .addOption(new Option('--json', 'print JSON').helpGroup('Options:'));
+  }
+  spec.options?.(command);
+  if (spec.name === '__complete') command.allowUnknownOption().helpOption(false);
+  if (spec.examples !== undefined) command.addHelpText('after', examples(spec.examples));
+  command.action(async () => {
+    const values = command.opts();
+    done(await spec.run(host, command.args, values));
+  });
+  return command;
+}
+
+/** Output and errors go through the host; nothing here ends the process. */
+function prepare(command: Command, host: CliHost): Command {
+  return command.exitOverride().configureOutput({
+    writeOut: (text) => host.stdout.write(text),
+    writeErr: () => undefined,
+    outputError: () => undefined,
+    getOutHelpWidth: () => Math.min(host.stdout.columns ?? 100, 110),
+    getOutHasColors: () => wantsColour(host.stdout, host.env),
+  });
+}
+
+function examples(lines: readonly string[]): string {
+  return `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}`;
+}
+
+/** Commander's own complaints, in our form. */
+function usageError(error: CommanderError): ExoError {
+  const [first = '', ...rest] = error.message.replace(/^error: /, '').split('\n');
+  const suggestion = /\((Did you mean .*)\)/.exec(rest.join(' '))?.[1];
+  const code = error.code === 'commander.missingArgument' ? 'option-missing' : 'option-invalid';
+  return suggestion === undefined
+    ? new ExoError(code, first)
+    : new HintedError(code, first, suggestion.replace(/^Did/, 'did'));
+}

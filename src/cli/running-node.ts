@@ -1,0 +1,121 @@
+/**
+ * A node inside this process: configuration read, identity taken, everything started, and everything undone again.
+ * `exo node` runs it with the HTTP API, `exo run` may run it without.
+ */
+import { type ApiServer, createApiServer } from '../api/index.js';
+import {
+  createNode,
+  exoHome,
+  type Node,
+  type NodeSettings,
+  nodeOptions,
+  type RunFile,
+  takeIdentity,
+} from '../node/index.js';
+import { type Address, type ExoError, type Logger, toExoError } from '../shared/index.js';
+import { HintedError } from './errors.js';
+import type { CliHost } from './host.js';
+import { version } from './version.js';
+
+/** What is started. */
+export interface RunningNodeOptions {
+  readonly settings: NodeSettings;
+  /** With the HTTP API. */
+  readonly api: boolean;
+  readonly logger: Logger;
+  /** Someone asked the node to end (POST /quit). */
+  quit(): void;
+}
+
+/** A node that runs in this process. */
+export interface RunningNode {
+  readonly id: string;
+  readonly node: Node;
+  readonly nodeAddress: Address;
+  /** Absent where it runs without. */
+  readonly apiAddress?: Address;
+  /** Undoes everything; the first failure is thrown at the end. Idempotent. */
+  stop(): Promise<void>;
+  /** The last moment before an immediate end: the run file goes. */
+  abandon(): void;
+}
+
+const TOKEN_BYTES = 32;
+
+/** Starts a node; when a part fails, what was started is stopped again and the failure is thrown. */
+export async function startNode(host: CliHost, options: RunningNodeOptions): Promise<RunningNode> {
+  const { settings, logger } = options;
+  const { clock, random } = host;
+  const { identity, runFile } = takeIdentity(
+    { home: exoHome(host.env), nodeId: settings.nodeId, version: version() },
+    { clock, random },
+  );
+  const node = createNode(nodeOptions(settings, identity, version()), { clock, random, logger });
+  const ownerToken = random.bytes(TOKEN_BYTES).toString('hex');
+  const api = options.api
+    ? createApiServer(
+        {
+          host: settings.api.host,
+          port: settings.api.port,
+          responseTimeoutMs: settings.api.responseTimeoutMs,
+          ownerToken,
+          ...(settings.inference.systemPrompt === undefined
+            ? {}
+            : { systemPrompt: settings.inference.systemPrompt }),
+        },
+        { mesh: node.mesh, chat: node.chat, clock, log: logger, quit: () => options.quit() },
+      )
+    : undefined;
+  const stop = () => stopInOrder(api, node, runFile);
+  try {
+    await node.start();
+    await api?.start();
+    const { nodeHost, nodePort } = node.mesh.self();
+    runFile.update({
+      nodePort,
+      api: api === undefined ? null : { ...api.address, token: ownerToken },
+    });
+    return {
+      id: identity.id,
+      node,
+      nodeAddress: { host: nodeHost, port: nodePort },
+      ...(api === undefined ? {} : { apiAddress: api.address }),
+      stop,
+      abandon: () => runFile.remove(),
+    };
+  } catch (error) {
+    await stop().catch(() => undefined);
+    throw withRemedy(error, settings);
+  }
+}
+
+/** The API first, so that no new work comes; the run file last, so that `exo stop` sees when it is over. */
+async function stopInOrder(api: ApiServer | undefined, node: Node, runFile: RunFile): Promise<void> {
+  try {
+    await api?.stop();
+  } finally {
+    try {
+      await node.stop();
+    } finally {
+      runFile.remove();
+    }
+  }
+}
+
+/** A busy port gets the option that chooses another, and how to see who has it. */
+function withRemedy(thrown: unknown, settings: NodeSettings): ExoError {
+  const error = toExoError(thrown);
+  if (error.code !== 'port-in-use') return error;
+  const ports: ReadonlyArray<readonly [number, string]> = [
+    [settings.nodePort, '--node-port'],
+    [settings.api.port, '--chatgpt-api-port'],
+    [settings.discovery.listenPort, '--listen-port'],
+  ];
+  const [port, option] = ports.find(([each]) => new RegExp(`\\b${each}\\b`).test(error.message)) ?? [];
+  if (port === undefined) return error;
+  return new HintedError(
+    'port-in-use',
+    error.message.includes(option!) ? error.message : `${error.message}; choose another with ${option}`,
+    `who has it: lsof -i :${port} (another exo node, or the -L of an ssh tunnel?)`,
+  );
+}
