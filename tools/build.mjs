@@ -1,0 +1,51 @@
+/**
+ * `npm run build`: compiles src/ to dist/ and makes the command executable. With `--if-needed` only where a source is
+ * newer than the last build.
+ */
+import { spawnSync } from 'node:child_process';
+import { chmodSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const STAMP = path.join(ROOT, 'dist/.built');
+const MAIN = path.join(ROOT, 'dist/cli/main.js');
+/** What the outcome depends on besides src/. */
+const INPUTS = ['tsconfig.json', 'tsconfig.build.json', 'package.json', 'package-lock.json'];
+
+/** Milliseconds since the epoch; -1 where the file is missing. */
+function changedMs(file) {
+  return statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? -1;
+}
+
+/** Whether dist/ was made from what is there now. A folder changes when a file in it is added, renamed or removed. */
+export function isBuilt() {
+  const builtMs = changedMs(STAMP);
+  if (builtMs < 0 || changedMs(MAIN) < 0) return false;
+  const names = readdirSync(path.join(ROOT, 'src'), { recursive: true, encoding: 'utf8' });
+  return ['src', ...names.map((name) => path.join('src', name)), ...INPUTS].every(
+    (name) => changedMs(path.join(ROOT, name)) <= builtMs,
+  );
+}
+
+/** Compiles; returns the exit code. The compiler says what is wrong. */
+export function build() {
+  // What changes while the compiler runs is not in this build.
+  const startedAt = new Date();
+  const tsc = path.join(ROOT, 'node_modules/typescript/bin/tsc');
+  const { status, error } = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], {
+    cwd: ROOT,
+    stdio: ['ignore', 2, 2],
+  });
+  if (error !== undefined) console.error(`the compiler could not be started: ${error.message}`);
+  if (status !== 0) return status ?? 1;
+  chmodSync(MAIN, 0o755);
+  writeFileSync(STAMP, '');
+  utimesSync(STAMP, startedAt, startedAt);
+  return 0;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const needed = !process.argv.includes('--if-needed') || !isBuilt();
+  process.exitCode = needed ? build() : 0;
+}
