@@ -30,7 +30,7 @@ function verdict(
     });
     return undefined;
   } catch (error) {
-    assert.ok(error instanceof ExoError);
+    assert.ok(error instanceof ExoError, String(error));
     return error.code;
   }
 }

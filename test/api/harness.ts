@@ -111,6 +111,7 @@ export class ScriptedChat implements ChatService {
 /** Three nodes: a (this) → b by MAN, b → a, and c without an outgoing edge. */
 export class StillMesh implements Mesh {
   readonly #listeners = new Set<() => void>();
+  readonly #startedAtMs = systemClock.wall() - 5_000;
   activeNodeId: string | null = null;
   hostileName: string | undefined;
 
@@ -129,7 +130,7 @@ export class StillMesh implements Mesh {
       version: '0.1.0',
       nodeHost: '127.0.0.1',
       nodePort: 50051,
-      startedAtMs: systemClock.wall() - 5_000,
+      startedAtMs: this.#startedAtMs,
       capabilities: CAPABILITIES,
       discovery: [{ module: 'manual', state: 'peers.json: 2 peers' }],
     };

@@ -71,7 +71,8 @@ describe('server', () => {
     await (await api.get('/healthcheck')).text();
     const startMs = performance.now();
     await api.server.stop();
-    assert.ok(performance.now() - startMs < 200);
+    const tookMs = performance.now() - startMs;
+    assert.ok(tookMs < 400, `${tookMs} ms`);
     await assert.rejects(api.get('/healthcheck'));
   });
 
@@ -167,17 +168,19 @@ describe('server, slow clients (A1)', () => {
       clearInterval(dribble);
       for (const socket of sockets) socket.destroy();
     });
+    // The real bounds are 10 s and a look every 2 s: gone by 13 s. Here in the same proportion, and a second for a busy machine.
+    const goneByMs = TIMEOUTS.headersTimeoutMs + 2 * TIMEOUTS.checkIntervalMs + 1_000;
     const tookMs: number[] = [];
     while (closed < 200) {
-      assert.ok(
-        performance.now() - startMs < TIMEOUTS.headersTimeoutMs + 10 * TIMEOUTS.checkIntervalMs + 1_000,
-      );
+      const sinceMs = performance.now() - startMs;
+      assert.ok(sinceMs < goneByMs, `${200 - closed} are left after ${sinceMs} ms`);
       const askedMs = performance.now();
       assert.equal((await api.get('/topology')).status, 200);
       tookMs.push(performance.now() - askedMs);
     }
     tookMs.sort((a, b) => a - b);
-    assert.ok((tookMs[Math.floor(tookMs.length * 0.99)] ?? 0) <= 500);
+    const p99Ms = tookMs[Math.floor(tookMs.length * 0.99)] ?? 0;
+    assert.ok(p99Ms <= 500, `${p99Ms} ms`);
     t.diagnostic(
       `all gone after ${Math.round(performance.now() - startMs)} ms; ${tookMs.length} requests beside them`,
     );

@@ -50,9 +50,15 @@ describe('stop sequences', () => {
         assert.equal(result.stopped, found.length > 0);
         if (found.length === 0) assert.equal(result.text, text);
         else {
-          assert.ok(text.startsWith(result.text));
-          assert.ok(stops.some((one) => text.startsWith(one, result.text.length)));
-          assert.ok(stops.every((one) => !result.text.includes(one)));
+          assert.ok(text.startsWith(result.text), 'is a beginning');
+          assert.ok(
+            stops.some((one) => text.startsWith(one, result.text.length)),
+            'ends at a stop',
+          );
+          assert.ok(
+            stops.every((one) => !result.text.includes(one)),
+            'has no stop in it',
+          );
         }
       }),
       { numRuns: 5_000 },

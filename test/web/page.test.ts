@@ -21,8 +21,8 @@ describe('page', () => {
       const text = PAGE_HTML.split(`<${tag}>`)[1]?.split(`</${tag}>`)[0] ?? '';
       return `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
     };
-    assert.ok(PAGE_CSP.includes(`script-src ${digest('script')};`));
-    assert.ok(PAGE_CSP.includes(`style-src ${digest('style')};`));
+    assert.ok(PAGE_CSP.includes(`script-src ${digest('script')};`), PAGE_CSP);
+    assert.ok(PAGE_CSP.includes(`style-src ${digest('style')};`), PAGE_CSP);
     assert.match(PAGE_CSP, /^default-src 'none'; /);
     assert.match(PAGE_CSP, /frame-ancestors 'none'$/);
   });
