@@ -59,6 +59,8 @@ export class PushPlanner {
   readonly #greet = new Set<string>();
   /** Newcomers that are to announce an edge of this node, and since when; at once, so that they tell all edges in one go. */
   readonly #handOver = new Map<string, number>();
+  /** New neighbours that missed what was passed to all just before. */
+  readonly #latecomers = new Set<string>();
   /** When to look whether a newcomer announced its edge, by newcomer. */
   readonly #settling = new Map<string, number>();
 
@@ -81,6 +83,13 @@ export class PushPlanner {
       this.ownChanged(nowMs);
     } else if (own.edges.some((edge) => edge.toId === neighbour)) {
       this.#handOver.set(neighbour, nowMs);
+    }
+    for (const [id, atMs] of this.#spreadAtMs) {
+      if (nowMs - atMs > 2 * this.#settleMs) this.#spreadAtMs.delete(id);
+    }
+    if (this.#spreadAtMs.size > 0) {
+      this.#latecomers.add(neighbour);
+      this.ownChanged(nowMs);
     }
   }
 
@@ -179,9 +188,7 @@ export class PushPlanner {
   #takeOwn(nowMs: number, neighbours: ReadonlySet<string>, post: Post): void {
     const own = this.#view.own;
     for (const id of this.#greet) {
-      if (!neighbours.has(id)) continue;
-      post(id, own.id);
-      for (const spreadId of this.#spreadAtMs.keys()) if (spreadId !== id) post(id, spreadId);
+      if (neighbours.has(id)) post(id, own.id);
     }
     this.#greet.clear();
     const plan = planOwn(this.#view, ownChange(this.#told, own), neighbours);
@@ -191,9 +198,11 @@ export class PushPlanner {
   }
 
   #takeSpread(nowMs: number, neighbours: ReadonlySet<string>, post: Post): void {
-    for (const [id, atMs] of this.#spreadAtMs) {
-      if (nowMs - atMs > 2 * this.#settleMs) this.#spreadAtMs.delete(id);
+    for (const to of this.#latecomers) {
+      if (!neighbours.has(to)) continue;
+      for (const id of this.#spreadAtMs.keys()) if (id !== to) post(to, id);
     }
+    this.#latecomers.clear();
     for (const [id, has] of this.#spread) {
       for (const to of neighbours) if (to !== id && !has.has(to)) post(to, id);
       this.#spreadAtMs.set(id, nowMs);

@@ -146,6 +146,11 @@ export class GossipMesh {
     return this.nowMs - startMs;
   }
 
+  /** What the node does every few seconds. */
+  expire(): void {
+    for (const node of this.nodes.values()) node.view.expire(this.nowMs, node.neighbours);
+  }
+
   /** After a change made on a node's view from outside: sets its timer and runs to rest. */
   run(node: MeshNode): void {
     this.#arm(node);

@@ -93,6 +93,7 @@ describe('gossip in a full mesh', () => {
         mesh.kill(mode);
         const deathMs = mesh.settle();
         const death = (mesh.messages() - before) / count;
+        mesh.expire();
         assert.ok(viewsAreTrue(mesh), `${mode}, after the death without a sync`);
         t.diagnostic(
           `${count} nodes, ${mode}: join ${join.toFixed(2)} a node in ${joinMs.toFixed(0)} ms, death ${death.toFixed(2)} in ${deathMs.toFixed(0)} ms`,
