@@ -145,7 +145,7 @@ describe('server', () => {
 });
 
 describe('server, slow clients (A1)', () => {
-  const TIMEOUTS = { headersTimeoutMs: 600, requestTimeoutMs: 900, checkIntervalMs: 100 };
+  const TIMEOUTS = { headersTimeoutMs: 1_500, requestTimeoutMs: 1_800, checkIntervalMs: 100 };
 
   it('is rid of 200 that dribble headers, and serves others meanwhile within 500 ms', async (t) => {
     const api = await startApi(t, { timeouts: TIMEOUTS });
@@ -168,6 +168,12 @@ describe('server, slow clients (A1)', () => {
       clearInterval(dribble);
       for (const socket of sockets) socket.destroy();
     });
+    // This process plays the 200 clients too: only once they are all there does it measure the server.
+    await Promise.all(
+      sockets.map((socket) =>
+        socket.connecting ? new Promise((done) => socket.once('connect', done)) : undefined,
+      ),
+    );
     // The real bounds are 10 s and a look every 2 s: gone by 13 s. Here in the same proportion, and a second for a busy machine.
     const goneByMs = TIMEOUTS.headersTimeoutMs + 2 * TIMEOUTS.checkIntervalMs + 1_000;
     const tookMs: number[] = [];
@@ -179,7 +185,7 @@ describe('server, slow clients (A1)', () => {
       tookMs.push(performance.now() - askedMs);
     }
     tookMs.sort((a, b) => a - b);
-    const p99Ms = tookMs[Math.floor(tookMs.length * 0.99)] ?? 0;
+    const p99Ms = tookMs[Math.floor((tookMs.length - 1) * 0.99)] ?? 0;
     assert.ok(p99Ms <= 500, `${p99Ms} ms`);
     t.diagnostic(
       `all gone after ${Math.round(performance.now() - startMs)} ms; ${tookMs.length} requests beside them`,
