@@ -3,72 +3,24 @@
  * ends, so that everything said in one tick travels together; what is said while bytes are being received leaves at once
  * after them. Made by the dialler and the acceptor of the node.
  */
-import {
-  type Clock,
-  ExoError,
-  LIMITS,
-  type Logger,
-  SourceLimiter,
-  type TimerHandle,
-} from '../shared/index.js';
+import { ExoError, LIMITS, type TimerHandle } from '../shared/index.js';
 import type {
   CloseReason,
   Connection,
-  ConnectionHandlers,
   ConnectionRole,
   ConnectionState,
   ConnectionStats,
   RequestOptions,
 } from './connection-api.js';
 import type { Hello } from './hello.js';
-import { MemoryBudget } from './memory-budget.js';
 import type { Message } from './messages.js';
-import { PayloadPool } from './payload-pool.js';
+import { RejectionLog } from './rejection-log.js';
 import { Session } from './session.js';
 import type { ByteStream } from './transport.js';
-
-/** How a connection begins. */
-export interface ConnectionOptions {
-  readonly role: ConnectionRole;
-  /** Loopback or a configured address: an old peer may send large bodies. */
-  readonly trusted: boolean;
-}
-
-/** What all connections of a node share. */
-export interface WireShared {
-  readonly budget: MemoryBudget;
-  readonly pool: PayloadPool;
-  /** Which refused sources may be logged now. */
-  readonly rejections: SourceLimiter;
-  readonly nextSerial: () => number;
-}
-
-/** What a connection works with. */
-export interface ConnectionComponents extends WireShared {
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly handlers: ConnectionHandlers;
-}
+import type { ConnectionComponents, ConnectionOptions } from './wire-shared.js';
 
 /** Deadlines are seen this late at most. */
 const TICK_MS = 50;
-/** One line about a refused source in ten seconds. */
-const REJECTIONS_PER_SECOND = 0.1;
-
-/** Budget, pool and counters for one node. */
-export function createWireShared(): WireShared {
-  let serial = 0;
-  return {
-    budget: new MemoryBudget(),
-    pool: new PayloadPool(),
-    rejections: new SourceLimiter(REJECTIONS_PER_SECOND, 1, LIMITS.acceptedConnections),
-    nextSerial: () => {
-      serial += 1;
-      return serial;
-    },
-  };
-}
-
 /** Speaks the protocol over a stream that is open. Sets the stream's callbacks. */
 export function createConnection(
   stream: ByteStream,
@@ -88,6 +40,7 @@ class StreamConnection implements Connection {
   readonly #stream: ByteStream;
   readonly #components: ConnectionComponents;
   readonly #session: Session;
+  readonly #rejections: RejectionLog;
   readonly #abort = new AbortController();
   readonly #wanted: { readonly signal: AbortSignal; readonly answerWanted: boolean };
   readonly #unwanted: { readonly signal: AbortSignal; readonly answerWanted: boolean };
@@ -117,6 +70,7 @@ class StreamConnection implements Connection {
     this.role = options.role;
     this.remote = stream.remote;
     this.remoteHost = stream.remoteHost;
+    this.#rejections = new RejectionLog(this, components);
     this.aliveAtMs = nowMs;
     this.#progressAtMs = nowMs;
     this.#wanted = { signal: this.#abort.signal, answerWanted: true };
@@ -131,8 +85,7 @@ class StreamConnection implements Connection {
         onHello: (hello) => handlers.onHello(this, hello),
         onMessage: (message, wanted) =>
           handlers.onMessage(this, message, wanted ? this.#wanted : this.#unwanted),
-        onSilentFailure: (kind, error) =>
-          this.#warn('handler-failed', { kind, code: error.code, message: error.message }),
+        onSilentFailure: (kind, error) => this.#rejections.handlerFailed(kind, error),
         wake: () => this.#wake(),
         end: (reason) => this.#shut(reason, true),
       },
@@ -193,8 +146,6 @@ class StreamConnection implements Connection {
     this.#shut(reason, true);
     await this.closed;
   }
-
-  // ------------------------------------------------------------------ requests
 
   #requestWithSignal(
     message: Message,
@@ -331,22 +282,8 @@ class StreamConnection implements Connection {
       thrown instanceof ExoError
         ? thrown
         : new ExoError('internal', 'a fault while receiving', { cause: thrown });
-    if (this.#reason === undefined) this.#logRejection(error);
+    if (this.#reason === undefined) this.#rejections.rejected(error, this.#session.bytesIn);
     this.#shut({ by: 'error', error }, false);
-  }
-
-  #logRejection(error: ExoError): void {
-    if (error.code === 'request-timeout' || error.code === 'connection-closed') return;
-    const fields = { remote: this.remote, role: this.role, code: error.code, message: error.message };
-    // somebody who connects and says nothing is looking whether the port is open
-    if (this.#session.bytesIn === 0) this.#components.logger.debug('connection-rejected', fields);
-    else this.#warn('connection-rejected', fields);
-  }
-
-  #warn(event: string, fields: Readonly<Record<string, unknown>>): void {
-    const { clock, logger, rejections } = this.#components;
-    if (rejections.take(this.remoteHost, clock.now())) logger.warn(event, fields);
-    else logger.debug(event, fields);
   }
 
   /** The first call decides the reason. Graceful: what is queued may leave for a moment. */

@@ -1,13 +1,7 @@
 /**
  * The wire: frames, messages, sessions and what carries them. docs/PROTOCOL.md is the norm.
  */
-export {
-  type ConnectionComponents,
-  type ConnectionOptions,
-  createConnection,
-  createWireShared,
-  type WireShared,
-} from './connection.js';
+export { createConnection } from './connection.js';
 export type {
   CloseReason,
   Connection,
@@ -46,3 +40,9 @@ export type { DType, Tensor } from './tensor.js';
 export { checkTensor, ITEM_BYTES, makeTensor, parseDType, tensorBytes } from './tensor-codec.js';
 export type { ByteStream, Listener, Transport } from './transport.js';
 export { PROTOCOL_VERSION } from './wire-shapes.js';
+export {
+  type ConnectionComponents,
+  type ConnectionOptions,
+  createWireShared,
+  type WireShared,
+} from './wire-shared.js';

@@ -24,6 +24,7 @@ const METADATA_KEPT_BYTES = 1024;
 /** Reads bodies of one connection. Remembers tensor metadata, because every token of a request repeats it. */
 export class MessageDecoder {
   readonly #metadata = new Map<string, TensorMetadata>();
+  readonly #answers = new Map<string, TensorBody>();
 
   /**
    * The message in a body. `type` is without bit 7. Bytes of tensors and pings stay views of `body`; everything else is
@@ -74,7 +75,7 @@ export class MessageDecoder {
       case TYPE.tensorRequest:
         return this.#tensorRequest(body);
       case TYPE.tensorResponse:
-        return tensorResponse(body);
+        return this.#tensorResponse(body);
       case TYPE.result:
         return result(body);
       case TYPE.topologyRequest: {
@@ -91,11 +92,10 @@ export class MessageDecoder {
         return { kind: 'ping', data: body };
       case TYPE.pong:
         return { kind: 'pong', data: body };
-      case TYPE.topologyUpdate:
-        return {
-          kind: 'topology-update',
-          entries: check.topologyUpdate(readJson(body)).entries.map(entryFromWire),
-        };
+      case TYPE.topologyUpdate: {
+        const { entries, spread } = check.topologyUpdate(readJson(body));
+        return { kind: 'topology-update', entries: entries.map(entryFromWire), spread: spread ?? [] };
+      }
       case TYPE.topologyUpdated:
         return { kind: 'topology-updated' };
       case TYPE.topologySync:
@@ -129,15 +129,12 @@ export class MessageDecoder {
 
   #tensorRequest(body: Buffer): Message {
     const metaEnd = metadataEnd(body);
-    const key = metaEnd <= METADATA_KEPT_BYTES ? body.toString('latin1', 4, metaEnd) : undefined;
+    const key = metadataKey(body, metaEnd);
     let metadata = key === undefined ? undefined : this.#metadata.get(key);
     if (metadata === undefined) {
       metadata = readTensorMetadata(body.subarray(4, metaEnd));
       // a state is an object that a handler may change: never share it
-      if (key !== undefined && metadata.head.inferenceState === null) {
-        if (this.#metadata.size >= METADATA_KEPT) this.#metadata.clear();
-        this.#metadata.set(key, metadata);
-      }
+      if (metadata.head.inferenceState === null) remember(this.#metadata, key, metadata);
     }
     const { head, tensor } = metadata;
     const made = makeTensor(tensor.shape, tensor.dtype, body.subarray(metaEnd));
@@ -150,6 +147,35 @@ export class MessageDecoder {
     };
     return head.origin === undefined ? message : { ...message, origin: head.origin };
   }
+
+  #tensorResponse(body: Buffer): Message {
+    const metaEnd = metadataEnd(body);
+    if (metaEnd === 4) {
+      if (body.length !== 4) throw new ExoError('frame-malformed', 'bytes of a tensor without metadata');
+      return { kind: 'tensor-response', tensor: null };
+    }
+    const key = metadataKey(body, metaEnd);
+    let tensor = key === undefined ? undefined : this.#answers.get(key);
+    if (tensor === undefined) {
+      tensor = readFlatTensor(body.subarray(4, metaEnd));
+      remember(this.#answers, key, tensor);
+    }
+    return {
+      kind: 'tensor-response',
+      tensor: makeTensor(tensor.shape, tensor.dtype, body.subarray(metaEnd)),
+    };
+  }
+}
+
+/** Metadata as a key; one byte is one character, so different bytes are different keys. */
+function metadataKey(body: Buffer, metaEnd: number): string | undefined {
+  return metaEnd <= METADATA_KEPT_BYTES ? body.toString('latin1', 4, metaEnd) : undefined;
+}
+
+function remember<T>(map: Map<string, T>, key: string | undefined, value: T): void {
+  if (key === undefined) return;
+  if (map.size >= METADATA_KEPT) map.clear();
+  map.set(key, value);
 }
 
 function readTensorMetadata(bytes: Buffer): TensorMetadata {
@@ -182,17 +208,11 @@ function metadataEnd(body: Buffer): number {
   return 4 + length;
 }
 
-function tensorResponse(body: Buffer): Message {
-  const metaEnd = metadataEnd(body);
-  if (metaEnd === 4) {
-    if (body.length !== 4) throw new ExoError('frame-malformed', 'bytes of a tensor without metadata');
-    return { kind: 'tensor-response', tensor: null };
-  }
-  const value = readJson(body.subarray(4, metaEnd));
+function readFlatTensor(bytes: Buffer): TensorBody {
+  const value = readJson(bytes);
   // the original writes the flat form and reads the nested one
   const nested = typeof value === 'object' && value !== null && 'tensor' in value;
-  const { shape, dtype } = nested ? check.nestedTensor(value).tensor : check.flatTensor(value);
-  return { kind: 'tensor-response', tensor: makeTensor(shape, dtype, body.subarray(metaEnd)) };
+  return nested ? check.nestedTensor(value).tensor : check.flatTensor(value);
 }
 
 /** Plain JSON begins with `{`, as a length that is more than 2 GB: the two forms cannot be confused. */

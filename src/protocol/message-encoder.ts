@@ -106,7 +106,7 @@ export function encodeCorrelated(message: Message): EncodedBody {
     case 'pong':
       return { text: '', framed: false, payload: message.data };
     case 'topology-update':
-      return json(compact({ entries: message.entries.map(entryToWire) }));
+      return json(compact({ entries: message.entries.map(entryToWire), spread: message.spread }));
     case 'topology-sync':
       return json(compact({ versions: Object.fromEntries(message.versions) }));
     case 'topology-synced':
@@ -142,18 +142,30 @@ function resultText(message: Result): string {
   return `{"request_id": ${pythonString(message.requestId)}, "result": [${message.result.join(', ')}], "is_finished": ${message.isFinished}${tensor}}`;
 }
 
-/** Base text plus fields that only new peers see. */
+/** Base text plus fields that only new peers see; most messages have none. */
 function withExtras(text: string, extras: { readonly [key: string]: Json | undefined }): string {
-  const more = compact(extras);
-  return more === '{}' ? text : `${text.slice(0, -1)}, ${more.slice(1)}`;
+  let more = '';
+  for (const key in extras) {
+    const value = extras[key];
+    if (value !== undefined) more += `, "${key}": ${JSON.stringify(value)}`;
+  }
+  return more === '' ? text : `${text.slice(0, -1)}${more}}`;
 }
 
 function tensorRequestText(message: TensorRequest): string {
   return `{"shard": ${shardText(message.shard)}, "tensor": ${tensorText(message.tensor)}, ${inferenceText(message)}}`;
 }
 
+/** A shard is written once for each token of a generation: remember its text as long as it lives. */
+const shardTexts = new WeakMap<Shard, string>();
+
 function shardText(shard: Shard): string {
-  return `{"model_id": ${pythonString(shard.modelId)}, "start_layer": ${shard.startLayer}, "end_layer": ${shard.endLayer}, "n_layers": ${shard.nLayers}}`;
+  let text = shardTexts.get(shard);
+  if (text === undefined) {
+    text = `{"model_id": ${pythonString(shard.modelId)}, "start_layer": ${shard.startLayer}, "end_layer": ${shard.endLayer}, "n_layers": ${shard.nLayers}}`;
+    shardTexts.set(shard, text);
+  }
+  return text;
 }
 
 function tensorText(tensor: Tensor): string {

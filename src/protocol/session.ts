@@ -3,15 +3,15 @@
  * socket, no timer, no clock. `connection.ts` is its only owner; states are in `session-state.ts`, what is being received in
  * `inbound.ts`, what waits for an answer in `pending-requests.ts`, handlers at work in `responder.ts`.
  */
-import { ExoError, isErrorCode, LIMITS, toExoError } from '../shared/index.js';
+import { ExoError, LIMITS, toExoError } from '../shared/index.js';
 import type { CloseReason, ConnectionRole, ConnectionState } from './connection-api.js';
-import { isAnswerType, isBaseType, isOneWayType, TYPE, TYPE_OF_KIND, typeLimitBytes } from './frame.js';
+import { isAnswerType, isBaseType, isOneWayType, TYPE, TYPE_OF_KIND } from './frame.js';
 import type { Hello } from './hello.js';
 import { Inbound } from './inbound.js';
 import type { MemoryBudget } from './memory-budget.js';
-import { type EncodedBody, encodeBase, encodeCorrelated } from './message-encoder.js';
 import type { HealthRequest, HealthResponse, Message, MessageKind } from './messages.js';
-import { type BulkMessage, type Lane, Outbox } from './outbox.js';
+import { type BulkMessage, Outbox } from './outbox.js';
+import { ERROR_TEXT_CHARS_MAX, encodeChecked, HEALTHY, laneOf, remoteError } from './outgoing.js';
 import type { PayloadPool } from './payload-pool.js';
 import { type PendingRequest, PendingRequests, SerialLane, timeoutError } from './pending-requests.js';
 import { Responder } from './responder.js';
@@ -40,16 +40,6 @@ export interface SessionOptions {
   readonly pool: PayloadPool;
   readonly nowMs: number;
 }
-
-/** These overtake everything else. */
-const CONTROL = new Set<MessageKind>([
-  'health-request',
-  'health-response',
-  'goodbye',
-  'notice',
-  'cancel-request',
-  'error-response',
-]);
 
 /** The protocol of one connection. */
 export class Session {
@@ -356,35 +346,4 @@ export class Session {
     this.outbox.abandon(request.bulk);
     this.#host.wake();
   }
-}
-
-/** What a person reads of a failure on another machine. */
-const ERROR_TEXT_CHARS_MAX = 1_000;
-
-const HEALTHY: HealthResponse = { kind: 'health-response', isHealthy: true };
-
-function laneOf(message: Message): Lane {
-  return CONTROL.has(message.kind) ? 'control' : 'ordinary';
-}
-
-function encodeChecked(message: Message, type: number, correlated: boolean): EncodedBody {
-  const body = correlated ? encodeCorrelated(message) : encodeBase(message);
-  const bytes = body.text.length + (body.payload?.length ?? 0);
-  if (bytes > typeLimitBytes(type)) {
-    throw new ExoError(
-      'frame-too-large',
-      `a ${message.kind} of ${bytes} bytes; at most ${typeLimitBytes(type)} can be sent`,
-    );
-  }
-  return body;
-}
-
-function remoteError(answer: {
-  readonly code: string;
-  readonly message: string;
-  readonly retryable: boolean;
-}) {
-  return isErrorCode(answer.code)
-    ? new ExoError(answer.code, answer.message, { retryable: answer.retryable })
-    : new ExoError('request-failed', `${answer.code}: ${answer.message}`, { retryable: answer.retryable });
 }

@@ -1,0 +1,53 @@
+/**
+ * Small pure parts of a session: how a message leaves, and how an error that came becomes one of ours.
+ */
+import { ExoError, isErrorCode } from '../shared/index.js';
+import { typeLimitBytes } from './frame.js';
+import { type EncodedBody, encodeBase, encodeCorrelated } from './message-encoder.js';
+import type { HealthResponse, Message, MessageKind } from './messages.js';
+import type { Lane } from './outbox.js';
+
+/** These overtake everything else. */
+const CONTROL = new Set<MessageKind>([
+  'health-request',
+  'health-response',
+  'goodbye',
+  'notice',
+  'cancel-request',
+  'error-response',
+]);
+
+/** What a person reads of a failure on another machine. */
+export const ERROR_TEXT_CHARS_MAX = 1_000;
+
+/** The answer to a health check without a hello. */
+export const HEALTHY: HealthResponse = { kind: 'health-response', isHealthy: true };
+
+/** Which lane a message takes. */
+export function laneOf(message: Message): Lane {
+  return CONTROL.has(message.kind) ? 'control' : 'ordinary';
+}
+
+/** The body of a message. Throws `frame-too-large` when the other side would refuse it, `tensor-invalid`. */
+export function encodeChecked(message: Message, type: number, correlated: boolean): EncodedBody {
+  const body = correlated ? encodeCorrelated(message) : encodeBase(message);
+  const bytes = body.text.length + (body.payload?.length ?? 0);
+  if (bytes > typeLimitBytes(type)) {
+    throw new ExoError(
+      'frame-too-large',
+      `a ${message.kind} of ${bytes} bytes; at most ${typeLimitBytes(type)} can be sent`,
+    );
+  }
+  return body;
+}
+
+/** An error answer as the error that the caller sees. A code that is not ours becomes `request-failed`. */
+export function remoteError(answer: {
+  readonly code: string;
+  readonly message: string;
+  readonly retryable: boolean;
+}) {
+  return isErrorCode(answer.code)
+    ? new ExoError(answer.code, answer.message, { retryable: answer.retryable })
+    : new ExoError('request-failed', `${answer.code}: ${answer.message}`, { retryable: answer.retryable });
+}

@@ -1,0 +1,47 @@
+/**
+ * What connections are made with: their options, their components, and what all connections of a node share.
+ */
+import { type Clock, LIMITS, type Logger, SourceLimiter } from '../shared/index.js';
+import type { ConnectionHandlers, ConnectionRole } from './connection-api.js';
+import { MemoryBudget } from './memory-budget.js';
+import { PayloadPool } from './payload-pool.js';
+
+/** How a connection begins. */
+export interface ConnectionOptions {
+  readonly role: ConnectionRole;
+  /** Loopback or a configured address: an old peer may send large bodies. */
+  readonly trusted: boolean;
+}
+
+/** What all connections of a node share. */
+export interface WireShared {
+  readonly budget: MemoryBudget;
+  readonly pool: PayloadPool;
+  /** Which refused sources may be logged now. */
+  readonly rejections: SourceLimiter;
+  readonly nextSerial: () => number;
+}
+
+/** What a connection works with. */
+export interface ConnectionComponents extends WireShared {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly handlers: ConnectionHandlers;
+}
+
+/** One line about a refused source in ten seconds. */
+const REJECTIONS_PER_SECOND = 0.1;
+
+/** Budget, pool and counters for one node. */
+export function createWireShared(): WireShared {
+  let serial = 0;
+  return {
+    budget: new MemoryBudget(),
+    pool: new PayloadPool(),
+    rejections: new SourceLimiter(REJECTIONS_PER_SECOND, 1, LIMITS.acceptedConnections),
+    nextSerial: () => {
+      serial += 1;
+      return serial;
+    },
+  };
+}
