@@ -58,7 +58,6 @@ const STRANGERS: Record<string, Buffer> = {
   'a TLS hello': Buffer.from(`1603010200010001fc0303${'00'.repeat(60)}`, 'hex'),
   'an SSH banner': Buffer.from('SSH-2.0-OpenSSH_9.2p1\r\n'),
   'an unknown type': header(0x6e, 0),
-  'a response nobody asked for': Buffer.concat([header(0x13, 4), Buffer.alloc(4)]),
 };
 
 test('P9 whoever speaks another protocol is closed within 100 ms without an answer and with one line', () =>
@@ -100,7 +99,7 @@ test('P4 ten thousand headers that announce 4 GiB are closed at the header and c
       await Promise.all(Array.from({ length: inParallel }, worker));
     };
     // Warm: pools, code and the heap's first growth.
-    await attack(2_000, 16);
+    await attack(10_000, 16);
     const before = residentBytes(node.child.pid);
     const count = repeats(10_000, 50_000);
     const started = performance.now();

@@ -68,7 +68,7 @@ test(
       const two = typeExo(lab, mac2, folder, line2, 52415);
       const both = { ids: ['mac1', 'mac2'], nodes: 2, edges: 2 };
 
-      const upMs = await untilAllShow([one, two], both, 15_000);
+      const { tookMs: upMs } = await untilAllShow([one, two], both, 15_000);
       for (const node of [one, two]) {
         const view = await topologyOf(node);
         assert.deepEqual(edges(view), ['mac1->mac2', 'mac2->mac1']);
@@ -82,10 +82,10 @@ test(
       }
 
       await ssh.stop();
-      const downMs = await untilAllShow([one, two], { nodes: 1, edges: 0 }, 15_000);
+      const { tookMs: downMs } = await untilAllShow([one, two], { nodes: 1, edges: 0 }, 15_000);
       assert.deepEqual(nodeIds(await topologyOf(one)), ['mac1']);
       ssh = await startSsh(mac1, sshd, tunnel, [50052]);
-      const backMs = await untilAllShow([one, two], both, 15_000);
+      const { tookMs: backMs } = await untilAllShow([one, two], both, 15_000);
       assertDummyAnswer(await chatOf(one));
       assertDummyAnswer(await chatOf(two));
       assert.equal(one.child.exit ?? two.child.exit, undefined, 'nobody ended');

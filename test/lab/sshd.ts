@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { eventually } from '../support/eventually.js';
+import { eventually, Hopeless } from '../support/eventually.js';
 import type { Child } from '../support/processes.js';
 import type { Host, Lab } from './lab.js';
 
@@ -98,7 +98,7 @@ export async function startSsh(
   const ssh = client.start('ssh', [...sshd.clientOptions, ...args], { name: `ssh ${args.join(' ')}` });
   for (const port of ready) {
     await eventually({ timeoutMs: 15_000, what: `ssh listens on ${port}`, onLate: () => ssh.output }, () => {
-      if (ssh.exit !== undefined) throw new Error(`ssh ended (${ssh.exit})`);
+      if (ssh.exit !== undefined) throw new Hopeless(`ssh ended (${ssh.exit})`);
       return client.exec('ss', ['-Hltn', `sport = :${port}`]).trim() !== '';
     });
   }

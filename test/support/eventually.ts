@@ -16,6 +16,9 @@ export interface EventuallyOptions {
   readonly onLate?: () => string;
 }
 
+/** Thrown by a probe: it can never hold any more, waiting longer is of no use. */
+export class Hopeless extends Error {}
+
 /**
  * Resolves with the first value of `probe` that is not undefined, null or false, and the milliseconds it took.
  * A probe that throws counts as "not yet"; its last error is in the message.
@@ -26,6 +29,7 @@ export async function eventually<T>(
 ): Promise<{ value: T; tookMs: number }> {
   const started = performance.now();
   let last = '';
+  let hopeless = false;
   for (;;) {
     try {
       const value = await probe();
@@ -35,11 +39,12 @@ export async function eventually<T>(
       last = '';
     } catch (error) {
       last = error instanceof Error ? error.message : String(error);
+      hopeless = error instanceof Hopeless;
     }
-    if (performance.now() - started > options.timeoutMs) {
+    if (hopeless || performance.now() - started > options.timeoutMs) {
       const more = options.onLate?.() ?? '';
       throw new Error(
-        `not within ${options.timeoutMs} ms: ${options.what}${last === '' ? '' : ` (last: ${last})`}${more === '' ? '' : `\n${more}`}`,
+        `not within ${Math.round(hopeless ? performance.now() - started : options.timeoutMs)} ms: ${options.what}${last === '' ? '' : ` (last: ${last})`}${more === '' ? '' : `\n${more}`}`,
       );
     }
     await delay(options.everyMs ?? 50);

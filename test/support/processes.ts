@@ -11,8 +11,8 @@ import { eventually } from './eventually.js';
 
 /** The repository. */
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-/** The built command. */
-export const EXO_MAIN = path.join(ROOT, 'dist/cli/main.js');
+/** The built command; EXO_TEST_MAIN names another build of it. */
+export const EXO_MAIN = process.env['EXO_TEST_MAIN'] ?? path.join(ROOT, 'dist/cli/main.js');
 /** The second implementation. */
 export const LEGACY_MAIN = path.join(ROOT, 'test/legacy-peer/main.mjs');
 
