@@ -3,6 +3,7 @@
  * a ceiling that grows with the outage, and at once when anything is heard of the peer. It owns timers and
  * dials; what a connection means is the business of the function that it is given (`introduce`).
  */
+import { setMaxListeners } from 'node:events';
 import type { Candidate } from '../discovery/index.js';
 import {
   type Clock,
@@ -63,6 +64,8 @@ export class Dialer implements Startable {
 
   constructor(components: DialerComponents) {
     this.#c = components;
+    // Every dial in flight listens a few times.
+    setMaxListeners(0, this.#stopping.signal);
   }
 
   async start(): Promise<void> {}

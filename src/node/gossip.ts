@@ -19,7 +19,13 @@ import {
   type Startable,
   type TimerHandle,
 } from '../shared/index.js';
-import { PushPlanner, splitBySize, SyncGate, type TopologyView, type ViewSnapshot } from '../topology/index.js';
+import {
+  PushPlanner,
+  SyncGate,
+  splitBySize,
+  type TopologyView,
+  type ViewSnapshot,
+} from '../topology/index.js';
 import type { Peer } from './peer.js';
 import type { PeerTable } from './peer-table.js';
 
@@ -36,12 +42,17 @@ export interface GossipComponents {
   onHeardOf(id: string): void;
 }
 
+/** A claim must lack its connection at two looks in a row; twice this is longer than a connection takes to come up. */
+const CLAIM_CHECK_MS = 2_000;
+
 /** The gossip of one node. */
 export class Gossip implements Startable {
   readonly #c: GossipComponents;
   readonly #planner: PushPlanner;
   readonly #gate: SyncGate;
   readonly #pollingLegacy = new Set<string>();
+  /** Claims that had no connection at the last look. */
+  #unfounded: ReadonlySet<string> = new Set();
   #timers: TimerHandle[] = [];
   #pushTimer: { readonly handle: TimerHandle; readonly dueMs: number } | undefined;
   #messagesSent = 0;
@@ -62,6 +73,7 @@ export class Gossip implements Startable {
     this.#timers = [
       clock.every(LIMITS.topologySyncMs, () => this.#compareWithSomebody()),
       clock.every(LIMITS.legacyTopologyMs, () => this.#pollLegacy()),
+      clock.every(CLAIM_CHECK_MS, () => this.#denyClaims()),
     ];
   }
 
@@ -139,10 +151,10 @@ export class Gossip implements Startable {
   #ownEdges(peer: Peer): void {
     const { view } = this.#c;
     const link = peer.link;
-    view.clearLost(peer.id);
-    const dialled = link?.outgoing === true;
-    const changed = dialled ? view.addEdge(peer.id, link.description) : view.removeEdge(peer.id);
-    if (changed) this.#planner.ownChanged(this.#c.clock.now());
+    const cleared = view.clearLost(peer.id);
+    const changed =
+      link?.outgoing === true ? view.addEdge(peer.id, link.description) : view.removeEdge(peer.id);
+    if (cleared || changed) this.#planner.ownChanged(this.#c.clock.now());
   }
 
   #receive(update: Pick<TopologyUpdate, 'entries' | 'spread'>, from: string): void {
@@ -170,6 +182,24 @@ export class Gossip implements Startable {
       this.#gate.failed(digest);
       this.#c.logger.debug('topology-sync-failed', { peer: peer.id, error });
     }
+  }
+
+  /**
+   * An edge to this node that a node without a connection goes on claiming is what is left of a connection of an earlier
+   * start; one that was claimed just now is a connection coming up.
+   */
+  #denyClaims(): void {
+    const { view, clock } = this.#c;
+    const unfounded = view.unfoundedClaims(this.#connected());
+    let changed = false;
+    for (const id of unfounded) {
+      const epoch = view.entry(id)?.epoch;
+      if (epoch !== undefined && this.#unfounded.has(id)) changed = view.noteLost(id, epoch) || changed;
+    }
+    this.#unfounded = new Set(unfounded);
+    if (!changed) return;
+    this.#planner.ownChanged(clock.now());
+    this.#changed();
   }
 
   /** In case a push was lost: one random neighbour, now and then. */

@@ -8,7 +8,8 @@ import writeFileAtomic from 'write-file-atomic';
 import { type Clock, ExoError, formatAddress, type Random, randomUuid } from '../shared/index.js';
 import { nodeIdFault } from './config-values.js';
 import { ensureHome } from './home.js';
-import { claimRunFile, type RunFile, type RunRecord } from './run-file.js';
+import { claimRunFile, type RunFile } from './run-claim.js';
+import type { RunRecord } from './run-file.js';
 
 /** This start of this node. */
 export interface NodeIdentity {

@@ -19,4 +19,5 @@ export type {
   TopologySnapshot,
 } from './mesh.js';
 export { createNode, type Node, type NodeComponents, type NodeOptions } from './node.js';
-export { listRunning, RunFile, type RunRecord } from './run-file.js';
+export type { RunFile } from './run-claim.js';
+export { listRunning, type RunRecord } from './run-file.js';

@@ -1,15 +1,12 @@
 /**
  * Run files: `$EXO_HOME/run/<node-id>.json` says that a node runs, where its API is and what the owner's token is
- * (0600). The file is also the claim on the node id: it is created exclusively, so of two nodes that start at the same
- * instant one gets the id. A file whose process is gone is stale and is removed by whoever sees it.
- * The node's command writes it; every other command reads it.
+ * (0600). A file whose process is gone is stale and is removed by whoever sees it. This is the reading side, for every
+ * command; `run-claim.ts` writes.
  */
 import { createHash } from 'node:crypto';
-import { linkSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import path from 'node:path';
-import writeFileAtomic from 'write-file-atomic';
-import { ExoError } from '../shared/index.js';
 import { runFolder } from './home.js';
 
 /** What a run file holds. */
@@ -31,76 +28,10 @@ export interface RunRecord {
   readonly version: string;
 }
 
-/** Attempts at a claim while stale files are in the way; each round removes one. */
-const CLAIM_ROUNDS_MAX = 8;
 /** Longest file name that every usual file system takes is 255 bytes; the atomic writer appends a few. */
 const FILE_NAME_CHARS_MAX = 200;
 /** A run file has some 300 bytes. */
 const RUN_FILE_CHARS_MAX = 16_384;
-
-/** The run file of this process. Made by `claimRunFile`. */
-export class RunFile {
-  readonly #file: string;
-  #record: RunRecord;
-
-  constructor(file: string, record: RunRecord) {
-    this.#file = file;
-    this.#record = record;
-  }
-
-  get record(): RunRecord {
-    return this.#record;
-  }
-
-  /** Writes what is known once the node listens. Throws `state-unwritable`. */
-  update(change: Pick<RunRecord, 'api' | 'nodePort'>): void {
-    this.#record = { ...this.#record, ...change };
-    try {
-      writeFileAtomic.sync(this.#file, toText(this.#record), { mode: 0o600 });
-    } catch (error) {
-      throw unwritable(this.#file, error);
-    }
-  }
-
-  /** Removes the file, if it is still ours. Synchronous and silent, so that it can run in the last moment. */
-  remove(): void {
-    if (readRecord(this.#file)?.instance === this.#record.instance) rmSync(this.#file, { force: true });
-  }
-}
-
-/** Claims a node id: the file of this process, or the record of the living process that holds the id. */
-export function claimRunFile(
-  home: string,
-  own: Pick<RunRecord, 'id' | 'instance' | 'startedAt' | 'version'>,
-): { readonly runFile: RunFile } | { readonly holder: RunRecord } {
-  const file = path.join(runFolder(home), fileName(own.id));
-  const record: RunRecord = {
-    id: own.id,
-    instance: own.instance,
-    pid: process.pid,
-    processStart: processStart(process.pid),
-    machine: hostname(),
-    api: null,
-    nodePort: null,
-    startedAt: own.startedAt,
-    version: own.version,
-  };
-  const draft = `${file}.${own.instance}`;
-  try {
-    writeFileSync(draft, toText(record), { mode: 0o600 });
-    for (let round = 0; round < CLAIM_ROUNDS_MAX; round += 1) {
-      if (linkNew(draft, file)) return { runFile: new RunFile(file, record) };
-      const holder = readRecord(file);
-      if (holder !== undefined && isLive(holder)) return { holder };
-      removeStale(file, `${draft}.stale`);
-    }
-  } catch (error) {
-    throw unwritable(file, error);
-  } finally {
-    rmSync(draft, { force: true });
-  }
-  throw unwritable(file, new Error('other processes keep taking it'));
-}
 
 /** All nodes that run on this machine with this home, oldest first. Stale files are removed on the way. */
 export function listRunning(home: string): RunRecord[] {
@@ -123,7 +54,7 @@ export function listRunning(home: string): RunRecord[] {
   return records.sort((a, b) => (a.startedAt < b.startedAt ? -1 : 1));
 }
 
-/** Whether the process that wrote the record still runs. */
+/** Whether the process that wrote the record still runs. One that ended and was not collected yet does not. */
 export function isLive(record: Pick<RunRecord, 'pid' | 'processStart' | 'machine'>): boolean {
   if (record.machine !== hostname()) return false;
   try {
@@ -132,25 +63,30 @@ export function isLive(record: Pick<RunRecord, 'pid' | 'processStart' | 'machine
     // EPERM: it is there and somebody else's.
     if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
   }
-  const start = processStart(record.pid);
-  return start === null || record.processStart === null || start === record.processStart;
+  const now = readProcess(record.pid);
+  if (now === null) return true;
+  return !now.ended && (record.processStart === null || now.start === record.processStart);
 }
 
 /** Boot id and start tick of a process (Linux), null elsewhere or when it is gone. */
 export function processStart(pid: number): string | null {
+  return readProcess(pid)?.start ?? null;
+}
+
+function readProcess(pid: number): { readonly start: string; readonly ended: boolean } | null {
   try {
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The name in field 2 may hold spaces and parentheses; field 22 is the 20th after its end.
-    const tick = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
-    return tick === undefined ? null : `${boot}:${tick}`;
+    // The name in field 2 may hold spaces and parentheses; behind it come the state (3) and the start (22).
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return { start: `${boot}:${fields[19]}`, ended: /^[ZXx]$/.test(fields[0] ?? '') };
   } catch {
     return null;
   }
 }
 
 /** A link is made only where no file of the name is, and the file is complete at once. */
-function linkNew(draft: string, file: string): boolean {
+export function linkNew(draft: string, file: string): boolean {
   try {
     linkSync(draft, file);
     return true;
@@ -164,7 +100,7 @@ function linkNew(draft: string, file: string): boolean {
  * Takes a stale file away. Another process may have replaced it since it was read: then it is put back, unless a
  * third one has taken the name meanwhile.
  */
-function removeStale(file: string, aside: string): void {
+export function removeStale(file: string, aside: string): void {
   try {
     renameSync(file, aside);
   } catch {
@@ -178,19 +114,16 @@ function removeStale(file: string, aside: string): void {
   }
 }
 
-function fileName(id: string): string {
+/** The run file of a node id: readable where the id is short and plain. */
+export function runFilePath(home: string, id: string): string {
   const escaped = encodeURIComponent(id);
   const short =
     escaped.length <= FILE_NAME_CHARS_MAX ? escaped : createHash('sha256').update(id).digest('hex');
-  return `${short}.json`;
-}
-
-function toText(record: RunRecord): string {
-  return `${JSON.stringify(record, null, 2)}\n`;
+  return path.join(runFolder(home), `${short}.json`);
 }
 
 /** Undefined when the file is gone or is not a run file. */
-function readRecord(file: string): RunRecord | undefined {
+export function readRecord(file: string): RunRecord | undefined {
   let value: unknown;
   try {
     const text = readFileSync(file, 'utf8');
@@ -216,13 +149,5 @@ function isRunRecord(value: unknown): value is RunRecord {
         typeof api['host'] === 'string' &&
         typeof api['port'] === 'number' &&
         typeof api['token'] === 'string'))
-  );
-}
-
-function unwritable(file: string, cause: unknown): ExoError {
-  return new ExoError(
-    'state-unwritable',
-    `cannot write ${file} (${cause instanceof Error ? cause.message : String(cause)}); set EXO_HOME to a folder that you may write to`,
-    { cause },
   );
 }

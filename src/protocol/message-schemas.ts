@@ -188,7 +188,10 @@ export const check = {
     'a status',
     object({ request_id: string, status: string }),
   ),
-  topologyUpdate: lazy<{ entries: EntryBody[] }>('a topology update', object({ entries })),
+  topologyUpdate: lazy<{ entries: EntryBody[]; spread?: string[] }>(
+    'a topology update',
+    object({ entries }, { spread: list(string, LIMITS.topologyNodesMax) }),
+  ),
   topologySync: lazy<{ versions: Record<string, [number, number]> }>(
     'a topology sync',
     object({

@@ -48,13 +48,17 @@ export function ownChange(before: TopologyEntry, after: TopologyEntry): OwnChang
   const has = new Map(after.edges.map((edge) => [edge.toId, edge.description]));
   const hadLost = new Map(before.lost.map((loss) => [loss.id, loss.epoch]));
   const hasLost = new Map(after.lost.map((loss) => [loss.id, loss.epoch]));
+  const added = [...has.keys()].filter((id) => !had.has(id));
+  const gone = [
+    ...[...had.keys()].filter((id) => !has.has(id)),
+    ...[...hasLost].filter(([id, epoch]) => hadLost.get(id) !== epoch).map(([id]) => id),
+  ];
   return {
-    added: [...has.keys()].filter((id) => !had.has(id)),
-    gone: [
-      ...[...had.keys()].filter((id) => !has.has(id)),
-      ...[...hasLost].filter(([id, epoch]) => hadLost.get(id) !== epoch).map(([id]) => id),
-    ],
+    added,
+    gone,
     other:
+      // There and back again: somebody may have been given what was in between (in the answer to a sync).
+      (before.version !== after.version && added.length === 0 && gone.length === 0) ||
       before.epoch !== after.epoch ||
       JSON.stringify(before.capabilities) !== JSON.stringify(after.capabilities) ||
       [...has].some(([id, description]) => had.has(id) && had.get(id) !== description) ||

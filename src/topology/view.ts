@@ -36,7 +36,7 @@ export interface MergeResult {
   readonly changed: readonly string[];
   /** An entry of this node's own id was newer than its own: the own epoch was raised above it. */
   readonly refuted: boolean;
-  /** The own entry changed (by refuting, or because somebody claimed an edge to this node that it does not have). */
+  /** The own entry changed, by refuting. */
   readonly ownChanged: boolean;
   /** Entries not taken in, and why, in words. */
   readonly rejected: ReadonlyArray<{ readonly id: string; readonly reason: string }>;
@@ -148,8 +148,8 @@ export class TopologyView {
   }
 
   /**
-   * Takes in heard entries that are newer than what is known. With `connected`, an edge to this node that a node
-   * without a connection claims is denied at once: it is what is left of a connection of an earlier start.
+   * Takes in heard entries that are newer than what is known. `connected` only helps to find absent entries that
+   * make room when the view is full.
    */
   merge(entries: readonly TopologyEntry[], nowMs: number, connected?: ReadonlySet<string>): MergeResult {
     const changed: string[] = [];
@@ -175,9 +175,15 @@ export class TopologyView {
       }
       this.#accept(heard);
       changed.push(entry.id);
-      if (connected !== undefined) this.#answerClaim(heard, connected);
     }
     return { changed, refuted, ownChanged: this.#own !== ownBefore, rejected };
+  }
+
+  /** Nodes that claim an edge to this one without a connection: it is coming up, or of an earlier start of this node. */
+  unfoundedClaims(connected: ReadonlySet<string>): string[] {
+    return [...this.#entries.values()]
+      .filter(({ entry, edges }) => entry.legacy !== true && edges.has(this.#id) && !connected.has(entry.id))
+      .map(({ entry }) => entry.id);
   }
 
   /** Drops entries of nodes that have been absent for long. To be called every few seconds. */
@@ -299,14 +305,6 @@ export class TopologyView {
     const age = compareAge(heard.entry, own.entry);
     if (age < 0 || (age === 0 && contentText(heard) === contentText(own))) return false;
     return this.#accept(storeEntry({ ...own.entry, epoch: heard.entry.epoch + 1, version: 1 }));
-  }
-
-  /** A node claims, or no longer claims, an edge to this one: keeps the own list of losses in step. */
-  #answerClaim(claimant: StoredEntry, connected: ReadonlySet<string>): void {
-    const { id, epoch, legacy } = claimant.entry;
-    if (legacy || !claimant.edges.has(this.#id)) return;
-    if (connected.has(id)) this.clearLost(id);
-    else this.noteLost(id, epoch);
   }
 
   /** Whether one more entry fits; the longest absent one makes room. */

@@ -52,15 +52,14 @@ describe('topology view: the own entry', () => {
     assert.equal(own.merge([own.own], 0).refuted, false, 'its own words come back');
   });
 
-  it('denies an edge that a node without a connection claims', () => {
+  it('names a node that claims an edge without a connection, and shows it no longer once that is denied', () => {
     const own = view();
-    const ghost = entry('ghost', ['self']);
-    assert.equal(own.merge([ghost], 0, new Set()).ownChanged, true);
-    assert.deepEqual(own.own.lost, [{ id: 'ghost', epoch: 50 }]);
+    own.merge([entry('ghost', ['self'])], 0);
+    assert.deepEqual(own.unfoundedClaims(new Set(['ghost'])), []);
+    assert.deepEqual(own.unfoundedClaims(new Set()), ['ghost']);
+    assert.equal(own.noteLost('ghost', 50), true);
     assert.deepEqual(shown(own), ['self']);
-    const alive = entry('ghost', ['self'], { version: 2 });
-    assert.equal(own.merge([alive], 0, new Set(['ghost'])).ownChanged, true);
-    assert.deepEqual(own.own.lost, []);
+    assert.equal(own.clearLost('ghost'), true);
     assert.deepEqual(shown(own), ['ghost', 'self']);
   });
 });
