@@ -94,7 +94,7 @@ export class MessageDecoder {
         return { kind: 'pong', data: body };
       case TYPE.topologyUpdate: {
         const { entries, spread } = check.topologyUpdate(readJson(body));
-        return { kind: 'topology-update', entries: entries.map(entryFromWire), spread: spread ?? [] };
+        return { kind: 'topology-update', entries: entries.map(entryFromWire), ...(spread && { spread }) };
       }
       case TYPE.topologyUpdated:
         return { kind: 'topology-updated' };

@@ -91,6 +91,11 @@ const ownMessage = fc.oneof(
   record({ kind: fc.constant('ping' as const), data: fc.uint8Array().map((bytes) => Buffer.from(bytes)) }),
   record({ kind: fc.constant('topology-update' as const), entries: fc.array(entry, { maxLength: 3 }) }),
   record({
+    kind: fc.constant('topology-update' as const),
+    entries: fc.array(entry, { maxLength: 3 }),
+    spread: fc.array(id),
+  }),
+  record({
     kind: fc.constant('topology-sync' as const),
     versions: fc.array(fc.tuple(id, fc.tuple(count, count))).map((pairs) => new Map(pairs)),
   }),
