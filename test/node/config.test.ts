@@ -1,0 +1,314 @@
+/** Options and environment of a node: defaults, meanings, and what is said about those that cannot be used. */
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { DISCOVERY_MODULES, INTERFACE_PRIORITY } from '../../src/discovery/index.js';
+import { ENGINE_NAMES } from '../../src/inference/index.js';
+import { type NodeSettings, nodeOptions, readConfig } from '../../src/node/config.js';
+import * as table from '../../src/node/config-options.js';
+import { closest } from '../../src/node/config-values.js';
+import { type ErrorCode, ExoError } from '../../src/shared/index.js';
+
+type Raw = table.RawOptions;
+
+/** Throws with exactly this code, and a message in which every one of `says` stands. */
+function refuses(raw: Raw, code: ErrorCode, says: readonly RegExp[], env: NodeJS.ProcessEnv = {}): void {
+  assert.throws(
+    () => readConfig(raw, env),
+    (error: unknown) => {
+      assert.ok(error instanceof ExoError, String(error));
+      assert.equal(error.code, code, error.message);
+      for (const pattern of says) assert.match(error.message, pattern);
+      return true;
+    },
+  );
+}
+
+const MANUAL: Raw = { 'discovery-module': 'manual', 'discovery-config-path': 'p.json' };
+const DIRECT: Raw = { 'discovery-module': 'direct', 'peer-host': '10.0.0.1', 'peer-port': '50051' };
+
+test('no options at all give the original’s defaults, with a loopback API and udp discovery', () => {
+  const { notes, ...settings } = readConfig({}, {});
+  assert.deepEqual(settings, {
+    nodeId: null,
+    nodeHost: '0.0.0.0',
+    nodePort: 50051,
+    waitForPeers: 0,
+    tui: true,
+    discovery: { modules: ['udp'], discoveryTimeoutMs: 30_000, listenPort: 5678, broadcastPort: 5678 },
+    api: { host: '127.0.0.1', port: 52415, responseTimeoutMs: 900_000 },
+    inference: {
+      engine: 'dummy',
+      defaultModel: 'dummy',
+      defaultTemperature: 0,
+      maxGenerateTokens: 10_000,
+    },
+    models: { parallelDownloadsMax: 8, quickCheck: false, hfEndpoint: 'https://huggingface.co' },
+    logLevel: 'info',
+    question: { prompt: 'Who are you?' },
+  });
+  assert.equal(notes.length, 1);
+  assert.match(notes[0]!.message, /--inference-engine.*dummy/);
+});
+
+for (const [modules, host] of [
+  ['udp', '0.0.0.0'],
+  ['tcp', '0.0.0.0'],
+  ['manual', '127.0.0.1'],
+  ['direct', '127.0.0.1'],
+  ['manual,direct', '127.0.0.1'],
+  ['manual,udp', '0.0.0.0'],
+] as const) {
+  test(`with ${modules} discovery the node listens on ${host} unless told otherwise`, () => {
+    const raw = { ...MANUAL, ...DIRECT, 'discovery-module': modules };
+    assert.equal(readConfig(raw, {}).nodeHost, host);
+    assert.equal(readConfig({ ...raw, 'node-host': '10.1.2.3' }, {}).nodeHost, '10.1.2.3');
+  });
+}
+
+/** Option, a value, where it goes, what it becomes. */
+const MEANINGS: ReadonlyArray<readonly [Raw, (settings: NodeSettings) => unknown, unknown]> = [
+  [{ 'node-id': 'mac1' }, (s) => s.nodeId, 'mac1'],
+  [{ 'node-host': '::1' }, (s) => s.nodeHost, '::1'],
+  [{ 'node-host': '[::1]' }, (s) => s.nodeHost, '::1'],
+  [{ 'node-port': '50060' }, (s) => s.nodePort, 50060],
+  [{ 'node-port': '0' }, (s) => s.nodePort, 0],
+  [{ 'wait-for-peers': '3' }, (s) => s.waitForPeers, 3],
+  [{ 'disable-tui': true }, (s) => s.tui, false],
+  [{ 'disable-tui': false }, (s) => s.tui, true],
+  [{ ...MANUAL, 'discovery-module': ' manual, UDP ,manual' }, (s) => s.discovery.modules, ['manual', 'udp']],
+  [MANUAL, (s) => s.discovery.configPath, 'p.json'],
+  [DIRECT, (s) => [s.discovery.peerHost, s.discovery.peerPort], ['10.0.0.1', 50051]],
+  [{ ...DIRECT, 'peer-id': 'gpu' }, (s) => s.discovery.peerId, 'gpu'],
+  [{ 'listen-port': '5679' }, (s) => s.discovery.listenPort, 5679],
+  [{ 'broadcast-port': '5680' }, (s) => s.discovery.broadcastPort, 5680],
+  [{ 'discovery-timeout': '2.5' }, (s) => s.discovery.discoveryTimeoutMs, 2500],
+  [{ 'node-id-filter': 'a, b,,a' }, (s) => s.discovery.nodeIdFilter, ['a', 'b']],
+  [
+    { 'interface-type-filter': 'ethernet,wifi' },
+    (s) => s.discovery.interfaceTypeFilter,
+    ['Ethernet', 'WiFi'],
+  ],
+  [{ 'chatgpt-api-host': '0.0.0.0' }, (s) => s.api.host, '0.0.0.0'],
+  [{ 'chatgpt-api-port': '8000' }, (s) => s.api.port, 8000],
+  [{ 'chatgpt-api-response-timeout': '60' }, (s) => s.api.responseTimeoutMs, 60_000],
+  [{ 'inference-engine': 'dummy' }, (s) => [s.inference.engine, s.notes], ['dummy', []]],
+  [{ 'default-model': 'dummy' }, (s) => s.inference.defaultModel, 'dummy'],
+  [{ 'default-temp': '0.7' }, (s) => s.inference.defaultTemperature, 0.7],
+  [{ 'max-generate-tokens': '42' }, (s) => s.inference.maxGenerateTokens, 42],
+  [{ 'system-prompt': ' Be brief. ' }, (s) => s.inference.systemPrompt, ' Be brief. '],
+  [{ 'models-seed-dir': '.' }, (s) => s.models.seedDir, '.'],
+  [{ 'max-parallel-downloads': '2' }, (s) => s.models.parallelDownloadsMax, 2],
+  [{ 'download-quick-check': true }, (s) => s.models.quickCheck, true],
+  [{ 'run-model': 'dummy' }, (s) => s.question.model, 'dummy'],
+  [{ prompt: '' }, (s) => s.question.prompt, ''],
+];
+
+for (const [raw, pick, expected] of MEANINGS) {
+  const words = Object.entries(raw).map(([name, value]) => `--${name}=${value}`);
+  test(`${words.join(' ')} is taken`, () => {
+    assert.deepEqual(pick(readConfig(raw, {})), expected);
+  });
+}
+
+test('every supported option has a line in the table of meanings, and every one is refused or taken by name', () => {
+  const shown = new Set(MEANINGS.flatMap(([raw]) => Object.keys(raw)));
+  const missing = table.NODE_OPTIONS.filter(({ name, unsupported }) => !unsupported && !shown.has(name));
+  assert.deepEqual(
+    missing.map(({ name }) => name),
+    [],
+  );
+});
+
+/** Option, a value that cannot be used, and what the message says besides the option. */
+const BAD: ReadonlyArray<readonly [string, string, RegExp]> = [
+  ['node-id', '', /empty/],
+  ['node-id', 'a/b', /slash/],
+  ['node-id', '..', /not a name/],
+  ['node-id', 'a\nb', /cannot be printed/],
+  ['node-id', 'x'.repeat(129), /129 characters.*128/],
+  ['node-host', 'a b', /neither a host name nor an IP/],
+  ['node-host', '256.1.1.1', /neither/],
+  ['node-host', '127.0.0.1:50051', /port in it/],
+  ['node-port', 'abc', /"abc".*0 to 65535/],
+  ['node-port', '-1', /0 to 65535/],
+  ['node-port', '65536', /0 to 65535/],
+  ['node-port', '1e3', /0 to 65535/],
+  ['node-port', '', /0 to 65535/],
+  ['wait-for-peers', '-1', /0 to 1024/],
+  ['wait-for-peers', '1.5', /whole number/],
+  ['discovery-module', 'upd', /did you mean udp.*udp, tcp, manual, direct/],
+  ['discovery-module', ',', /at least one/],
+  ['discovery-config-path', ' ', /empty/],
+  ['peer-host', '10.0.0.1:50051', /port in it/],
+  ['peer-port', '0', /1 to 65535/],
+  ['peer-port', '70000', /1 to 65535/],
+  ['peer-id', 'a,b', /comma/],
+  ['listen-port', '99999', /0 to 65535/],
+  ['broadcast-port', '0', /1 to 65535/],
+  ['discovery-timeout', '0', /above 0/],
+  ['discovery-timeout', 'soon', /"soon".*seconds/],
+  ['node-id-filter', ' , ', /at least one/],
+  ['interface-type-filter', 'Ethernt', /did you mean Ethernet/],
+  ['chatgpt-api-host', 'http://x', /neither/],
+  ['chatgpt-api-port', '123456', /0 to 65535/],
+  ['chatgpt-api-response-timeout', '-5', /above 0/],
+  ['inference-engine', 'dumy', /did you mean dummy/],
+  ['default-model', 'gpt-9', /not a model.*dummy/],
+  ['default-temp', '2.1', /0 to 2/],
+  ['default-temp', 'hot', /0 to 2/],
+  ['default-temp', '', /0 to 2/],
+  ['max-generate-tokens', '0', /1 to/],
+  ['models-seed-dir', '/no/such/folder', /not a folder/],
+  ['max-parallel-downloads', '0', /1 to 64/],
+  ['run-model', '', /empty/],
+];
+
+for (const [name, value, says] of BAD) {
+  test(`--${name} ${JSON.stringify(value.slice(0, 20))} is refused in words`, () => {
+    refuses({ ...MANUAL, ...DIRECT, 'discovery-module': 'manual,direct', [name]: value }, 'option-invalid', [
+      new RegExp(`--${name}`),
+      says,
+    ]);
+  });
+}
+
+test('control characters of a bad value do not reach the message', () => {
+  refuses({ 'node-port': '\u001b[2J1' }, 'option-invalid', [/\\u001b\[2J1/]);
+});
+
+const UNSUPPORTED = table.NODE_OPTIONS.filter(({ unsupported }) => unsupported === true);
+
+test('tailscale and training are refused as not supported yet', () => {
+  const names = UNSUPPORTED.map(({ name }) => name);
+  assert.deepEqual(names, [
+    'tailscale-api-key',
+    'tailnet-name',
+    'iters',
+    'save-every',
+    'data',
+    'batch-size',
+    'resume-checkpoint',
+    'save-checkpoint-dir',
+  ]);
+  for (const name of names) {
+    refuses({ [name]: '1' }, 'option-unsupported', [new RegExp(`--${name}`), /not supported yet/]);
+  }
+  refuses({ 'discovery-module': 'udp,Tailscale' }, 'option-unsupported', [
+    /--discovery-module tailscale/,
+    /manual/,
+  ]);
+});
+
+for (const engine of ['mlx', 'tinygrad', 'MLX']) {
+  test(`--inference-engine ${engine} is refused, naming the engines that are here`, () => {
+    refuses({ 'inference-engine': engine }, 'option-unsupported', [/--inference-engine/, /dummy/]);
+  });
+}
+
+test('a module without its companion names the companion', () => {
+  refuses({ 'discovery-module': 'manual' }, 'option-missing', [
+    /--discovery-config-path/,
+    /peers\.example\.json/,
+  ]);
+  refuses({ 'discovery-module': 'direct' }, 'option-missing', [/--peer-host and --peer-port/]);
+  refuses({ 'discovery-module': 'direct', 'peer-host': 'x' }, 'option-missing', [/needs --peer-port:/]);
+  refuses({ ...DIRECT, 'discovery-module': 'udp,direct', 'peer-host': undefined }, 'option-missing', [
+    /needs --peer-host:/,
+  ]);
+});
+
+test('ports in each other’s way are a contradiction, other hosts and port 0 are not', () => {
+  const same = { 'node-port': '6000', 'chatgpt-api-port': '6000' };
+  refuses(same, 'option-conflict', [/--node-port/, /--chatgpt-api-port/, /6000/]);
+  refuses({ ...same, 'node-host': 'localhost' }, 'option-conflict', [/6000/]);
+  readConfig({ ...same, 'node-host': '10.0.0.5' }, {});
+  readConfig({ ...same, 'node-port': '0', 'chatgpt-api-port': '0' }, {});
+  const listen = { 'listen-port': '50051' };
+  readConfig(listen, {});
+  refuses({ ...listen, 'discovery-module': 'tcp' }, 'option-conflict', [/--node-port/, /--listen-port/]);
+  refuses({ 'listen-port': '52415', 'discovery-module': 'tcp' }, 'option-conflict', [/--chatgpt-api-port/]);
+});
+
+test('a direct peer that is this node, or its HTTP port, is a contradiction', () => {
+  const own = { ...DIRECT, 'peer-host': '127.0.0.1' };
+  refuses(own, 'option-conflict', [/--peer-port 50051/, /itself/]);
+  refuses({ ...own, 'peer-port': '52415' }, 'option-conflict', [/--chatgpt-api-port/, /tunnel/]);
+  readConfig({ ...own, 'peer-port': '49703' }, {});
+  readConfig(DIRECT, {});
+});
+
+test('an option without effect is a warning, not an error', () => {
+  const warned = (raw: Raw) =>
+    readConfig({ ...raw, 'inference-engine': 'dummy' }, {}).notes.map(
+      ({ level, message }) => `${level} ${message}`,
+    );
+  assert.deepEqual(warned({ 'discovery-config-path': 'p.json' }), [
+    'warn --discovery-config-path has no effect without --discovery-module manual',
+  ]);
+  assert.equal(warned({ 'peer-host': 'x', 'peer-port': '1', 'peer-id': 'y' }).length, 3);
+  assert.equal(warned({ ...MANUAL, 'listen-port': '1', 'broadcast-port': '2' }).length, 2);
+  assert.deepEqual(warned(MANUAL), []);
+});
+
+test('the environment gives levels, temperature and the hub; options win over it', () => {
+  assert.equal(readConfig({}, { DEBUG: '1' }).logLevel, 'debug');
+  assert.equal(readConfig({}, { DEBUG: '9' }).logLevel, 'trace');
+  assert.equal(readConfig({}, { DEBUG: '0', DEBUG_DISCOVERY: '2' }).logLevel, 'debug');
+  assert.equal(readConfig({}, { TEMPERATURE: '0.5' }).inference.defaultTemperature, 0.5);
+  assert.equal(readConfig({ 'default-temp': '0' }, { TEMPERATURE: '0.5' }).inference.defaultTemperature, 0);
+  const { models } = readConfig({}, { HF_ENDPOINT: 'https://mirror.example', HF_HOME: '/hf' });
+  assert.equal(models.hfEndpoint, 'https://mirror.example');
+  assert.equal(models.hfHome, '/hf');
+  assert.equal(readConfig({}, { DEBUG: '', TEMPERATURE: '' }).logLevel, 'info');
+  const { notes } = readConfig({ 'inference-engine': 'dummy' }, { TINYGRAD_DEBUG: '2' });
+  assert.deepEqual(
+    notes.map(({ level }) => level),
+    ['debug'],
+  );
+});
+
+for (const [name, value] of [
+  ['DEBUG', '10'],
+  ['DEBUG', 'app:*'],
+  ['DEBUG_DISCOVERY', '-1'],
+  ['TEMPERATURE', 'warm'],
+  ['HF_ENDPOINT', 'mirror'],
+] as const) {
+  test(`${name}=${value} is refused by name`, () => {
+    refuses({}, 'option-invalid', [new RegExp(`^${name}: "`)], { [name]: value });
+  });
+}
+
+test('the lists that the help shows are those of the rooms that use them', () => {
+  assert.deepEqual([...table.DISCOVERY_MODULES].sort(), [...DISCOVERY_MODULES].sort());
+  assert.deepEqual([...table.INTERFACE_TYPES].sort(), Object.keys(INTERFACE_PRIORITY).sort());
+  const engines = table.NODE_OPTIONS.find(({ name }) => name === 'inference-engine')?.words;
+  assert.deepEqual(engines, [...ENGINE_NAMES]);
+});
+
+test('settings and identity become the options of the node', () => {
+  const settings = readConfig({ ...MANUAL, 'system-prompt': 'x', 'default-temp': '1' }, {});
+  const identity = { id: 'a', instance: '0123456789abcdef', epoch: 5 };
+  assert.deepEqual(nodeOptions(settings, identity, '1.2.3'), {
+    nodeId: 'a',
+    instance: '0123456789abcdef',
+    epoch: 5,
+    version: '1.2.3',
+    nodeHost: '127.0.0.1',
+    nodePort: 50051,
+    discovery: settings.discovery,
+    engine: 'dummy',
+    defaultModel: 'dummy',
+    systemPrompt: 'x',
+    responseTimeoutMs: 900_000,
+    maxGenerateTokens: 10_000,
+    defaultTemperature: 1,
+  });
+});
+
+test('the closest word is found within a third of the letters, and none beyond', () => {
+  assert.equal(closest('statsu', ['status', 'stop']), 'status');
+  assert.equal(closest('manaul', ['udp', 'manual']), 'manual');
+  assert.equal(closest('dcp', ['udp', 'tcp']), 'tcp');
+  assert.equal(closest('banana', ['udp', 'tcp', 'manual']), undefined);
+});
