@@ -1,11 +1,11 @@
 /** The two that may answer `exo run`: a node that runs already, and one started in this process. */
-import { type RawOptions, readConfig } from '../node/index.js';
+import { readConfig } from '../node/config.js';
+import type { RawOptions } from '../node/config-options.js';
 import { createLogger, ExoError, formatAddress } from '../shared/index.js';
 import { askNode, type Question } from './chat-stream.js';
 import type { Answer, Answerer } from './commands/run.js';
 import { type CliHost, wantsColour } from './host.js';
 import { Progress } from './progress.js';
-import { startNode } from './running-node.js';
 import type { ApiTarget } from './target.js';
 
 /** The running node at `target`. Options that the user did not give stay the node's own. */
@@ -52,6 +52,7 @@ export async function localAnswerer(host: CliHost, raw: RawOptions, signal: Abor
   if (host.stderr.isTTY === true) {
     for (const { level, message } of settings.notes) if (level !== 'debug') host.stderr.write(`${message}\n`);
   }
+  const { startNode } = await import('./running-node.js');
   const running = await startNode(host, { settings, api: false, logger, quit: () => undefined });
   try {
     if (settings.waitForPeers > 0) {

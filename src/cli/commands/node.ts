@@ -1,11 +1,12 @@
 /** `exo` and `exo node`: runs a node in the foreground until a signal or /quit. */
-import { type NodeSettings, type RawOptions, readConfig } from '../../node/index.js';
+import { type NodeSettings, readConfig } from '../../node/config.js';
+import type { RawOptions } from '../../node/config-options.js';
 import { createLogger, formatAddress, type Logger, toExoError } from '../../shared/index.js';
 import { EXIT } from '../errors.js';
 import { count } from '../format/units.js';
 import { type CliHost, colours, wantsColour } from '../host.js';
 import { Progress } from '../progress.js';
-import { type RunningNode, startNode } from '../running-node.js';
+import type { RunningNode } from '../running-node.js';
 import { type StopSignal, stopSignal } from '../stop-signal.js';
 import { dialHost } from '../target.js';
 
@@ -31,6 +32,8 @@ export async function node(host: CliHost, raw: RawOptions): Promise<number> {
     host.exitNow(EXIT.failed);
   });
   try {
+    // Loaded once the options are known to be good: what is wrong with them is said sooner.
+    const { startNode } = await import('../running-node.js');
     running = await startNode(host, {
       settings,
       api: true,

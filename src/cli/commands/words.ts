@@ -3,7 +3,7 @@
  * the other two are told apart from a mistyped command.
  */
 import type { RawOptions } from '../../node/config-options.js';
-import { closest } from '../../node/index.js';
+import { closest } from '../../node/config-values.js';
 import { ExoError, printable } from '../../shared/index.js';
 import { COMMAND_NAMES } from '../commands.js';
 import { HintedError } from '../errors.js';
