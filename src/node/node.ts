@@ -322,7 +322,6 @@ class MeshNode implements Node {
     this.#discovery.noteOutcome(key, { ok: false, error: outcome.message });
     if (target.state === 'parked') {
       this.#discovery.refuse({ module, subject: claimedId, code: outcome.code, reason: outcome.message });
-      this.#logger.warn('candidate-refused', { candidate: claimedId, reason: outcome.message });
     }
     this.#peers.unreachable(target.peerId ?? claimedId, outcome.message);
     this.#changed();

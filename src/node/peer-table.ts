@@ -15,6 +15,7 @@ import { addRttSample } from '../topology/index.js';
 import { preferred } from './connection-choice.js';
 import { judgeSilence, SelfHealth } from './membership.js';
 import type { PeerState } from './mesh.js';
+import { isFaster } from './path-race.js';
 import { type Link, Peer } from './peer.js';
 
 /** What the table tells its owner. All calls come synchronously from the change. */
@@ -225,10 +226,29 @@ export class PeerTable implements Startable {
   #settle(peer: Peer): void {
     const stays = preferred(peer.links);
     for (const link of [...peer.links]) {
-      if (link === stays) continue;
-      if (link.outgoing) this.#retire(peer, link);
+      if (link === stays || stays === undefined) continue;
+      if (link.outgoing && this.#mayRace(peer, stays, link)) void this.#race(peer, stays, link);
+      else if (link.outgoing) this.#retire(peer, link);
       else if (peer.links.length > LIMITS.connectionsPerPeer) void link.connection.close();
     }
+  }
+
+  /** Two own paths of equal priority: the round trip decides. */
+  #mayRace(peer: Peer, current: Link, challenger: Link): boolean {
+    return peer.protocol === 'exo' && current.outgoing && current.priority === challenger.priority;
+  }
+
+  async #race(peer: Peer, current: Link, challenger: Link): Promise<void> {
+    const faster = await isFaster(this.#c.clock, current.connection, challenger.connection);
+    const { links } = peer;
+    if (!links.includes(current) || !links.includes(challenger)) return;
+    if (faster) challenger.faster = true;
+    this.#retire(peer, faster ? current : challenger);
+    if (faster) {
+      peer.rtt = undefined;
+      this.#c.events.onLink(peer);
+    }
+    this.#c.events.onChange();
   }
 
   #retire(peer: Peer, link: Link): void {

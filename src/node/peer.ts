@@ -14,6 +14,8 @@ export interface Link extends ChoiceFacts {
   /** The edge's description, as the dialling side sent it. */
   readonly description: string;
   readonly outgoing: boolean;
+  /** Set when it was measured to be faster than the link that was in use. */
+  faster?: boolean;
   /** Dial target behind an outgoing link. */
   readonly targetKey: string | undefined;
 }

@@ -24,7 +24,10 @@ describe('connection choice', () => {
   });
 
   test('both ends choose the same, whatever their local serials are', () => {
-    const facts = fc.record({ diallerId: fc.constantFrom('a', 'b'), priority: fc.integer({ min: 0, max: 7 }) });
+    const facts = fc.record({
+      diallerId: fc.constantFrom('a', 'b'),
+      priority: fc.integer({ min: 0, max: 7 }),
+    });
     fc.assert(
       fc.property(facts, facts, fc.nat(), fc.nat(), fc.nat(), fc.nat(), (x, y, s1, s2, s3, s4) => {
         fc.pre(x.diallerId !== y.diallerId);

@@ -35,7 +35,8 @@ function setUp(answer: (target: Target, nth: number) => Promise<DialOutcome>, se
   return { clock, dialer, dials, up };
 }
 
-const refused = () => new ExoError('connect-failed', '127.0.0.1:50052 refused the connection', { retryable: true });
+const refused = () =>
+  new ExoError('connect-failed', '127.0.0.1:50052 refused the connection', { retryable: true });
 
 describe('Dialer', () => {
   test('dials a new candidate at once', async () => {
@@ -121,7 +122,9 @@ describe('Dialer', () => {
   });
 
   test('an address that leads back to the node is asked again only every 30 s', async () => {
-    const { clock, dialer, dials } = setUp(async () => Promise.reject(new ExoError('self-address', 'leads back')));
+    const { clock, dialer, dials } = setUp(async () =>
+      Promise.reject(new ExoError('self-address', 'leads back')),
+    );
     dialer.offer(candidate());
     await clock.advance(300_000);
     assert.equal(dials.length, 11);

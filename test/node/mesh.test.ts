@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { createMemoryNetwork } from '../../src/protocol/index.js';
+import { createMemoryNetwork, type Listener } from '../../src/protocol/index.js';
 import { seededRandom, VirtualClock } from '../../src/shared/index.js';
 import { alive, candidateFor, type MeshWorld, meshNode } from '../support/memory-mesh.js';
 import { repeats } from '../support/repeats.js';
@@ -10,6 +10,29 @@ function world(seed: number): MeshWorld & { readonly clock: VirtualClock } {
   const clock = new VirtualClock();
   const random = seededRandom(seed);
   return { clock, random, network: createMemoryNetwork({ clock, random }) };
+}
+
+/** Listens on one machine and passes everything on to another, as an interface or a tunnel does. */
+async function relay(w: MeshWorld, host: string, to: string): Promise<Listener> {
+  const port = 50051;
+  const listener = w.network.transport(host).listen({ host, port }, (near) => {
+    const early: Buffer[] = [];
+    near.onData = (chunk) => void early.push(Buffer.from(chunk));
+    void w.network
+      .transport(host)
+      .dial({ host: to, port }, { timeoutMs: 5_000 })
+      .then((far) => {
+        if (early.length > 0) far.write(early);
+        near.onData = (chunk) => void far.write([Buffer.from(chunk)]);
+        far.onData = (chunk) => void near.write([Buffer.from(chunk)]);
+        near.onEnd = () => far.end();
+        far.onEnd = () => near.end();
+        near.onClose = () => far.destroy();
+        far.onClose = () => near.destroy();
+      });
+  });
+  await listener.start();
+  return listener;
 }
 
 type LabNode = ReturnType<typeof meshNode>;
@@ -139,6 +162,52 @@ describe('two nodes', () => {
     assert.deepEqual(a.mesh.peers()[0]!.aliases, ['remote-node-1']);
     await assert.rejects(a.mesh.ping('nobody', { timeoutMs: 1_000 }), { code: 'peer-unknown' });
     await stopAll(w.clock, [a, b]);
+  });
+});
+
+describe('two paths to one peer', () => {
+  for (const [first, second] of [
+    ['slow', 'fast'],
+    ['fast', 'slow'],
+  ] as const) {
+    test(`the faster stays when the ${first} one is found first`, async () => {
+      const w = world(10);
+      // Two machines stand for two interfaces of b: a relay hands what arrives at them to b.
+      const b = meshNode(w, { id: 'b', dials: [] });
+      w.network.setLinks('a', 'slow', { latencyMs: 20 });
+      w.network.setLinks('a', 'fast', { latencyMs: 2 });
+      await b.start();
+      const relays = await Promise.all(['slow', 'fast'].map((host) => relay(w, host, 'b')));
+      const a = meshNode(w, { id: 'a', dials: [first] });
+      await a.start();
+      await w.clock.advance(1_000);
+      a.list.offer(candidateFor(second));
+      await w.clock.advance(3_000);
+      assert.equal(a.mesh.peers()[0]!.address.split(':')[0], 'fast');
+      assert.equal(w.network.openStreams('a', 'fast'), 1);
+      assert.equal(w.network.openStreams('a', 'slow'), 0);
+      assert.deepEqual(alive(b), ['a']);
+      await stopAll(w.clock, [a, b]);
+      await Promise.all(relays.map((listener) => listener.stop()));
+    });
+  }
+
+  test('the higher priority stays, whatever its round trip is', async () => {
+    const w = world(11);
+    const b = meshNode(w, { id: 'b', dials: [] });
+    w.network.setLinks('a', 'wifi', { latencyMs: 1 });
+    w.network.setLinks('a', 'wire', { latencyMs: 5 });
+    await b.start();
+    const relays = await Promise.all(['wifi', 'wire'].map((host) => relay(w, host, 'b')));
+    const a = meshNode(w, { id: 'a', dials: [] });
+    await a.start();
+    a.list.offer(candidateFor('wifi', { priority: 3 }));
+    await w.clock.advance(1_000);
+    a.list.offer(candidateFor('wire', { priority: 5 }));
+    await w.clock.advance(3_000);
+    assert.equal(a.mesh.peers()[0]!.address.split(':')[0], 'wire');
+    await stopAll(w.clock, [a, b]);
+    await Promise.all(relays.map((listener) => listener.stop()));
   });
 });
 
