@@ -7,6 +7,8 @@ import path from 'node:path';
 
 const SLOW_MS = 5_000;
 const PRINTED_CHARS_MAX = 8_000;
+/** The runner's own totals; ours are better. */
+const RUNNER_TOTAL = /^(?:tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/;
 
 const seconds = (ms) => `${(ms / 1000).toFixed(1)} s`;
 const short = (file) => (file === undefined ? '' : path.relative(process.cwd(), file));
@@ -32,7 +34,7 @@ export default async function* report(source) {
       const file = entry(data.file);
       file.printed = (file.printed + data.message).slice(-PRINTED_CHARS_MAX);
     }
-    if (type === 'test:diagnostic' && data.nesting > 0) yield `      ${data.message}\n`;
+    if (type === 'test:diagnostic' && !RUNNER_TOTAL.test(data.message)) yield `      ${data.message}\n`;
     if (type !== 'test:pass' && type !== 'test:fail') continue;
     if (data.details?.type === 'suite') continue;
     const file = entry(data.file);
