@@ -1,0 +1,13 @@
+/** `npm run bench`: installs what the benches need and runs bench/main.ts with the same arguments. */
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { ensureNpmPackages } from './npm-packages.mjs';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+ensureNpmPackages();
+const { status } = spawnSync(
+  process.execPath,
+  ['--expose-gc', '--import', 'tsx', 'bench/main.ts', ...process.argv.slice(2)],
+  { cwd: ROOT, stdio: 'inherit' },
+);
+process.exit(status ?? 1);
