@@ -49,9 +49,7 @@ export function buildProgram(host: CliHost, done: (code: number) => void): Comma
     .usage('[command] [options]')
     .addHelpText('after', examples(EXAMPLES));
   for (const spec of COMMANDS) program.addCommand(buildCommand(spec, host, done), placing(spec));
-  program.addHelpCommand(
-    prepare(new Command('help [command]'), host).description('print the help of a command'),
-  );
+  program.helpCommand('help [command]', 'print the help of a command');
   return program;
 }
 

@@ -1,0 +1,223 @@
+/** What the commands print for people. */
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import type { PeerJson, StatusJson, TopologyJson } from '../../src/cli/api-shapes.js';
+import { columns } from '../../src/cli/format/columns.js';
+import { formatPeers } from '../../src/cli/format/peers.js';
+import { formatSummary, formatTry, summarize } from '../../src/cli/format/ping.js';
+import { formatStatus } from '../../src/cli/format/status.js';
+import { formatTopology } from '../../src/cli/format/topology.js';
+import * as units from '../../src/cli/format/units.js';
+import { colours, wantsColour } from '../../src/cli/host.js';
+
+const plain = colours({ write: () => undefined }, { NO_COLOR: '1' });
+const CAPS = { model: 'Box', chip: 'M1', memory: 16_384, flops: { fp32: 2.29, fp16: 4.58, int8: 9.16 } };
+
+function peer(change: Partial<PeerJson> = {}): PeerJson {
+  return {
+    id: 'mac2',
+    aliases: [],
+    state: 'alive',
+    reason: 'heard',
+    protocol: 'exo',
+    address: '127.0.0.1:50052',
+    direction: 'out',
+    description: 'MAN',
+    rtt_ms: 0.42,
+    silent_ms: 300,
+    bytes_in: 100,
+    bytes_out: 2048,
+    capabilities: CAPS,
+    next_dial_ms: null,
+    ...change,
+  };
+}
+
+const TOPOLOGY: TopologyJson = {
+  nodes: { mac1: CAPS, mac2: { ...CAPS, memory: 0, flops: { fp32: 0, fp16: 0, int8: 0 } } },
+  peer_graph: {
+    mac2: [{ from_id: 'mac2', to_id: 'mac1', description: 'MAN' }],
+    mac1: [{ from_id: 'mac1', to_id: 'mac2', description: 'Ethernet (eth0)' }],
+  },
+  active_node_id: 'mac2',
+  self_id: 'mac1',
+  legacy_ids: ['mac2'],
+  digest: '0123456789abcdef',
+  partitions: [
+    { node_id: 'mac1', start: 0, end: 0.6 },
+    { node_id: 'mac2', start: 0.6, end: 1 },
+  ],
+};
+
+test('durations have at most two units', () => {
+  assert.deepEqual([0, 850, 1_000, 12_400, 60_000, 185_000, 7_440_000, 262_800_000].map(units.duration), [
+    '0 ms',
+    '850 ms',
+    '1 s',
+    '12 s',
+    '1 min',
+    '3 min 5 s',
+    '2 h 4 min',
+    '3 d 1 h',
+  ]);
+});
+
+test('round trips, sizes, memory and shares are short', () => {
+  assert.deepEqual([null, 0.424, 12.34, 150.6].map(units.roundTrip), ['-', '0.42 ms', '12.3 ms', '151 ms']);
+  assert.deepEqual([0, 1536, 20 * 2 ** 20].map(units.bytes), ['0 B', '1.5 KiB', '20 MiB']);
+  assert.deepEqual([0, 512, 1536, 24_000].map(units.memory), ['-', '512 MB', '1.5 GB', '23 GB']);
+  assert.equal(units.share(0.333, 1), '33-100 %');
+  assert.deepEqual([null, 10, 5_000].map(units.ago), ['never', 'now', '5 s ago']);
+});
+
+test('peers are one line each: name, state, address, direction, round trip, last heard, description', () => {
+  const lines = formatPeers(
+    { schema_version: 1, peers: [peer()], refusals: [], warnings: [] },
+    false,
+    0,
+    plain,
+  );
+  assert.equal(lines.length, 2);
+  assert.match(lines[1]!, /^ {2}mac2 +alive +127\.0\.0\.1:50052 +out +0\.42 ms +now +100 B\/2\.0 KiB +MAN$/);
+});
+
+test('a peer that is not alive says why and when it is tried again; one that is gone needs --all', () => {
+  const peers = [
+    peer({ id: 'a', state: 'connecting', reason: 'refused the connection', next_dial_ms: 1500 }),
+    peer({ id: 'b', state: 'left', reason: 'said goodbye' }),
+  ];
+  const view = { schema_version: 1, peers, refusals: [], warnings: [] };
+  const few = formatPeers(view, false, 0, plain).join('\n');
+  assert.match(few, /a: refused the connection; next try in 1 s/);
+  assert.match(few, /1 peer gone: exo peers --all/);
+  assert.doesNotMatch(few, /goodbye/);
+  assert.match(formatPeers(view, true, 0, plain).join('\n'), /b: said goodbye/);
+});
+
+test('--all tells what was refused and why; warnings stand in a block of their own', () => {
+  const view = {
+    schema_version: 1,
+    peers: [],
+    refusals: [
+      { module: 'udp', subject: '10.0.0.9', code: 'self-address', reason: 'this node itself', at_ms: 1_000 },
+    ],
+    warnings: [{ code: 'duplicate-id', message: 'give one of them another --node-id', at_ms: 0 }],
+  };
+  const lines = formatPeers(view, true, 6_000, plain);
+  assert.deepEqual(lines, [
+    'no peers',
+    '',
+    'refused (1)',
+    '  10.0.0.9 (udp, 5 s ago): this node itself',
+    '',
+    '# warnings',
+    '  - duplicate-id: give one of them another --node-id',
+  ]);
+});
+
+test('topology shows the ring in its order and every edge', () => {
+  const lines = formatTopology(TOPOLOGY, plain);
+  assert.equal(lines[0], '2 nodes, 2 edges, view 0123456789abcdef');
+  assert.match(lines[2]!, /^ {2}mac1 \(asked\) +Box +M1 +16 GB +4\.58 TFLOPS +0-60 %$/);
+  assert.match(lines[3]!, /^ {2}mac2 \(working, old\) +Box +M1 +- +- +60-100 %$/);
+  assert.match(lines[5]!, /mac1 +→ +mac2 +Ethernet \(eth0\)/);
+  assert.match(lines[6]!, /mac2 +→ +mac1 +MAN/);
+});
+
+test('status shows the node, its ring, its peers and the warnings', () => {
+  const status: StatusJson = {
+    schema_version: 1,
+    peers: [peer(), peer({ id: 'mac3', state: 'suspect', reason: 'silent' })],
+    refusals: [],
+    warnings: [{ code: 'x', message: 'mend it', at_ms: 0 }],
+    version: '0.1.0',
+    uptime_ms: 65_000,
+    self: {
+      id: 'mac1',
+      instance: '0'.repeat(16),
+      node_host: '127.0.0.1',
+      node_port: 50060,
+      started_at_ms: 0,
+      capabilities: CAPS,
+      discovery: [{ module: 'manual', state: '1 peer' }],
+    },
+    topology: TOPOLOGY,
+    models: [{ id: 'dummy', name: 'Dummy', ready: true, n_layers: 8 }],
+  };
+  const text = formatStatus(status, { api: '127.0.0.1:52416', pid: 7 }, plain).join('\n');
+  for (const pattern of [
+    /^mac1 {2}up 1 min 5 s, exo 0\.1\.0, 1 of 2 peers alive$/m,
+    /api +http:\/\/127\.0\.0\.1:52416 \(pid 7\)/,
+    /discovery manual +1 peer/,
+    /ring +mac1 0-60 % → mac2 60-100 %/,
+    /mac3: silent/,
+    /^# warnings\n {2}- x: mend it$/m,
+  ]) {
+    assert.match(text, pattern);
+  }
+});
+
+test('what a peer said cannot steer the terminal', () => {
+  const evil = '\u001b]0;owned\u0007\u202e';
+  const bad = peer({
+    id: evil,
+    description: evil,
+    address: evil,
+    state: 'suspect',
+    reason: evil,
+    aliases: [evil],
+  });
+  const view = {
+    schema_version: 1,
+    peers: [bad],
+    refusals: [{ module: evil, subject: evil, code: 'x', reason: evil, at_ms: 0 }],
+    warnings: [{ code: evil, message: evil, at_ms: 0 }],
+  };
+  const topology = { ...TOPOLOGY, nodes: { [evil]: { ...CAPS, model: evil, chip: evil } }, partitions: [] };
+  const text = [
+    ...formatPeers(view, true, 0, plain),
+    ...formatTopology({ ...topology, digest: evil }, plain),
+    formatTry({ seq: 1, rttMs: 1, id: evil, address: evil, direction: 'in' }),
+    formatTry({ seq: 1, error: { code: 'x', message: evil } }),
+  ].join('\n');
+  assert.doesNotMatch(text, /[\u001b\u0007\u202e]/);
+});
+
+test('ping lines and their summary', () => {
+  const tries = [
+    { seq: 1, rttMs: 1, id: 'b', address: '10.0.0.2:50051', direction: 'out' },
+    { seq: 2, error: { code: 'request-timeout', message: 'no answer within 5 s' } },
+    { seq: 3, rttMs: 3, id: 'b', address: '10.0.0.2:4711', direction: 'in' },
+  ];
+  assert.deepEqual(tries.map(formatTry), [
+    'b at 10.0.0.2:50051: seq 1, 1.00 ms',
+    'seq 2: no answer within 5 s',
+    'b over the connection it opened from 10.0.0.2:4711: seq 3, 3.00 ms',
+  ]);
+  assert.equal(
+    formatSummary('b', summarize(tries)),
+    'b: 3 sent, 2 answered, min 1.00 ms, avg 2.00 ms, max 3.00 ms',
+  );
+  assert.equal(formatSummary('b', summarize([tries[1]!])), 'b: 1 sent, 0 answered');
+});
+
+test('columns line up for wide characters and have no trailing spaces', () => {
+  const lines = columns([
+    ['節', 'x'],
+    ['ab', 'y'],
+  ]);
+  assert.deepEqual(lines, ['  節  x', '  ab  y']);
+  assert.deepEqual(columns([]), []);
+});
+
+test('colours: NO_COLOR over FORCE_COLOR over the terminal', () => {
+  const tty = { write: () => undefined, isTTY: true };
+  const pipe = { write: () => undefined };
+  assert.equal(wantsColour(tty, {}), true);
+  assert.equal(wantsColour(pipe, {}), false);
+  assert.equal(wantsColour(tty, { NO_COLOR: '1', FORCE_COLOR: '1' }), false);
+  assert.equal(wantsColour(tty, { NO_COLOR: '' }), true);
+  assert.equal(wantsColour(pipe, { FORCE_COLOR: '1' }), true);
+  assert.equal(wantsColour(tty, { FORCE_COLOR: '0' }), false);
+  assert.equal(wantsColour(tty, { TERM: 'dumb' }), false);
+});
