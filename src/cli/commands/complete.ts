@@ -50,9 +50,12 @@ export async function candidates(host: CliHost, words: readonly string[]): Promi
   if (option?.required === true) return optionValue(host, option, current, before);
   if (current.startsWith('-')) return { words: optionWords(command, before) };
   if (named === undefined && before.every((word) => !word.startsWith('-'))) {
-    return { words: known.map((each) => ({ word: each.name(), help: each.description() })) };
+    const names = known.map((each) => ({ word: each.name(), help: each.description() }));
+    if (before.length === 0)
+      return { words: [...names, { word: 'help', help: 'print the help of a command' }] };
+    return before.length === 1 && before[0] === 'help' ? { words: names } : NOTHING;
   }
-  return argumentOf(host, known, named, before);
+  return argumentOf(host, named, before);
 }
 
 /** The first word that is not an option or its value. */
@@ -98,15 +101,12 @@ async function optionValue(
 
 async function argumentOf(
   host: CliHost,
-  known: readonly Command[],
   named: Command | undefined,
   before: readonly string[],
 ): Promise<Completion> {
   switch (named?.name()) {
     case 'completion':
       return { words: SHELLS.map((word) => ({ word })) };
-    case 'help':
-      return { words: known.map((each) => ({ word: each.name(), help: each.description() })) };
     case 'ping':
       return { words: await peerWords(host, before) };
     case 'run':
