@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { ensureNpmPackages } from './npm-packages.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-ensureNpmPackages();
+if (!ensureNpmPackages(ROOT)) process.exit(1);
 const { status } = spawnSync(
   process.execPath,
   ['--expose-gc', '--import', 'tsx', 'bench/main.ts', ...process.argv.slice(2)],
