@@ -1,0 +1,136 @@
+/** `exo demo` on its fixed ports, each run on a host of its own in a network namespace. */
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import { type Host, Lab, labUnavailable } from '../lab/lab.js';
+import { eventually } from '../support/eventually.js';
+import { type Child, EXO_MAIN } from '../support/processes.js';
+
+const skip = labUnavailable([]) ?? false;
+
+interface Stage {
+  readonly lab: Lab;
+  readonly host: Host;
+  /** TMPDIR of the demo. */
+  readonly folder: string;
+  start(...args: string[]): Child;
+}
+
+async function onStage(play: (stage: Stage) => Promise<void>): Promise<void> {
+  const lab = new Lab();
+  try {
+    const host = lab.host('demo');
+    const folder = lab.cleanup.folder();
+    await play({
+      lab,
+      host,
+      folder,
+      start: (...args) =>
+        host.start(process.execPath, [EXO_MAIN, 'demo', ...args], {
+          name: 'exo demo',
+          env: { TMPDIR: folder, EXO_HOME: path.join(folder, 'home'), EXO_API: '', NO_COLOR: '1' },
+        }),
+    });
+  } finally {
+    await lab.close();
+  }
+}
+
+/** No process of the demo runs any more, and its folder is empty. */
+async function nothingLeft({ host, folder }: Stage): Promise<void> {
+  await eventually(
+    { timeoutMs: 5_000, what: 'no process is left', onLate: () => `pids ${host.pids()}` },
+    () => {
+      return host.pids().length === 0;
+    },
+  );
+  assert.deepEqual(readdirSync(folder), []);
+}
+
+const MEET_MS = 40_000;
+
+test(
+  'the demo brings both nodes together, prints both topologies and an answer from each, and ends',
+  { skip },
+  () =>
+    onStage(async (stage) => {
+      const demo = stage.start('--once');
+      assert.equal(await demo.closed, 0, demo.output);
+      for (const pattern of [
+        /both nodes list each other after [\d.]+ s/,
+        /topology as mac1 sees it\n2 nodes, 2 edges/,
+        /topology as mac2 sees it\n2 nodes, 2 edges/,
+        /mac1, Who are you\?\n {2}(dummy){10}\n/,
+        /mac2, Who are you\?\n {2}(dummy){10}\n/,
+      ]) {
+        assert.match(demo.stdout, pattern);
+      }
+      await nothingLeft(stage);
+    }),
+);
+
+test('the demo stays up, says what to try, and ends on Ctrl-C with everything gone', { skip }, () =>
+  onStage(async (stage) => {
+    const demo = stage.start();
+    await demo.sees(/Ctrl-C ends it/, MEET_MS);
+    assert.match(demo.stdout, /exo status --api 127\.0\.0\.1:52416/);
+    assert.match(demo.stdout, /http:\/\/127\.0\.0\.1:52415\//);
+    const view = await stage.host.fetchJson<{ nodes: object }>('http://127.0.0.1:52415/topology');
+    assert.deepEqual(Object.keys(view.nodes).sort(), ['mac1', 'mac2']);
+    demo.kill('SIGINT');
+    assert.equal(await demo.closed, 0, demo.output);
+    await nothingLeft(stage);
+  }),
+);
+
+test('Ctrl-C while the nodes are starting leaves nothing either', { skip }, () =>
+  onStage(async (stage) => {
+    const demo = stage.start();
+    await demo.sees(/a relay/, MEET_MS);
+    demo.kill('SIGINT');
+    assert.equal(await demo.closed, 0, demo.output);
+    await nothingLeft(stage);
+  }),
+);
+
+test(
+  'a busy port is named, with what it is for and how to see who has it, before anything starts',
+  { skip },
+  () =>
+    onStage(async (stage) => {
+      const squatter = stage.host.start(process.execPath, [
+        '-e',
+        "require('net').createServer().listen(52415, '127.0.0.1', () => console.log('here'))",
+      ]);
+      await squatter.sees(/here/, 10_000);
+      const demo = stage.start();
+      assert.equal(await demo.closed, 1);
+      assert.match(demo.stderr, /^error: .*taken:\n {2}52415 +the HTTP API of mac2\nhint: .*lsof -i :52415/);
+      await squatter.stop();
+      await nothingLeft(stage);
+    }),
+);
+
+test('a node that dies ends the demo with its name and the end of its log', { skip }, () =>
+  onStage(async (stage) => {
+    const demo = stage.start();
+    await demo.sees(/Ctrl-C ends it/, MEET_MS);
+    const child = stage.host.pids().find((pid) => pid !== demo.pid);
+    assert.ok(child !== undefined);
+    process.kill(child, 'SIGKILL');
+    assert.equal(await demo.closed, 1);
+    assert.match(demo.stderr, /error: the node mac[12] ended \(SIGKILL\)/);
+    await nothingLeft(stage);
+  }),
+);
+
+test('a demo that is killed takes its nodes with it', { skip }, () =>
+  onStage(async (stage) => {
+    const demo = stage.start();
+    await demo.sees(/Ctrl-C ends it/, MEET_MS);
+    demo.kill('SIGKILL');
+    await demo.closed;
+    await eventually({ timeoutMs: 10_000, what: 'the nodes are gone' }, () => stage.host.pids().length === 0);
+  }),
+);
