@@ -35,12 +35,12 @@ function npmCommand() {
   return { command: process.platform === 'win32' ? 'npm.cmd' : 'npm', args: [] };
 }
 
-function install() {
-  console.error('installing the packages (npm ci), once …');
+/** Runs npm; what it says goes to stderr. */
+function npm(...words) {
   const { command, args } = npmCommand();
   const { status, signal, error } = spawnSync(
     command,
-    [...args, 'ci', '--include=dev', '--no-fund', '--no-audit'],
+    [...args, ...words, '--include=dev', '--no-fund', '--no-audit'],
     {
       cwd: ROOT,
       stdio: ['ignore', 2, 2],
@@ -49,9 +49,16 @@ function install() {
   );
   if (error?.code === 'ENOENT') fail('npm was not found', 'npm comes with Node: https://nodejs.org');
   if (signal !== null && signal !== undefined) process.exit(130);
-  if (status !== 0) {
-    fail(`npm ci ended with ${status ?? error?.message}`, 'what it said is above; is the network there?');
-  }
+  return status ?? 1;
+}
+
+function install() {
+  console.error('installing the packages (npm ci), once …');
+  if (npm('ci') === 0) return;
+  // A registry that lacks packages for other platforms makes npm ci refuse the lockfile; the versions stay those of it.
+  console.error('npm ci did not work; trying npm install, with the versions of the lockfile …');
+  const code = npm('install', '--no-save');
+  if (code !== 0) fail(`npm install ended with ${code}`, 'what it said is above; is the network there?');
 }
 
 /** Runs the demo in the same terminal; signals that reach only this process are passed on. */
