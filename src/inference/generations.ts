@@ -1,9 +1,10 @@
 /**
  * The answers that this node serves: chat in, `Generation` out. The API and `exo run` call it; below it is the ring.
  */
-import { type Clock, ExoError, LIMITS, type Random, randomUuid } from '../shared/index.js';
+import { type Clock, ExoError, LIMITS, type Logger, type Random, randomUuid } from '../shared/index.js';
 import type { ChatMessage, InferenceEngine } from './engine.js';
 import { type Generation, RunningGeneration } from './generation.js';
+import { GenerationRetry } from './generation-retry.js';
 import { defaultModelId, type ModelEntry, modelsOf, resolveModel } from './models.js';
 import type { Ring } from './ring.js';
 import { ringError } from './ring-errors.js';
@@ -25,6 +26,7 @@ export interface GenerationsComponents {
   readonly engine: InferenceEngine;
   readonly clock: Clock;
   readonly random: Random;
+  readonly log: Logger;
 }
 
 /** A question. */
@@ -79,8 +81,9 @@ export class Generations {
   }
 
   /**
-   * Resolves when the ring has taken the prompt over. Rejects with `model-unknown`, `ring-incomplete`, `overloaded`,
-   * `prompt-too-long`, `peer-lost`, `protocol-violation` (id in use), `request-cancelled`, or what the first node says.
+   * Resolves when the ring has taken the prompt over. Rejects with `model-unknown`, `overloaded`, `prompt-too-long`,
+   * `protocol-violation` (id in use), `request-cancelled`, what the first node says, or, when the nodes did not come to
+   * one ring within `LIMITS.generationRetryMs`, `ring-incomplete` or `peer-lost`.
    */
   async start(request: GenerationRequest): Promise<Generation> {
     const requestId = request.requestId ?? randomUuid(this.#parts.random);
@@ -130,7 +133,8 @@ export class Generations {
   }
 
   async #run(requestId: string, request: GenerationRequest): Promise<Generation> {
-    const { engine, ring, clock } = this.#parts;
+    const { engine, clock } = this.#parts;
+    const { responseTimeoutMs: timeoutMs } = this.#options;
     const signals = [this.#stop.signal, ...(request.signal === undefined ? [] : [request.signal])];
     const signal = AbortSignal.any(signals);
     const model = this.#resolve(request.model);
@@ -149,26 +153,25 @@ export class Generations {
         model: model.id,
         promptTokens: tokens.length,
         maxTokens: request.maxTokens,
-        timeoutMs: this.#options.responseTimeoutMs,
+        timeoutMs,
       },
       { tokenizer, clock },
       () => {
         request.signal?.removeEventListener('abort', onAbort);
         this.#running.delete(requestId);
-        ring.end(requestId);
+        retry.end();
       },
     );
     const onAbort = () => generation.cancel();
+    const inferenceState = samplingState(request.temperature);
+    const retry = new GenerationRetry(
+      { requestId, model, prompt, tokens, inferenceState, client: generation },
+      timeoutMs,
+      this.#parts,
+    );
     request.signal?.addEventListener('abort', onAbort, { once: true });
     this.#running.set(requestId, generation);
-    try {
-      const inferenceState = samplingState(request.temperature);
-      await ring.submit({ requestId, model, prompt, tokens, inferenceState, client: generation });
-    } catch (error) {
-      const cause = generation.error ?? error;
-      generation.cancel();
-      throw cause;
-    }
+    await retry.begin();
     if (generation.error !== undefined) throw generation.error;
     return generation;
   }

@@ -275,7 +275,9 @@ export class Ring implements Startable {
     const { client, requestId } = request;
     // Cancelled further on: the entry node knows.
     const isTold = error.code === 'request-cancelled' && client === undefined;
-    if (!isTold) this.#parts.log.warn('generation-failed', { requestId, error });
+    // An own client may try again, and then nothing has failed: it says so itself.
+    const level = client === undefined ? 'warn' : 'debug';
+    if (!isTold) this.#parts.log[level]('ring-failed', { requestId, error });
     if (client !== undefined) client.fail(error);
     else if (!isTold) this.#deliver(request, failedResult(requestId, error));
     this.#drop(request, error);

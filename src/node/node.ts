@@ -168,7 +168,7 @@ class MeshNode implements Node {
     );
     this.chat = new Generations(
       { defaultModel, systemPrompt, responseTimeoutMs },
-      { ring: this.#ring, engine, clock, random },
+      { ring: this.#ring, engine, clock, random, log: logger },
     );
 
     this.#gossip = new Gossip({

@@ -154,6 +154,12 @@ const TABLE = {
   legacyTopologyMs: [2_000, 'poll of an old peer’s topology; the original’s own loop'],
   // ------------------------------------------------------------------ inference and HTTP
   generationsMax: [64, 'generations running or waiting on the node that took the request'],
+  generationRetryMs: [
+    5_000,
+    'a ring that broke before its first token is tried again this long: nodes that met agree in under 1 s, a dead path takes longer',
+  ],
+  generationRetryDelayMsMin: [50, 'before such a try: a change of the topology travels 50 ms later'],
+  generationRetryDelayMsMax: [250, 'as topologySettleMs; a person does not notice it'],
   tokensQueuedMax: [4_096, 'tokens not yet read by a slow client before it is cut'],
   ringHopTimeoutMs: [30_000, 'a tensor must be accepted by the next node within this'],
   ringRequestsMax: [1_024, 'requests that a ring member works on: full entry nodes, sixteen of them'],

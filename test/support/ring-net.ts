@@ -222,7 +222,7 @@ export class RingNet {
     );
     const generations = new Generations(
       { ...timeouts, ...this.#options.generations },
-      { ring, engine, clock, random },
+      { ring, engine, clock, random, log: silentLogger },
     );
     return { id, ring, generations, engine, activeNode };
   }
