@@ -4,7 +4,7 @@
  * happens, when the process ends. Nothing outside the namespaces is touched.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { type Child, type ChildOptions, Cleanup } from '../support/processes.js';
 
 const PREFIX = 'exo-';
@@ -206,6 +206,7 @@ export class Lab {
   readonly #names: string[] = [];
 
   constructor() {
+    if (labCount === 1) removeOrphans();
     labs.add(this);
   }
 
@@ -279,24 +280,47 @@ table ip filter {
   /** The same without waiting: for the end of the process. */
   removeNow(): void {
     labs.delete(this);
-    for (const name of this.#names.splice(0)) {
-      const pids = spawnSync('ip', ['netns', 'pids', name], { encoding: 'utf8' }).stdout ?? '';
-      for (const pid of pids.split('\n').filter(Boolean)) {
-        try {
-          process.kill(Number(pid), 'SIGKILL');
-        } catch {
-          // It ended by itself in between.
-        }
-      }
-      spawnSync('ip', ['netns', 'del', name], { stdio: 'ignore' });
+    for (const name of this.#names.splice(0)) removeNamespace(name);
+  }
+}
+
+/** Kills what runs in a namespace of ours and removes it. */
+function removeNamespace(name: string): void {
+  const pids = spawnSync('ip', ['netns', 'pids', name], { encoding: 'utf8' }).stdout ?? '';
+  for (const pid of pids.split('\n').filter(Boolean)) {
+    try {
+      process.kill(Number(pid), 'SIGKILL');
+    } catch {
+      // It ended by itself in between.
     }
   }
+  spawnSync('ip', ['netns', 'del', name], { stdio: 'ignore' });
+}
+
+/** Removes namespaces of test processes that are gone: a process that was killed outright could not. */
+function removeOrphans(): void {
+  for (const name of namespaces()) {
+    const owner = /^exo-(\d+)-/.exec(name)?.[1];
+    if (owner !== undefined && isGone(owner)) removeNamespace(name);
+  }
+}
+
+/** Gone, or a zombie that nobody has waited for yet. */
+function isGone(pid: string): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.startsWith('Z') === true;
+  } catch {
+    return true;
+  }
+}
+
+function namespaces(): string[] {
+  return existsSync('/run/netns') ? readdirSync('/run/netns') : [];
 }
 
 /** Namespaces of this process that still exist. */
 export function leftovers(): string[] {
-  if (!existsSync('/run/netns')) return [];
-  return readdirSync('/run/netns').filter((name) => name.startsWith(`${PREFIX}${process.pid}-`));
+  return namespaces().filter((name) => name.startsWith(`${PREFIX}${process.pid}-`));
 }
 
 function ip(...args: string[]): string {

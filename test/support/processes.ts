@@ -23,6 +23,8 @@ const running = new Set<Child>();
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
+// Without this a signal ends the process and no 'exit' is told: the runner sends one to a file that takes too long.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 
 /** How to start a child. */
 export interface ChildOptions {
