@@ -129,7 +129,7 @@ test('P5 bodies of one byte a second are cut, and cost no memory before', async 
           socket.write(header(0x12, 256 * MIB));
         }),
     );
-    const fresh = sendRaw(node.nodePort, Buffer.concat([header(0x01, 60 * 1024), Buffer.from('{')]), 10_000);
+    const fresh = sendRaw(node.nodePort, Buffer.concat([header(0x01, 8 * 1024), Buffer.from('{')]), 10_000);
     const drip = setInterval(() => {
       for (const socket of sockets) if (!socket.destroyed) socket.write('x');
     }, 1_000);
