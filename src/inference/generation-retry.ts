@@ -51,7 +51,7 @@ export class GenerationRetry {
   #firstFailureMs: number | undefined;
   #isAnswered = false;
 
-  /** `timeoutMs`: the deadline of the whole answer, from now. It is only looked at before a pause. */
+  /** `timeoutMs`: the deadline of the whole answer, from now; only looked at before a pause. */
   constructor(prompt: LocalPrompt, timeoutMs: number, components: GenerationRetryComponents) {
     this.#prompt = prompt;
     this.#parts = components;
@@ -122,12 +122,11 @@ export class GenerationRetry {
   /** Until the next try; undefined when there is none. */
   #delayMs(nowMs: number, error: ExoError): number | undefined {
     if (this.#isAnswered || !PASSING.has(error.code)) return undefined;
-    const delayMs = randomInt(
-      this.#parts.random,
-      LIMITS.generationRetryDelayMsMin,
-      LIMITS.generationRetryDelayMsMax,
-    );
-    const untilMs = Math.min(this.#deadlineMs, (this.#firstFailureMs ?? nowMs) + LIMITS.generationRetryMs);
+    const { generationRetryMs, generationRetryDelayMsMin, generationRetryDelayMsMax } = LIMITS;
+    const delayMs = randomInt(this.#parts.random, generationRetryDelayMsMin, generationRetryDelayMsMax);
+    // A last try that is cut by the deadline would tell the client of a timeout, not of the ring.
+    const deadlineMs = this.#deadlineMs - generationRetryDelayMsMax;
+    const untilMs = Math.min(deadlineMs, (this.#firstFailureMs ?? nowMs) + generationRetryMs);
     return nowMs + delayMs < untilMs ? delayMs : undefined;
   }
 

@@ -323,9 +323,12 @@ export class Ring implements Startable {
   #assertFree(requestId: string): void {
     const known = this.#requests.get(requestId);
     if (known === undefined) return;
-    // It came back: the nodes see different rings, and each takes another for the first.
-    if (known.forwarded)
-      this.#fail(known, ringError('ring-incomplete', 'the nodes do not agree who is first; ask again'));
+    if (known.forwarded) {
+      // It came back: the nodes see different rings, and each takes another for the first. Whoever of them is asked says so.
+      const error = ringError('ring-incomplete', 'the nodes do not agree who is first; ask again');
+      this.#fail(known, error);
+      throw error;
+    }
     throw ringError('protocol-violation', `request id ${requestId} is in use; every request needs its own`);
   }
 }

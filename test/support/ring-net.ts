@@ -110,6 +110,11 @@ export class RingNet {
     }));
   }
 
+  /** Ids of the nodes of this version that are there. */
+  get here(): readonly string[] {
+    return [...this.#nodes.keys()].filter((id) => !this.#lost.has(id));
+  }
+
   /** Ids of all others that are there. */
   others(id: string): readonly string[] {
     return this.#options.ids.filter((other) => other !== id && !this.#lost.has(other));
