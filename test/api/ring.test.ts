@@ -7,6 +7,7 @@ import { it, type TestContext } from 'node:test';
 import { createApiServer } from '../../src/api/index.js';
 import { createNode, type Node } from '../../src/node/index.js';
 import { silentLogger, systemClock } from '../../src/shared/index.js';
+import { repeats } from '../support/repeats.js';
 import { json, OWNER_TOKEN, readEvents, until } from './harness.js';
 
 const CAPABILITIES = { model: 'M', chip: 'C', memory: 1024, flops: { fp32: 0, fp16: 0, int8: 0 } };
@@ -95,4 +96,27 @@ it('two nodes answer with the dummy’s ten tokens, whole and streamed, whicheve
     };
     assert.deepEqual(Object.keys(topology.nodes).sort(), ['a', 'b']);
   }
+});
+
+it('two nodes answer a question that is asked the moment they know each other', async (t) => {
+  const tookMs: number[] = [];
+  for (let round = 0; round < repeats(20, 200); round++) {
+    await t.test(`round ${round}`, async (t) => {
+      const a = await startNode(t, 'a', {});
+      const urls = [await startServer(t, a)];
+      const b = await startNode(t, 'b', { a: `127.0.0.1:${a.mesh.self().nodePort}` });
+      urls.push(await startServer(t, b));
+      const deadline = AbortSignal.timeout(5_000);
+      // Each as soon as it counts the other as a peer: neither topology needs to be whole yet.
+      const answers = [a, b].map(async (node, index) => {
+        await node.mesh.waitForPeers(1, deadline);
+        const sinceMs = performance.now();
+        const body = await json(await ask(urls[index] ?? ''));
+        tookMs.push(performance.now() - sinceMs);
+        assert.equal(body.choices?.[0]?.message.content, 'dummy'.repeat(10), JSON.stringify(body));
+      });
+      await Promise.all(answers);
+    });
+  }
+  t.diagnostic(`${tookMs.length} answers, the slowest after ${Math.max(...tookMs).toFixed(0)} ms`);
 });
