@@ -3,7 +3,6 @@
  * a ceiling that grows with the outage, and at once when anything is heard of the peer. It owns timers and
  * dials; what a connection means is the business of the function that it is given (`introduce`).
  */
-import { setMaxListeners } from 'node:events';
 import type { Candidate } from '../discovery/index.js';
 import {
   type Clock,
@@ -60,18 +59,20 @@ export class Dialer implements Startable {
   readonly #timers = new Map<Target, TimerHandle>();
   readonly #queue = new Set<Target>();
   readonly #running = new Set<Promise<void>>();
-  readonly #stopping = new AbortController();
+  readonly #dialling = new Map<Target, AbortController>();
+  #stopped = false;
 
   constructor(components: DialerComponents) {
     this.#c = components;
-    // Every dial in flight listens a few times.
-    setMaxListeners(0, this.#stopping.signal);
   }
 
   async start(): Promise<void> {}
 
   async stop(): Promise<void> {
-    this.#stopping.abort(new ExoError('request-cancelled', 'the node stops'));
+    this.#stopped = true;
+    for (const abort of this.#dialling.values()) {
+      abort.abort(new ExoError('request-cancelled', 'the node stops'));
+    }
     for (const timer of this.#timers.values()) timer.cancel();
     this.#timers.clear();
     this.#queue.clear();
@@ -81,7 +82,7 @@ export class Dialer implements Startable {
 
   /** A candidate was heard, or heard again. A changed address is dialled at once. */
   offer(candidate: Candidate): void {
-    if (this.#stopping.signal.aborted) return;
+    if (this.#stopped) return;
     const known = this.#targets.get(candidate.key);
     if (known === undefined) {
       const target = new Target(candidate, this.#c.clock.now());
@@ -89,10 +90,9 @@ export class Dialer implements Startable {
       this.#enqueue(target);
       return;
     }
-    const moved =
-      known.address.host !== candidate.address.host || known.address.port !== candidate.address.port;
+    const isMoved = moved(known.candidate, candidate);
     known.candidate = candidate;
-    if (!moved) return;
+    if (!isMoved) return;
     known.peerId = undefined;
     known.lostAtMs = this.#c.clock.now();
     if (known.state !== 'dialling') this.#retryNow(known);
@@ -105,6 +105,7 @@ export class Dialer implements Startable {
     this.#targets.delete(key);
     this.#queue.delete(target);
     this.#cancelTimer(target);
+    this.#dialling.get(target)?.abort(new ExoError('request-cancelled', 'the address was withdrawn'));
     return target;
   }
 
@@ -163,12 +164,14 @@ export class Dialer implements Startable {
 
   #drain(): void {
     for (const target of this.#queue) {
-      if (this.#running.size >= LIMITS.dialsInFlight || this.#stopping.signal.aborted) return;
+      if (this.#running.size >= LIMITS.dialsInFlight || this.#stopped) return;
       this.#queue.delete(target);
-      const run = this.#dial(target).finally(() => {
-        this.#running.delete(run);
-        this.#drain();
-      });
+      const run = this.#dial(target)
+        .catch((error: unknown) => this.#c.logger.error('dial-fault', { to: target.key, error }))
+        .finally(() => {
+          this.#running.delete(run);
+          this.#drain();
+        });
       this.#running.add(run);
     }
   }
@@ -176,14 +179,19 @@ export class Dialer implements Startable {
   async #dial(target: Target): Promise<void> {
     target.become('dialling');
     const dialled = target.candidate;
+    const abort = new AbortController();
+    this.#dialling.set(target, abort);
     let outcome: DialOutcome | ExoError;
     try {
-      outcome = await this.#c.introduce(target, this.#stopping.signal);
+      outcome = await this.#c.introduce(target, abort.signal);
     } catch (error) {
       outcome = toExoError(error, 'connect-failed');
+    } finally {
+      this.#dialling.delete(target);
     }
-    if (this.#stopping.signal.aborted || this.#targets.get(target.key) !== target) return;
-    if (target.candidate.address !== dialled.address && moved(target.candidate, dialled)) {
+    // Stopped, or withdrawn.
+    if (abort.signal.aborted) return;
+    if (moved(target.candidate, dialled)) {
       target.become('waiting');
       this.#enqueue(target);
       return;
