@@ -1,6 +1,7 @@
 /**
  * From a stream to a peer: says hello on dialled connections, answers it on accepted ones, and refuses in words
- * what cannot be a peer (an address that leads back, an id that is taken, an id that is filtered out).
+ * what cannot be a peer (an address that leads back, an id that is taken, an id that is filtered out). Owns every
+ * connection that it made, also those that no peer has: strangers, old peers' own, and losers being drained.
  */
 import {
   type ByteStream,
@@ -11,7 +12,15 @@ import {
   type Transport,
   UNKNOWN_CAPABILITIES,
 } from '../protocol/index.js';
-import { type Clock, ExoError, formatAddress, isLoopback, LIMITS } from '../shared/index.js';
+import {
+  type Clock,
+  ExoError,
+  formatAddress,
+  isLoopback,
+  LIMITS,
+  printable,
+  type Startable,
+} from '../shared/index.js';
 import type { DialOutcome } from './dialer.js';
 import type { Link } from './peer.js';
 import type { PeerTable } from './peer-table.js';
@@ -41,12 +50,23 @@ export interface IntroductionComponents {
   onOwnIdElsewhere(where: string): void;
 }
 
+/** The dialling end of the own loop tells it; a newcomer that has left again was not refused. */
+const UNREMARKABLE: ReadonlySet<string> = new Set(['self-address', 'connection-closed']);
+
 /** Makes peers of streams. */
-export class Introduction {
+export class Introduction implements Startable {
   readonly #c: IntroductionComponents;
+  readonly #open = new Set<Connection>();
 
   constructor(components: IntroductionComponents) {
     this.#c = components;
+  }
+
+  async start(): Promise<void> {}
+
+  /** Closes what is still open. To be called when nothing dials or listens any more. */
+  async stop(): Promise<void> {
+    await Promise.all([...this.#open].map((connection) => connection.close()));
   }
 
   /** Dials a target. Resolves when its peer is known; rejects with the reason in words. */
@@ -66,7 +86,9 @@ export class Introduction {
       this.#check(hello, formatAddress(candidate.address));
       const link = this.#link(connection, this.#c.self.id, candidate, target.key);
       const peer = await this.#c.peers.adopt(link, hello);
-      if (candidate.claimedId !== peer.id) peer.aliases.add(candidate.claimedId);
+      signal.throwIfAborted();
+      // What a datagram claims is nobody's name.
+      if (candidate.configured && candidate.claimedId !== peer.id) peer.aliases.add(candidate.claimedId);
       return { peerId: peer.id, inUse: peer.links.includes(link), rttMs };
     } catch (error) {
       void connection.close();
@@ -80,7 +102,7 @@ export class Introduction {
 
   /** Takes an accepted stream. */
   welcome(stream: ByteStream): { isStranger: () => boolean; closed: Promise<CloseReason> } {
-    const connection = this.#c.open(
+    const connection = this.#speak(
       stream,
       { role: 'acceptor', trusted: isLoopback(stream.remoteHost) },
       {
@@ -107,7 +129,7 @@ export class Introduction {
       timeoutMs: LIMITS.connectTimeoutMs,
       signal,
     });
-    return this.#c.open(
+    return this.#speak(
       stream,
       { role: 'dialler', trusted: target.candidate.configured || isLoopback(stream.remoteHost) },
       {
@@ -118,6 +140,13 @@ export class Introduction {
         onClose: (self, reason) => this.#c.peers.lose(self, reason),
       },
     );
+  }
+
+  #speak(...parts: Parameters<IntroductionComponents['open']>): Connection {
+    const connection = this.#c.open(...parts);
+    this.#open.add(connection);
+    void connection.closed.then(() => this.#open.delete(connection));
+    return connection;
   }
 
   /** An old peer answers one thing at a time: its health gets a connection of its own. */
@@ -147,8 +176,7 @@ export class Introduction {
     try {
       this.#check(hello, connection.remote);
     } catch (error) {
-      if (error instanceof ExoError && error.code !== 'self-address')
-        this.#c.onRefused(connection.remote, error);
+      this.#refused(connection, hello, error);
       throw error;
     }
     // After the answer has left: a connection is adopted only when both sides know of it.
@@ -167,9 +195,18 @@ export class Introduction {
       const peer = await this.#c.peers.adopt(link, hello);
       this.#c.onContact({ peerId: peer.id, host: connection.remoteHost });
     } catch (error) {
-      if (error instanceof ExoError) this.#c.onRefused(connection.remote, error);
+      this.#refused(connection, hello, error);
       await connection.close();
     }
+  }
+
+  /** The subject has no port: each try of the same node comes from another one. */
+  #refused(connection: Connection, hello: Hello, error: unknown): void {
+    if (!(error instanceof ExoError) || UNREMARKABLE.has(error.code)) return;
+    this.#c.onRefused(
+      `${printable(hello.nodeId, LIMITS.nodeIdCharsMax)} from ${connection.remoteHost}`,
+      error,
+    );
   }
 
   #link(

@@ -140,7 +140,6 @@ class MeshNode implements Node {
         },
         onDown: (peer, reason) => {
           logger.warn('peer-down', { peer: peer.id, reason });
-          activeNode.clear(peer.id);
           this.#gossip.peerDown(peer);
           this.#ring.onPeerLost(peer.id);
         },
@@ -244,12 +243,14 @@ class MeshNode implements Node {
       topologyMessagesSent: () => this.#gossip.messagesSent,
       ringRequests: () => this.#ring.size,
     };
-    // Stopped in reverse: no new connection, no new dial, the work is given up, then goodbye to the peers.
+    // Stopped in reverse: no new connection, no new dial, the work is given up (and who waits for it told), then
+    // goodbye to the peers, and the end of every other connection.
     this.#parts = [
       engine,
-      this.#ring,
-      this.#gossip,
+      introduction,
       this.#peers,
+      this.#gossip,
+      this.#ring,
       this.#dialer,
       this.#acceptor,
       this.#discovery,
@@ -310,6 +311,7 @@ class MeshNode implements Node {
     const { key, module, address, claimedId } = target.candidate;
     if (!(outcome instanceof ExoError)) {
       this.#discovery.noteOutcome(key, { ok: true, rttMs: outcome.rttMs, peerId: outcome.peerId });
+      this.#discovery.unrefuse(claimedId);
       this.#changed();
       return;
     }
