@@ -82,6 +82,7 @@ export class PeerTable implements Startable {
       if (peer.health !== undefined) closing.push(peer.health.close());
     }
     await Promise.all(closing);
+    this.#peers.clear();
   }
 
   get(id: string): Peer | undefined {
@@ -107,6 +108,9 @@ export class PeerTable implements Startable {
     if (peer !== undefined && peer.instance !== hello.instance && peer.protocol === 'exo' && peer.reachable) {
       await this.#challenge(peer, link, hello);
       peer = this.#peers.get(hello.nodeId);
+    }
+    if (peer !== undefined && peer.instance !== hello.instance && peer.protocol === 'exo') {
+      this.#dropAll(peer, 'it was started again');
     }
     if (link.connection.state === 'closed') {
       throw new ExoError(
@@ -137,8 +141,12 @@ export class PeerTable implements Startable {
     if (peer?.protocol === 'exo') this.#dropAll(peer, 'an older program answers at its address');
     if (peer === undefined || peer.protocol === 'exo') peer = this.#create(id, 'legacy', link);
     peer.capabilities = capabilities;
-    peer.health = health;
     this.#addLink(peer, link);
+    // Health is asked over the path in use; the other one's connection has no further use.
+    if (peer.link === link || peer.health === undefined) {
+      void peer.health?.close();
+      peer.health = health;
+    } else void health.close();
     return peer;
   }
 
@@ -147,7 +155,7 @@ export class PeerTable implements Startable {
     for (const peer of this.#peers.values()) {
       if (peer.health === connection) {
         peer.health = undefined;
-        for (const link of [...peer.links]) void link.connection.close();
+        for (const link of peer.links.splice(0)) void link.connection.close();
         this.#lost(peer, reason);
         return;
       }
@@ -193,7 +201,7 @@ export class PeerTable implements Startable {
   #create(id: string, protocol: 'exo' | 'legacy', link: Link): Peer {
     if (this.#peers.size >= LIMITS.peersMax && !this.#peers.has(id)) {
       for (const peer of this.#peers.values()) {
-        if (!peer.reachable) {
+        if (!peer.reachable && !peer.present) {
           this.#peers.delete(peer.id);
           break;
         }
@@ -212,6 +220,13 @@ export class PeerTable implements Startable {
   #addLink(peer: Peer, link: Link): void {
     const before = peer.link;
     peer.links.push(link);
+    const { outgoing, targetKey } = link;
+    for (const former of [...peer.links]) {
+      // The address of this target was changed: the connection to its former one goes.
+      if (outgoing && former !== link && former.outgoing && former.targetKey === targetKey) {
+        this.#retire(peer, former);
+      }
+    }
     this.#settle(peer);
     if (!peer.present)
       this.#set(peer, 'alive', `connected ${link.outgoing ? 'to' : 'from'} ${link.connection.remote}`);
@@ -241,7 +256,12 @@ export class PeerTable implements Startable {
   async #race(peer: Peer, current: Link, challenger: Link): Promise<void> {
     const faster = await isFaster(this.#c.clock, current.connection, challenger.connection);
     const { links } = peer;
-    if (!links.includes(current) || !links.includes(challenger)) return;
+    if (!links.includes(challenger)) return;
+    if (!links.includes(current)) {
+      // Another race or an end came first: whoever is in use now is the one to beat.
+      this.#settle(peer);
+      return;
+    }
     if (faster) challenger.faster = true;
     this.#retire(peer, faster ? current : challenger);
     if (faster) {
@@ -281,8 +301,6 @@ export class PeerTable implements Startable {
       await newcomer.connection.close();
       throw new ExoError('duplicate-id', `${where} calls itself "${hello.nodeId}", but ${message}`);
     }
-    if (still !== undefined && still.instance !== hello.instance)
-      this.#dropAll(still, 'it was started again');
   }
 
   #dropAll(peer: Peer, reason: string): void {

@@ -28,8 +28,6 @@ export class Peer {
   instance = '';
   epoch = 0;
   capabilities: DeviceCapabilities = UNKNOWN_CAPABILITIES;
-  /** The name it gives its program, for people. */
-  agent = '';
   readonly aliases = new Set<string>();
   readonly links: Link[] = [];
   state: PeerState = 'connecting';
@@ -74,6 +72,5 @@ export class Peer {
     this.instance = hello.instance;
     this.epoch = hello.epoch;
     this.capabilities = hello.capabilities;
-    this.agent = hello.agent;
   }
 }

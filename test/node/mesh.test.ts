@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { createMemoryNetwork, type Listener } from '../../src/protocol/index.js';
+import { createMemoryNetwork } from '../../src/protocol/index.js';
 import { seededRandom, VirtualClock } from '../../src/shared/index.js';
-import { alive, candidateFor, type MeshWorld, meshNode } from '../support/memory-mesh.js';
+import { alive, candidateFor, type MeshWorld, meshNode, relay } from '../support/memory-mesh.js';
 import { repeats } from '../support/repeats.js';
 
 /** A fresh network on virtual time. */
@@ -10,29 +10,6 @@ function world(seed: number): MeshWorld & { readonly clock: VirtualClock } {
   const clock = new VirtualClock();
   const random = seededRandom(seed);
   return { clock, random, network: createMemoryNetwork({ clock, random }) };
-}
-
-/** Listens on one machine and passes everything on to another, as an interface or a tunnel does. */
-async function relay(w: MeshWorld, host: string, to: string): Promise<Listener> {
-  const port = 50051;
-  const listener = w.network.transport(host).listen({ host, port }, (near) => {
-    const early: Buffer[] = [];
-    near.onData = (chunk) => void early.push(Buffer.from(chunk));
-    void w.network
-      .transport(host)
-      .dial({ host: to, port }, { timeoutMs: 5_000 })
-      .then((far) => {
-        if (early.length > 0) far.write(early);
-        near.onData = (chunk) => void far.write([Buffer.from(chunk)]);
-        far.onData = (chunk) => void near.write([Buffer.from(chunk)]);
-        near.onEnd = () => far.end();
-        far.onEnd = () => near.end();
-        near.onClose = () => far.destroy();
-        far.onClose = () => near.destroy();
-      });
-  });
-  await listener.start();
-  return listener;
 }
 
 type LabNode = ReturnType<typeof meshNode>;

@@ -6,6 +6,7 @@ import type { Candidate, Discovery, DiscoveryComponents, Refusal } from '../../s
 import { createNode, type Node, type NodeOptions } from '../../src/node/index.js';
 import {
   type DeviceCapabilities,
+  type Listener,
   type MemoryNetwork,
   UNKNOWN_CAPABILITIES,
 } from '../../src/protocol/index.js';
@@ -67,6 +68,28 @@ export function meshNode(world: MeshWorld, options: MeshNodeOptions): Node & { r
     },
   );
   return Object.assign(node, { list });
+}
+
+/** Listens on one machine and passes everything on to another, as an interface or a tunnel does. */
+export async function relay(w: MeshWorld, host: string, to: string): Promise<Listener> {
+  const listener = w.network.transport(host).listen({ host, port: PORT }, (near) => {
+    const early: Buffer[] = [];
+    near.onData = (chunk) => void early.push(Buffer.from(chunk));
+    void w.network
+      .transport(host)
+      .dial({ host: to, port: PORT }, { timeoutMs: 5_000 })
+      .then((far) => {
+        if (early.length > 0) far.write(early);
+        near.onData = (chunk) => void far.write([Buffer.from(chunk)]);
+        far.onData = (chunk) => void near.write([Buffer.from(chunk)]);
+        near.onEnd = () => far.end();
+        far.onEnd = () => near.end();
+        near.onClose = () => far.destroy();
+        far.onClose = () => near.destroy();
+      });
+  });
+  await listener.start();
+  return listener;
 }
 
 /** A candidate as peers.json would give it. */
