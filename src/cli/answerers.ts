@@ -1,6 +1,6 @@
 /** The two that may answer `exo run`: a node that runs already, and one started in this process. */
-import { readConfig } from '../node/config.js';
-import type { RawOptions } from '../node/config-options.js';
+import { readConfig } from '../node/config/index.js';
+import type { RawOptions } from '../node/options/index.js';
 import { createLogger, ExoError, formatAddress } from '../shared/index.js';
 import { askNode, type Question } from './chat-stream.js';
 import type { Answer, Answerer } from './commands/run.js';

@@ -1,6 +1,6 @@
 /** The options of a node as commander's, and back as the raw values that `readConfig` takes. */
 import { type Command, Option } from 'commander';
-import { NODE_OPTIONS, type RawOptions } from '../node/config-options.js';
+import { NODE_OPTIONS, type RawOptions } from '../node/options/index.js';
 
 /** Adds every option of a node; `hidden` leaves out of the help what is not about a question. */
 export function addNodeOptions(command: Command, hidden: boolean): void {

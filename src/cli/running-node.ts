@@ -3,9 +3,9 @@
  * `exo node` runs it with the HTTP API, `exo run` may run it without.
  */
 import { type ApiServer, createApiServer } from '../api/index.js';
+import { exoHome } from '../node/home/index.js';
 import {
   createNode,
-  exoHome,
   type Node,
   type NodeSettings,
   nodeOptions,

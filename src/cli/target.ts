@@ -1,6 +1,5 @@
 /** Which running node a command talks to: `--api`, then `EXO_API`, then the run files of `$EXO_HOME`. */
-import { exoHome, runFolder } from '../node/home.js';
-import { listRunning, type RunRecord } from '../node/run-file.js';
+import { exoHome, listRunning, type RunRecord, runFolder } from '../node/home/index.js';
 import { type Address, type ExoError, formatAddress, isLoopback, parseAddress } from '../shared/index.js';
 import { HintedError } from './errors.js';
 

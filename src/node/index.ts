@@ -3,11 +3,8 @@
  * What the rooms above see is the `Mesh`.
  */
 
-export { CONFIG_VARIABLES, type ConfigNote, type NodeSettings, nodeOptions, readConfig } from './config.js';
-export { NODE_OPTIONS, type NodeOptionSpec, type OptionGroup, type RawOptions } from './config-options.js';
-export { closest } from './config-values.js';
-export { exoHome } from './home.js';
-export { type NodeIdentity, takeIdentity } from './identity.js';
+export { type NodeSettings, nodeOptions, readConfig } from './config/index.js';
+export { type NodeIdentity, type RunFile, takeIdentity } from './home/index.js';
 export type {
   GraphEdge,
   Mesh,
@@ -19,5 +16,3 @@ export type {
   TopologySnapshot,
 } from './mesh.js';
 export { createNode, type Node, type NodeComponents, type NodeOptions } from './node.js';
-export type { RunFile } from './run-claim.js';
-export { listRunning, type RunRecord } from './run-file.js';

@@ -13,6 +13,7 @@ export {
 } from './address.js';
 export { type BackoffOptions, fullJitterMs } from './backoff.js';
 export { type Clock, sleep, systemClock, type TimerHandle, withDeadline } from './clock.js';
+export { closest } from './closest.js';
 export {
   ERROR_CODES,
   type ErrorCode,

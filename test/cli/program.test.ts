@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { COMMAND_NAMES } from '../../src/cli/commands.js';
-import { NODE_OPTIONS } from '../../src/node/config-options.js';
+import { NODE_OPTIONS } from '../../src/node/options/index.js';
 import { Child, ROOT } from '../support/processes.js';
 import { exo } from './host.js';
 

@@ -1,6 +1,6 @@
 /** A process that claims one id, says what came of it, and stays until it is ended. Started by run-file.test.ts. */
 import { randomBytes } from 'node:crypto';
-import { claimRunFile } from '../../src/node/run-claim.js';
+import { claimRunFile } from '../../src/node/home/run-claim.js';
 
 const [home = '', id = ''] = process.argv.slice(2);
 const result = claimRunFile(home, {

@@ -3,10 +3,9 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { DISCOVERY_MODULES, INTERFACE_PRIORITY } from '../../src/discovery/index.js';
 import { ENGINE_NAMES } from '../../src/inference/index.js';
-import { type NodeSettings, nodeOptions, readConfig } from '../../src/node/config.js';
-import * as table from '../../src/node/config-options.js';
-import { closest } from '../../src/node/config-values.js';
-import { type ErrorCode, ExoError } from '../../src/shared/index.js';
+import { type NodeSettings, nodeOptions, readConfig } from '../../src/node/config/index.js';
+import * as table from '../../src/node/options/index.js';
+import { closest, type ErrorCode, ExoError } from '../../src/shared/index.js';
 
 type Raw = table.RawOptions;
 

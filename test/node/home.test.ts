@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
-import { ensureHome, exoHome, runFolder } from '../../src/node/home.js';
+import { ensureHome, exoHome, runFolder } from '../../src/node/home/home.js';
 import { ExoError } from '../../src/shared/index.js';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'exo-home-'));

@@ -4,8 +4,8 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
-import { takeIdentity } from '../../src/node/identity.js';
-import { listRunning } from '../../src/node/run-file.js';
+import { takeIdentity } from '../../src/node/home/identity.js';
+import { listRunning } from '../../src/node/home/run-file.js';
 import { type ErrorCode, ExoError, seededRandom, VirtualClock } from '../../src/shared/index.js';
 
 const folders: string[] = [];

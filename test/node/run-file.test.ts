@@ -5,9 +5,15 @@ import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { ensureHome } from '../../src/node/home.js';
-import { claimRunFile, type RunFile } from '../../src/node/run-claim.js';
-import { isLive, listRunning, processStart, type RunRecord, runFilePath } from '../../src/node/run-file.js';
+import { ensureHome } from '../../src/node/home/home.js';
+import { claimRunFile, type RunFile } from '../../src/node/home/run-claim.js';
+import {
+  isLive,
+  listRunning,
+  processStart,
+  type RunRecord,
+  runFilePath,
+} from '../../src/node/home/run-file.js';
 import { Child } from '../support/processes.js';
 
 const folders: string[] = [];

@@ -3,7 +3,7 @@
  * A failure (no node runs, a broken option) means nothing to complete, never a message.
  */
 import type { Command, Option } from 'commander';
-import { NODE_OPTIONS } from '../../node/config-options.js';
+import { NODE_OPTIONS } from '../../node/options/index.js';
 import { printable } from '../../shared/index.js';
 import { callApi } from '../api-client.js';
 import type { PeersJson } from '../api-shapes.js';

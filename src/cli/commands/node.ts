@@ -1,6 +1,6 @@
 /** `exo` and `exo node`: runs a node in the foreground until a signal or /quit. */
-import { type NodeSettings, readConfig } from '../../node/config.js';
-import type { RawOptions } from '../../node/config-options.js';
+import { type NodeSettings, readConfig } from '../../node/config/index.js';
+import type { RawOptions } from '../../node/options/index.js';
 import { createLogger, formatAddress, type Logger, toExoError } from '../../shared/index.js';
 import { EXIT } from '../errors.js';
 import { count } from '../format/units.js';

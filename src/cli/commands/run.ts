@@ -2,7 +2,7 @@
  * `exo run` and `exo --run-model`: one question, one answer. A running node answers it; where none runs, or options of
  * a node were given, a node is started in this process for as long as it takes.
  */
-import type { RawOptions } from '../../node/config-options.js';
+import type { RawOptions } from '../../node/options/index.js';
 import { ExoError } from '../../shared/index.js';
 import { EXIT } from '../errors.js';
 import type { CliHost } from '../host.js';

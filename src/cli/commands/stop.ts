@@ -1,5 +1,5 @@
 /** `exo stop`: asks a running node to end, and waits until it has. */
-import { isLive } from '../../node/run-file.js';
+import { isLive } from '../../node/home/index.js';
 import { ExoError, formatAddress, sleep } from '../../shared/index.js';
 import { callApi } from '../api-client.js';
 import { EXIT } from '../errors.js';

@@ -2,9 +2,8 @@
  * Words after the options of a node. The original's form is `exo [options] [run|eval|train] [model]`: run is passed on,
  * the other two are told apart from a mistyped command.
  */
-import type { RawOptions } from '../../node/config-options.js';
-import { closest } from '../../node/config-values.js';
-import { ExoError, printable } from '../../shared/index.js';
+import type { RawOptions } from '../../node/options/index.js';
+import { closest, ExoError, printable } from '../../shared/index.js';
 import { COMMAND_NAMES } from '../commands.js';
 import { HintedError } from '../errors.js';
 import type { CliHost } from '../host.js';

@@ -1,0 +1,208 @@
+/**
+ * The effective configuration of a node from options and environment, checked before anything is opened. No I/O but
+ * the look whether a named folder is there. The CLI calls it; `node.ts` works from its result.
+ *
+ * Options win over the environment, the environment over defaults. Two defaults are safer than the original's: the
+ * HTTP API listens on 127.0.0.1, and so does the node where only manual and direct discovery are on (its peers then
+ * come through tunnels). An option that has no effect here, because its module is off, is no error (the original
+ * ignores it too, and command lines are copied) but a warning.
+ */
+import { statSync } from 'node:fs';
+import type { z } from 'zod';
+import type { DiscoveryOptions } from '../../discovery/index.js';
+import { defaultModelId, ENGINE_NAMES, type EngineName, modelsOf } from '../../inference/index.js';
+import { ExoError, type LogLevel, logLevelFromDebug, printable } from '../../shared/index.js';
+import type { NodeIdentity } from '../home/index.js';
+import type { NodeOptions } from '../node.js';
+import { NODE_OPTIONS, type RawOptions } from '../options/index.js';
+import { checkContradictions, checkUnsupported } from './checks.js';
+import { type ConfigNote, environmentSchema, type OptionValues, optionSchema } from './schema.js';
+import * as v from './values.js';
+
+/** The checked configuration. */
+export interface NodeSettings {
+  /** `--node-id`; null: the one kept in `$EXO_HOME`. */
+  readonly nodeId: string | null;
+  readonly nodeHost: string;
+  /** 0 takes any free port. */
+  readonly nodePort: number;
+  readonly waitForPeers: number;
+  readonly tui: boolean;
+  readonly discovery: DiscoveryOptions;
+  readonly api: { readonly host: string; readonly port: number; readonly responseTimeoutMs: number };
+  readonly inference: {
+    readonly engine: EngineName;
+    readonly defaultModel: string;
+    readonly defaultTemperature: number;
+    readonly maxGenerateTokens: number;
+    readonly systemPrompt?: string;
+  };
+  readonly models: {
+    readonly seedDir?: string;
+    readonly parallelDownloadsMax: number;
+    readonly quickCheck: boolean;
+    readonly hfEndpoint: string;
+    readonly hfHome?: string;
+  };
+  /** The louder of `DEBUG` and `DEBUG_DISCOVERY`. */
+  readonly logLevel: LogLevel;
+  readonly question: { readonly model?: string; readonly prompt: string };
+  readonly notes: readonly ConfigNote[];
+}
+
+/** The options of `createNode` for these settings and this start. */
+export function nodeOptions(settings: NodeSettings, identity: NodeIdentity, version: string): NodeOptions {
+  const { inference } = settings;
+  return {
+    nodeId: identity.id,
+    instance: identity.instance,
+    epoch: identity.epoch,
+    version,
+    nodeHost: settings.nodeHost,
+    nodePort: settings.nodePort,
+    discovery: settings.discovery,
+    engine: inference.engine,
+    defaultModel: inference.defaultModel,
+    ...optional('systemPrompt', inference.systemPrompt),
+    responseTimeoutMs: settings.api.responseTimeoutMs,
+    maxGenerateTokens: inference.maxGenerateTokens,
+    defaultTemperature: inference.defaultTemperature,
+  };
+}
+
+/** The variables that `readConfig` looks at, EXO_HOME (see home/home.ts) apart. */
+export const CONFIG_VARIABLES = [...Object.keys(environmentSchema.shape), 'TINYGRAD_DEBUG'] as const;
+
+/**
+ * Reads and checks everything. Throws `option-invalid`, `option-missing`, `option-conflict` or `option-unsupported`;
+ * the message names the option or variable and the way out.
+ */
+export function readConfig(raw: RawOptions, env: NodeJS.ProcessEnv): NodeSettings {
+  const given = new Set(Object.keys(raw).filter((name) => raw[name] !== undefined));
+  checkUnsupported(raw);
+  const variables = read(environmentSchema, withoutEmpty(env), (name) => name);
+  const fallbacks = Object.fromEntries(NODE_OPTIONS.map(({ name, fallback }) => [name, fallback]));
+  const values = read(optionSchema, { ...fallbacks, ...defined(raw) }, (name) => `--${name}`);
+  const modules = values['discovery-module'];
+  const isOpen = modules.some((module) => module === 'udp' || module === 'tcp');
+  const nodeHost = values['node-host'] ?? (isOpen ? '0.0.0.0' : '127.0.0.1');
+  const notes = checkContradictions(values, nodeHost, given);
+  if (env['TINYGRAD_DEBUG']) {
+    notes.push({ level: 'debug', message: 'TINYGRAD_DEBUG has no effect: there is no tinygrad here' });
+  }
+  const engine = readEngine(values['inference-engine'], notes);
+  const seedDir = values['models-seed-dir'];
+  if (seedDir !== undefined) checkFolder(seedDir);
+  return {
+    nodeId: values['node-id'] ?? null,
+    nodeHost,
+    nodePort: values['node-port'],
+    waitForPeers: values['wait-for-peers'],
+    tui: values['disable-tui'] !== true,
+    discovery: readDiscovery(values),
+    api: {
+      host: values['chatgpt-api-host'],
+      port: values['chatgpt-api-port'],
+      responseTimeoutMs: values['chatgpt-api-response-timeout'],
+    },
+    inference: {
+      engine,
+      defaultModel: readDefaultModel(values['default-model'], engine),
+      defaultTemperature: given.has('default-temp')
+        ? values['default-temp']
+        : (variables.TEMPERATURE ?? values['default-temp']),
+      maxGenerateTokens: values['max-generate-tokens'],
+      ...optional('systemPrompt', values['system-prompt']),
+    },
+    models: {
+      ...optional('seedDir', seedDir),
+      parallelDownloadsMax: values['max-parallel-downloads'],
+      quickCheck: values['download-quick-check'] ?? false,
+      hfEndpoint: variables.HF_ENDPOINT ?? 'https://huggingface.co',
+      ...optional('hfHome', variables.HF_HOME),
+    },
+    logLevel: logLevelFromDebug(Math.max(variables.DEBUG ?? 0, variables.DEBUG_DISCOVERY ?? 0)),
+    question: { ...optional('model', values['run-model']), prompt: values.prompt },
+    notes,
+  };
+}
+
+function readDiscovery(values: OptionValues): DiscoveryOptions {
+  return {
+    modules: values['discovery-module'],
+    discoveryTimeoutMs: values['discovery-timeout'],
+    listenPort: values['listen-port'],
+    broadcastPort: values['broadcast-port'],
+    ...optional('configPath', values['discovery-config-path']),
+    ...optional('peerHost', values['peer-host']),
+    ...optional('peerPort', values['peer-port']),
+    ...optional('peerId', values['peer-id']),
+    ...optional('nodeIdFilter', values['node-id-filter']),
+    ...optional('interfaceTypeFilter', values['interface-type-filter']),
+  };
+}
+
+const ENGINES_OF_THE_ORIGINAL: readonly string[] = ['mlx', 'tinygrad'];
+
+/** The original chooses mlx or tinygrad; neither is here, so the default says what it is. */
+function readEngine(name: string | undefined, notes: ConfigNote[]): EngineName {
+  const here = ENGINE_NAMES.join(', ');
+  if (name === undefined) {
+    notes.push({
+      level: 'info',
+      message: `no --inference-engine given: using dummy, which answers every question with the word "dummy" (this version has: ${here})`,
+    });
+    return 'dummy';
+  }
+  if (ENGINES_OF_THE_ORIGINAL.includes(name.toLowerCase())) {
+    throw new ExoError(
+      'option-unsupported',
+      `--inference-engine ${name}: not supported yet; this version has: ${here}. Leave the option out, or give --inference-engine dummy`,
+    );
+  }
+  try {
+    return v.oneOf(ENGINE_NAMES, 'an engine')(name);
+  } catch (error) {
+    throw new ExoError('option-invalid', `--inference-engine: ${(error as Error).message}`);
+  }
+}
+
+function readDefaultModel(model: string | undefined, engine: EngineName): string {
+  if (model === undefined) return defaultModelId(engine);
+  const known = modelsOf(engine).map(({ id }) => id);
+  if (known.includes(model)) return model;
+  throw new ExoError(
+    'option-invalid',
+    `--default-model: "${printable(model, 60)}" is not a model of the ${engine} engine; it has: ${known.join(', ')}`,
+  );
+}
+
+function checkFolder(folder: string): void {
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return;
+  throw new ExoError(
+    'option-invalid',
+    `--models-seed-dir: "${printable(folder)}" is not a folder; create it or leave the option out`,
+  );
+}
+
+function read<S extends z.ZodType>(shape: S, input: unknown, nameOf: (key: string) => string): z.infer<S> {
+  const result = shape.safeParse(input);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0]!;
+  throw new ExoError('option-invalid', `${nameOf(String(issue.path[0]))}: ${issue.message}`);
+}
+
+function defined(raw: RawOptions): RawOptions {
+  return Object.fromEntries(Object.entries(raw).filter(([, value]) => value !== undefined));
+}
+
+/** An empty variable is an unset one, as everywhere in a shell. */
+function withoutEmpty(env: NodeJS.ProcessEnv): Record<string, string> {
+  const out: Record<string, string> = {};
+  for (const [name, value] of Object.entries(env)) if (value !== undefined && value !== '') out[name] = value;
+  return out;
+}
+
+function optional<K extends string, T>(key: K, value: T | undefined): { readonly [P in K]?: T } {
+  return value === undefined ? {} : ({ [key]: value } as { readonly [P in K]: T });
+}

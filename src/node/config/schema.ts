@@ -1,0 +1,60 @@
+/** The shape of options and environment, value by value. `read-config.ts` holds them against each other. */
+import { z } from 'zod';
+import { LIMITS } from '../../shared/index.js';
+import { DISCOVERY_MODULES, INTERFACE_TYPES } from '../options/index.js';
+import * as v from './values.js';
+
+const DAY_SECONDS = 86_400;
+/** A million tokens are weeks of generation; more is a typing mistake. */
+const GENERATE_TOKENS_MAX = 1_000_000;
+const PARALLEL_DOWNLOADS_MAX = 64;
+
+/** Every option that has a value here; defaults are in the table of options. */
+export const optionSchema = z.object({
+  'node-id': v.nodeId().optional(),
+  'node-host': v.host().optional(),
+  'node-port': v.listenPort(),
+  'wait-for-peers': v.wholeNumber(0, LIMITS.peersMax),
+  'disable-tui': z.boolean().optional(),
+  'discovery-module': v.commaList(v.oneOf(DISCOVERY_MODULES, 'a discovery module')),
+  'discovery-config-path': v.someText().optional(),
+  'peer-host': v.host().optional(),
+  'peer-port': v.dialPort().optional(),
+  'peer-id': v.nodeId().optional(),
+  'listen-port': v.listenPort(),
+  'broadcast-port': v.dialPort(),
+  'discovery-timeout': v.seconds(DAY_SECONDS),
+  'node-id-filter': v.commaList((id) => id).optional(),
+  'interface-type-filter': v.commaList(v.oneOf(INTERFACE_TYPES, 'a type of interface')).optional(),
+  'chatgpt-api-host': v.host(),
+  'chatgpt-api-port': v.listenPort(),
+  'chatgpt-api-response-timeout': v.seconds(DAY_SECONDS),
+  'inference-engine': v.someText().optional(),
+  'default-model': v.someText().optional(),
+  'default-temp': v.decimalNumber(0, 2),
+  'max-generate-tokens': v.wholeNumber(1, GENERATE_TOKENS_MAX),
+  'system-prompt': v.rawText().optional(),
+  'models-seed-dir': v.someText().optional(),
+  'max-parallel-downloads': v.wholeNumber(1, PARALLEL_DOWNLOADS_MAX),
+  'download-quick-check': z.boolean().optional(),
+  'run-model': v.someText().optional(),
+  prompt: v.rawText(),
+});
+
+/** Every variable that is read. */
+export const environmentSchema = z.object({
+  DEBUG: v.wholeNumber(0, 9).optional(),
+  DEBUG_DISCOVERY: v.wholeNumber(0, 9).optional(),
+  TEMPERATURE: v.decimalNumber(0, 2).optional(),
+  HF_ENDPOINT: v.httpUrl().optional(),
+  HF_HOME: v.someText().optional(),
+});
+
+/** Values of the options, read but not yet held against each other. */
+export type OptionValues = z.infer<typeof optionSchema>;
+
+/** Something that the user should hear about a configuration that is used nevertheless. */
+export interface ConfigNote {
+  readonly level: 'debug' | 'info' | 'warn';
+  readonly message: string;
+}

@@ -1,0 +1,9 @@
+/**
+ * What a node keeps in `$EXO_HOME`: its id, and the run file by which commands find it. Apart from the node itself,
+ * because every command reads it.
+ */
+export { ensureHome, exoHome, runFolder } from './home.js';
+export { type NodeIdentity, takeIdentity } from './identity.js';
+export { nodeIdFault } from './node-id.js';
+export type { RunFile } from './run-claim.js';
+export { isLive, listRunning, type RunRecord } from './run-file.js';
