@@ -86,16 +86,15 @@ describe('the tables in the document', () => {
 describe('what the document quotes', () => {
   it('as a bound is the bound', () => {
     const values = new Map(tableRows(read('docs/LIMITS.md')).map(([name, value]) => [name!, value!]));
-    const quoted = [
-      ...TEXT.matchAll(/([\d,.]+(?: (?:bytes|KiB|MiB|GiB|KiB\/s|ms|s|min)| [a-z]+)?)\s\((`\w+`)\)/g),
-    ];
+    const quoted = [...TEXT.matchAll(/\((`[a-z]\w*[A-Z]\w*`)\)/g)];
     assert.ok(quoted.length > 30, `only ${quoted.length} bounds were found`);
-    for (const [whole, value, name] of quoted) {
+    for (const { 1: name, index } of quoted) {
       const limit = values.get(name!);
-      assert.ok(limit !== undefined, `${whole}: there is no bound ${name}`);
-      const unit = /[a-zA-Z]/.test(limit) && !limit.includes('characters');
-      const told = unit ? value! : /^[\d,.]+/.exec(value!)![0];
-      assert.equal(told, unit ? limit : /^[\d,.]+/.exec(limit)![0], whole);
+      assert.ok(limit !== undefined, `there is no bound ${name}`);
+      // The last number before the name, with its unit, and a few words between them.
+      const before = TEXT.slice(Math.max(0, index - 60), index).replace(/\s+/g, ' ');
+      const told = /.*?([\d,.]*\d(?: (?:bytes|KiB\/s|KiB|MiB|GiB|ms|s|min)\b)?)\D*$/.exec(before)?.[1];
+      assert.equal(told, limit.replace(/ (characters|per second)$/, ''), `…${before}(${name})`);
     }
   });
 
