@@ -4,13 +4,15 @@
  */
 import { Ajv } from 'ajv';
 import type { DeviceCapabilities } from '../protocol/index.js';
-import { ExoError, LIMITS, printable } from '../shared/index.js';
+import { ExoError, LIMITS } from '../shared/index.js';
 import {
   CAPABILITIES_JSON_SCHEMA,
   type CapabilitiesJson,
+  capabilitiesJson,
   NODE_ID_SCHEMA,
   readCapabilities,
-} from './capabilities-json.js';
+  readShaped,
+} from './announced-json.js';
 
 /** What one node says of itself. Its host is the other end of the connection. */
 export interface Announce {
@@ -39,38 +41,19 @@ const validate = new Ajv().compile<AnnounceJson>({
 
 /** The bytes of an announce. */
 export function encodeAnnounce(announce: Announce): Buffer {
-  const { model, chip, memory, flops } = announce.capabilities;
   return Buffer.from(
     JSON.stringify({
       type: 'announce',
       node_id: announce.nodeId,
       grpc_port: announce.nodePort,
-      device_capabilities: {
-        model,
-        chip,
-        memory,
-        flops: { fp32: flops.fp32, fp16: flops.fp16, int8: flops.int8 },
-      },
+      device_capabilities: capabilitiesJson(announce.capabilities),
     }),
   );
 }
 
 /** Throws `candidate-invalid` with the reason. */
 export function decodeAnnounce(bytes: Buffer): Announce {
-  let json: unknown;
-  try {
-    json = JSON.parse(bytes.toString('utf8'));
-  } catch (cause) {
-    throw new ExoError('candidate-invalid', 'the announce is not valid JSON', { cause });
-  }
-  if (!validate(json)) {
-    const error = validate.errors?.[0];
-    const field = (error?.instancePath ?? '').slice(1).replaceAll('/', '.');
-    throw new ExoError(
-      'candidate-invalid',
-      `this is not an announce: ${printable(`${field} ${error?.message ?? ''}`.trim())}`,
-    );
-  }
+  const json = readShaped(bytes, validate, { text: 'what was said', kind: 'an announce' });
   return {
     nodeId: json.node_id,
     nodePort: json.grpc_port,

@@ -4,8 +4,9 @@
  */
 import { open } from 'node:fs/promises';
 import { Ajv } from 'ajv';
-import { type DeviceCapabilities, UNKNOWN_CAPABILITIES } from '../protocol/index.js';
+import type { DeviceCapabilities } from '../protocol/index.js';
 import { type Address, ExoError, LIMITS, parseAddress, printable } from '../shared/index.js';
+import { type CapabilitiesJson, readCapabilities } from './announced-json.js';
 import { JsonDocument } from './json-with-comments.js';
 import { PEERS_SCHEMA } from './peers-schema.js';
 import { schemaError } from './peers-schema-error.js';
@@ -32,15 +33,8 @@ interface RawPeer {
   readonly address: string;
   readonly port?: number;
   readonly priority?: number;
-  readonly device_capabilities?: RawCapabilities;
+  readonly device_capabilities?: CapabilitiesJson;
   readonly tunnel?: unknown;
-}
-
-interface RawCapabilities {
-  readonly model?: string;
-  readonly chip?: string;
-  readonly memory?: number;
-  readonly flops?: { readonly fp32?: number; readonly fp16?: number; readonly int8?: number };
 }
 
 interface RawFile {
@@ -64,7 +58,7 @@ export function parsePeersFile(text: string, file: string): PeersFile {
       address: addressOf(document, id, raw),
       ...(raw.device_capabilities === undefined
         ? {}
-        : { capabilities: capabilitiesOf(raw.device_capabilities) }),
+        : { capabilities: readCapabilities(raw.device_capabilities) }),
       ...(raw.priority === undefined ? {} : { priority: raw.priority }),
       ...(raw.tunnel === undefined ? {} : { tunnel: raw.tunnel }),
     };
@@ -137,15 +131,6 @@ function addressOf(document: JsonDocument, id: string, raw: RawPeer): Address {
     );
   }
   return address;
-}
-
-function capabilitiesOf(raw: RawCapabilities): DeviceCapabilities {
-  return {
-    model: raw.model ?? UNKNOWN_CAPABILITIES.model,
-    chip: raw.chip ?? UNKNOWN_CAPABILITIES.chip,
-    memory: raw.memory ?? UNKNOWN_CAPABILITIES.memory,
-    flops: { ...UNKNOWN_CAPABILITIES.flops, ...raw.flops },
-  };
 }
 
 /**

@@ -8,9 +8,11 @@ import { ExoError, LIMITS, printable } from '../shared/index.js';
 import {
   CAPABILITIES_JSON_SCHEMA,
   type CapabilitiesJson,
+  capabilitiesJson,
   NODE_ID_SCHEMA,
   readCapabilities,
-} from './capabilities-json.js';
+  readShaped,
+} from './announced-json.js';
 
 /** What one node announces over one interface. */
 export interface Announcement {
@@ -57,18 +59,17 @@ const validate = new Ajv().compile<DatagramJson>({
 /** At most `DATAGRAM_BYTES_SENT_MAX` bytes: long names of model and chip are cut until it fits. */
 export function encodeDatagram(announcement: Announcement): Buffer {
   for (const charsMax of [200, 60, 20, 0]) {
-    const { model, chip, memory, flops } = announcement.capabilities;
+    const { model, chip, ...figures } = announcement.capabilities;
     const bytes = Buffer.from(
       JSON.stringify({
         type: 'discovery',
         node_id: announcement.nodeId,
         grpc_port: announcement.nodePort,
-        device_capabilities: {
+        device_capabilities: capabilitiesJson({
           model: model.slice(0, charsMax),
           chip: chip.slice(0, charsMax),
-          memory,
-          flops: { fp32: flops.fp32, fp16: flops.fp16, int8: flops.int8 },
-        },
+          ...figures,
+        }),
         priority: announcement.priority,
         interface_name: announcement.interfaceName.slice(0, INTERFACE_CHARS_MAX),
         interface_type: announcement.interfaceType,
@@ -92,20 +93,7 @@ export function decodeDatagram(bytes: Buffer): Announcement {
   if (!looksLikeDatagram(bytes)) {
     throw new ExoError('candidate-invalid', 'the datagram is not a discovery announcement (no JSON object)');
   }
-  let json: unknown;
-  try {
-    json = JSON.parse(bytes.toString('utf8'));
-  } catch (cause) {
-    throw new ExoError('candidate-invalid', 'the datagram is not complete JSON', { cause });
-  }
-  if (!validate(json)) {
-    const error = validate.errors?.[0];
-    const field = (error?.instancePath ?? '').slice(1).replaceAll('/', '.');
-    throw new ExoError(
-      'candidate-invalid',
-      `the datagram is not a discovery announcement: ${printable(`${field} ${error?.message ?? ''}`.trim())}`,
-    );
-  }
+  const json = readShaped(bytes, validate, { text: 'the datagram', kind: 'a discovery announcement' });
   return {
     nodeId: json.node_id,
     nodePort: json.grpc_port,

@@ -57,7 +57,7 @@ test('announce reader refuses at once what cannot become an announce', async (t)
 
 test('announce that is none is refused with the reason', async (t) => {
   const cases: ReadonlyArray<readonly [string, string, RegExp]> = [
-    ['broken JSON', '{"type": }', /not valid JSON/],
+    ['broken JSON', '{"type": }', /not complete, valid JSON/],
     ['another type', '{"type":"discovery","node_id":"x","grpc_port":1}', /type must be equal/],
     ['no port', '{"type":"announce","node_id":"x"}', /grpc_port/],
     ['an id that is a number', '{"type":"announce","node_id":1,"grpc_port":1}', /node_id must be string/],

@@ -69,7 +69,7 @@ test('datagram that is none is refused with the reason', async (t) => {
   const cases: ReadonlyArray<readonly [string, string, RegExp]> = [
     ['nothing', '', /no JSON object/],
     ['another protocol', 'M-SEARCH * HTTP/1.1', /no JSON object/],
-    ['a cut object', ORIGINAL.slice(0, -1), /not complete JSON/],
+    ['a cut object', ORIGINAL.slice(0, -1), /not complete, valid JSON/],
     ['another type', with_({ type: 'other' }), /type must be equal to constant/],
     ['no id', with_({ node_id: '' }), /node_id/],
     ['an id too long', with_({ node_id: 'x'.repeat(129) }), /node_id/],

@@ -1,6 +1,10 @@
-/** The original's capabilities as they stand in datagrams and announces: JSON shape, schema, reading. Pure. */
+/**
+ * What datagrams and announces have in common: the original's capabilities as JSON, the schema of ids, and reading a
+ * received text against a schema. Pure.
+ */
+import type { ValidateFunction } from 'ajv';
 import { type DeviceCapabilities, UNKNOWN_CAPABILITIES } from '../protocol/index.js';
-import { LIMITS, printable } from '../shared/index.js';
+import { ExoError, LIMITS, printable } from '../shared/index.js';
 
 /** As received: anything may be missing. */
 export interface CapabilitiesJson {
@@ -32,7 +36,12 @@ export const NODE_ID_SCHEMA = {
 } as const;
 
 /** Longest model or chip name kept; the original's longest is under 60. */
-export const NAME_CHARS_MAX = 120;
+const NAME_CHARS_MAX = 120;
+
+/** Own capabilities in the original's shape; nothing else of the object travels. */
+export function capabilitiesJson({ model, chip, memory, flops }: DeviceCapabilities): CapabilitiesJson {
+  return { model, chip, memory, flops: { fp32: flops.fp32, fp16: flops.fp16, int8: flops.int8 } };
+}
 
 /** Received capabilities as ours; what is missing is unknown, names are made printable. */
 export function readCapabilities(json: CapabilitiesJson | undefined): DeviceCapabilities {
@@ -46,4 +55,25 @@ export function readCapabilities(json: CapabilitiesJson | undefined): DeviceCapa
       int8: json?.flops?.int8 ?? 0,
     },
   };
+}
+
+/** A received text that has the schema's shape. Throws `candidate-invalid`; `text` is to be `kind`, in its words. */
+export function readShaped<T>(
+  bytes: Buffer,
+  validate: ValidateFunction<T>,
+  words: { readonly text: string; readonly kind: string },
+): T {
+  let json: unknown;
+  try {
+    json = JSON.parse(bytes.toString('utf8'));
+  } catch (cause) {
+    throw new ExoError('candidate-invalid', `${words.text} is not complete, valid JSON`, { cause });
+  }
+  if (validate(json)) return json;
+  const error = validate.errors?.[0];
+  const field = (error?.instancePath ?? '').slice(1).replaceAll('/', '.');
+  throw new ExoError(
+    'candidate-invalid',
+    `${words.text} is not ${words.kind}: ${printable(`${field} ${error?.message ?? ''}`.trim())}`,
+  );
 }
