@@ -37,6 +37,7 @@ export const ADVICE = {
   'duplicate-id': ['no', 'start one of the two machines with another --node-id'],
   'id-filtered': ['no', 'add the id to --node-id-filter if it should be let in'],
   'interface-filtered': ['no', 'add the type to --interface-type-filter if it should be used'],
+  'address-spare': ['no', 'nothing: the other address works; this one is dialled when that is lost'],
   'peer-unknown': ['no', 'exo peers lists the names'],
   'peer-unreachable': ['yes', 'exo peers --all says why there is no connection'],
   'peer-lost': ['yes', 'ask again; the ring is made anew from the nodes that are there'],

@@ -9,6 +9,7 @@ import type {
   TopologySync,
   TopologySynced,
   TopologyUpdate,
+  TopologyUpdated,
 } from '../protocol/index.js';
 import {
   type Clock,
@@ -127,9 +128,9 @@ export class Gossip implements Startable {
   }
 
   /** 0x52. */
-  onUpdate(from: string | null, update: TopologyUpdate): undefined {
+  onUpdate(from: string | null, update: TopologyUpdate): TopologyUpdated {
     if (from !== null) this.#receive(update, from);
-    return undefined;
+    return { kind: 'topology-updated' };
   }
 
   /** 0x54. */

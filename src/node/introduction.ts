@@ -82,7 +82,9 @@ export class Introduction implements Startable {
       );
       introduced = true;
       const rttMs = this.#c.clock.now() - startedAtMs;
-      if (hello === undefined) return { ...(await this.#dialLegacy(target, connection, signal)), rttMs };
+      // Without correlated messages in common it is spoken to as an old peer, whatever it said.
+      if (hello === undefined || connection.state === 'legacy')
+        return { ...(await this.#dialLegacy(target, connection, signal)), rttMs };
       this.#check(hello, formatAddress(candidate.address));
       const link = this.#link(connection, this.#c.self.id, candidate, target.key);
       const peer = await this.#c.peers.adopt(link, hello);
@@ -185,6 +187,10 @@ export class Introduction implements Startable {
   }
 
   async #adoptInbound(connection: Connection, hello: Hello): Promise<void> {
+    if (connection.state === 'legacy') {
+      this.#c.onContact({ host: connection.remoteHost });
+      return;
+    }
     const link = this.#link(
       connection,
       hello.nodeId,

@@ -43,8 +43,21 @@ export class MeshView implements Mesh {
     return this.#c.self();
   }
 
+  /** What discovery and the node refused, and addresses of peers that are reached over another one. */
   refusals(): readonly Refusal[] {
-    return this.#c.refusals();
+    const spare: Refusal[] = [];
+    for (const target of this.#c.dialer.targets()) {
+      const peer = target.state === 'resting' ? this.#c.peers.get(target.peerId ?? '') : undefined;
+      if (peer?.link === undefined) continue;
+      spare.push({
+        module: target.candidate.module,
+        subject: `${peer.id} at ${formatAddress(target.address)}`,
+        code: 'address-spare',
+        reason: `not used: ${peer.id} is reached ${peer.link.outgoing ? 'at' : 'from'} ${peer.link.connection.remote} (${peer.link.description})`,
+        atMs: this.#c.clock.wall(),
+      });
+    }
+    return [...this.#c.refusals(), ...spare];
   }
 
   warnings(): readonly MeshWarning[] {
@@ -133,6 +146,13 @@ export class MeshView implements Mesh {
     }
     if (name === this.self().id) {
       throw new ExoError('self-address', `"${name}" is this node; name another one: ${this.#names(all)}`);
+    }
+    for (const target of this.#c.dialer.targets()) {
+      if (target.peerId !== name && target.candidate.claimedId !== name) continue;
+      const why = target.lastError?.message ?? `${formatAddress(target.address)} is being dialled`;
+      throw new ExoError('peer-unreachable', `there is no connection to "${name}": ${why}`, {
+        retryable: true,
+      });
     }
     throw new ExoError('peer-unknown', `no peer is called "${name}"; known: ${this.#names(all)}`);
   }

@@ -3,19 +3,11 @@
  * dead, and that two machines with one id are never merged. It starts no dials and knows no addresses.
  */
 import type { CloseReason, Connection, Hello } from '../protocol/index.js';
-import {
-  type Clock,
-  ExoError,
-  LIMITS,
-  type Logger,
-  type Startable,
-  type TimerHandle,
-} from '../shared/index.js';
+import { type Clock, ExoError, LIMITS, type Logger, type Startable } from '../shared/index.js';
 import { addRttSample } from '../topology/index.js';
-import { preferred } from './connection-choice.js';
-import { judgeSilence, SelfHealth } from './membership.js';
+import { Heartbeat, type Patients } from './heartbeat.js';
+import { LinkSettlement } from './link-settlement.js';
 import type { PeerState } from './mesh.js';
-import { isFaster } from './path-race.js';
 import { type Link, Peer } from './peer.js';
 
 /** What the table tells its owner. All calls come synchronously from the change. */
@@ -43,36 +35,29 @@ export interface PeerTableComponents {
   readonly events: PeerTableEvents;
 }
 
-const TICK_MS = 500;
-/** A round trip is measured this often even when other traffic proves life. */
-const RTT_EVERY_MS = 10_000;
 /** How long an old connection has to answer when a newcomer claims the same id. */
 const CHALLENGE_MS = 1_500;
-/** A loser is closed when its last request is answered, but not later than this. */
-const DRAIN_MS = 5_000;
-/** Dead peers stay listed this long, so that a person sees what was lost. */
-const REMEMBER_DEAD_MS = 10 * 60_000;
 
 /** Every other node that this one knows by a connection. */
-export class PeerTable implements Startable {
+export class PeerTable implements Startable, Patients {
   readonly #c: PeerTableComponents;
   readonly #peers = new Map<string, Peer>();
-  readonly #health: SelfHealth;
-  #ticker: TimerHandle | undefined;
+  readonly #heartbeat: Heartbeat;
+  readonly #links: LinkSettlement;
 
   constructor(components: PeerTableComponents) {
     this.#c = components;
-    this.#health = new SelfHealth(TICK_MS, components.clock.now());
+    this.#heartbeat = new Heartbeat(this, components);
+    this.#links = new LinkSettlement(components);
   }
 
   async start(): Promise<void> {
-    this.#ticker ??= this.#c.clock.every(TICK_MS, () => this.#tick());
+    await this.#heartbeat.start();
   }
 
   /** Says goodbye on every connection and forgets all peers. */
   async stop(): Promise<void> {
-    this.#ticker?.cancel();
-    this.#ticker = undefined;
+    await this.#heartbeat.stop();
     const closing: Promise<void>[] = [];
     for (const peer of this.#peers.values()) {
       for (const link of peer.links) {
@@ -219,71 +204,14 @@ export class PeerTable implements Startable {
 
   #addLink(peer: Peer, link: Link): void {
     const before = peer.link;
-    peer.links.push(link);
-    const { outgoing, targetKey } = link;
-    for (const former of [...peer.links]) {
-      // The address of this target was changed: the connection to its former one goes.
-      if (outgoing && former !== link && former.outgoing && former.targetKey === targetKey) {
-        this.#retire(peer, former);
-      }
-    }
-    this.#settle(peer);
-    if (!peer.present)
+    this.#links.add(peer, link);
+    if (!peer.present) {
       this.#set(peer, 'alive', `connected ${link.outgoing ? 'to' : 'from'} ${link.connection.remote}`);
-    else {
+    } else {
       if (peer.state === 'suspect') this.#set(peer, 'alive', 'heard again');
       if (before !== peer.link) this.#c.events.onLink(peer);
     }
     this.#c.events.onChange();
-  }
-
-  /** Where both ends dialled, both know which connection stays; the loser is closed by the end that dialled it. */
-  #settle(peer: Peer): void {
-    const stays = preferred(peer.links);
-    for (const link of [...peer.links]) {
-      if (link === stays || stays === undefined) continue;
-      if (link.outgoing && this.#mayRace(peer, stays, link)) void this.#race(peer, stays, link);
-      else if (link.outgoing) this.#retire(peer, link);
-      else if (peer.links.length > LIMITS.connectionsPerPeer) void link.connection.close();
-    }
-  }
-
-  /** Two own paths of equal priority: the round trip decides. */
-  #mayRace(peer: Peer, current: Link, challenger: Link): boolean {
-    return peer.protocol === 'exo' && current.outgoing && current.priority === challenger.priority;
-  }
-
-  async #race(peer: Peer, current: Link, challenger: Link): Promise<void> {
-    const faster = await isFaster(this.#c.clock, current.connection, challenger.connection);
-    const { links } = peer;
-    if (!links.includes(challenger)) return;
-    if (!links.includes(current)) {
-      // Another race or an end came first: whoever is in use now is the one to beat.
-      this.#settle(peer);
-      return;
-    }
-    if (faster) challenger.faster = true;
-    this.#retire(peer, faster ? current : challenger);
-    if (faster) {
-      peer.rtt = undefined;
-      this.#c.events.onLink(peer);
-    }
-    this.#c.events.onChange();
-  }
-
-  #retire(peer: Peer, link: Link): void {
-    const index = peer.links.indexOf(link);
-    if (index >= 0) peer.links.splice(index, 1);
-    this.#c.events.onLinkLost(peer, link);
-    if (peer.protocol === 'exo') link.connection.notify({ kind: 'goodbye', reason: 'duplicate' });
-    const deadlineMs = this.#c.clock.now() + DRAIN_MS;
-    const check = () => {
-      const { pending, serving, queuedBytes } = link.connection.stats;
-      const idle = pending === 0 && serving === 0 && queuedBytes === 0;
-      if (idle || this.#c.clock.now() >= deadlineMs) void link.connection.close();
-      else if (link.connection.state !== 'closed') this.#c.clock.after(50, check);
-    };
-    check();
   }
 
   /** A newcomer claims the id of a peer that is connected: if the old one still answers, there are two machines. */
@@ -329,65 +257,28 @@ export class PeerTable implements Startable {
   unreachable(id: string, why: string): void {
     const peer = this.#peers.get(id);
     if (peer === undefined || peer.reachable || !peer.present) return;
-    if (this.#health.wokeWithin(LIMITS.reconnectGraceMs, this.#c.clock.now())) return;
+    if (this.#heartbeat.wokeWithin(LIMITS.reconnectGraceMs)) return;
     this.#down(peer, 'dead', why);
     this.#c.events.onChange();
   }
 
-  #tick(): void {
-    const now = this.#c.clock.now();
-    const lateMs = this.#health.tick(now);
-    if (lateMs > 0) this.#c.logger.info('woke-late', { lateMs: Math.round(lateMs) });
-    for (const peer of this.#peers.values()) {
-      if (!peer.reachable) this.#judgeUnreachable(peer, now);
-      else this.#judge(peer, now);
-    }
+  /** The pulse's verdict on a member that is still connected. */
+  judge(peer: Peer, state: 'alive' | 'suspect', reason: string): void {
+    this.#set(peer, state, reason);
+    this.#c.events.onChange();
   }
 
-  #judgeUnreachable(peer: Peer, now: number): void {
-    const sinceMs = this.#health.silenceMs(peer.stateSinceMs, now);
-    if (peer.present) {
-      if (sinceMs < LIMITS.reconnectGraceMs) return;
-      this.#down(peer, 'dead', peer.reason.replace('; dialling again', ''));
-      this.#c.events.onChange();
-    } else if (sinceMs > REMEMBER_DEAD_MS) {
-      this.#peers.delete(peer.id);
-      this.#c.events.onChange();
-    }
+  /** It was silent for too long, or did not come back. */
+  declareDead(peer: Peer, reason: string): void {
+    if (peer.reachable) this.#dropAll(peer, reason);
+    else this.#down(peer, 'dead', reason);
+    this.#c.events.onChange();
   }
 
-  #judge(peer: Peer, now: number): void {
-    const silentMs = this.#health.silenceMs(peer.aliveAtMs, now);
-    const verdict = judgeSilence(silentMs);
-    if (verdict === 'dead') {
-      const reason = `silent for ${Math.round(silentMs / 1000)} s`;
-      this.#c.logger.warn('peer-dead', { peer: peer.id, reason });
-      this.#dropAll(peer, reason);
-      this.#c.events.onChange();
-      return;
-    }
-    if (verdict !== peer.state && peer.present) {
-      this.#set(
-        peer,
-        verdict,
-        verdict === 'suspect' ? `silent for ${Math.round(silentMs / 1000)} s` : 'heard again',
-      );
-      this.#c.events.onChange();
-    }
-    const pingDue =
-      silentMs >= LIMITS.heartbeatMs - TICK_MS / 2 ||
-      now - peer.lastPingAtMs >= RTT_EVERY_MS ||
-      peer.protocol === 'legacy';
-    if (pingDue && !peer.pingPending && now - peer.lastPingAtMs >= LIMITS.heartbeatMs) this.#heartbeat(peer);
-  }
-
-  #heartbeat(peer: Peer): void {
-    peer.pingPending = true;
-    this.ping(peer, LIMITS.healthTimeoutMs)
-      .catch((error: unknown) => this.#c.logger.debug('heartbeat-failed', { peer: peer.id, error }))
-      .finally(() => {
-        peer.pingPending = false;
-      });
+  /** A dead peer was listed for long enough. */
+  forget(peer: Peer): void {
+    this.#peers.delete(peer.id);
+    this.#c.events.onChange();
   }
 
   #set(peer: Peer, state: PeerState, reason: string): void {

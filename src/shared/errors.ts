@@ -32,6 +32,7 @@ export const ERROR_CODES = {
   'peer-unknown': 'no peer of that name is known',
   'peer-unreachable': 'the peer is known but there is no connection to it',
   'peer-lost': 'a peer went away while it was needed',
+  'address-spare': 'another address of the same peer is in use',
   'candidate-invalid': 'an announcement or entry that cannot be used as an address',
   // configuration and files
   'option-invalid': 'an option or environment variable has a value that cannot be used',
