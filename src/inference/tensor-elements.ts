@@ -81,6 +81,26 @@ export function readElements(tensor: Tensor): number[] {
   return Array.from({ length: count }, (_, index) => codec.read(tensor.data, index * codec.bytes));
 }
 
+/** One element, counted from the end when negative; NaN where there is none. Throws `tensor-invalid`. */
+export function elementAt(tensor: Tensor, index: number): number {
+  const codec = CODECS[tensor.dtype];
+  const count = elementCount(tensor);
+  const at = index < 0 ? count + index : index;
+  return at >= 0 && at < count ? codec.read(tensor.data, at * codec.bytes) : Number.NaN;
+}
+
+/** Elements from `from` to before `to`, each mapped into the same place of `into`. */
+export function mapElements(
+  tensor: Tensor,
+  into: Buffer,
+  from: number,
+  to: number,
+  map: (value: number) => number,
+): void {
+  const { bytes, read, write } = CODECS[tensor.dtype];
+  for (let at = from * bytes; at < to * bytes; at += bytes) write(into, map(read(tensor.data, at)), at);
+}
+
 /** A tensor of these elements. Throws `tensor-invalid` when shape and count differ. */
 export function tensorOf(dtype: DType, shape: readonly number[], values: readonly number[]): Tensor {
   const codec = CODECS[dtype];

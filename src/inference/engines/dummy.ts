@@ -8,7 +8,7 @@ import type { Shard, Tensor } from '../../protocol/index.js';
 import { ExoError } from '../../shared/index.js';
 import type { ForwardRequest, ForwardResult, InferenceEngine, Tokenizer } from '../engine.js';
 import { findModel } from '../models.js';
-import { readElements, tensorOf } from '../tensor-elements.js';
+import { elementAt, elementCount, mapElements } from '../tensor-elements.js';
 import { tokenTensor } from '../token-tensor.js';
 
 const PROMPT_TEXT = 'dummy_tokenized_prompt';
@@ -16,6 +16,8 @@ const PROMPT_TOKEN = 1;
 const EOS_TOKEN = 69;
 /** Values above this end the answer. */
 const LAST_VALUE = 10;
+/** A few milliseconds of arithmetic. */
+const ELEMENTS_PER_TURN = 64 * 1024;
 
 const TOKENIZER: Tokenizer = {
   eosTokenIds: new Set([EOS_TOKEN]),
@@ -66,23 +68,29 @@ export class DummyEngine implements InferenceEngine {
       throw new ExoError('engine-failed', 'tokens enter at layer 0 and hidden states at any other layer');
     }
     const hidden = input.kind === 'tokens' ? tokensIn(input.tokens) : input.hidden;
-    const values = readElements(hidden);
-    if (values.length === 0) throw new ExoError('tensor-invalid', 'the input of a step is empty');
+    if (elementCount(hidden) === 0) throw new ExoError('tensor-invalid', 'the input of a step is empty');
     if (shard.endLayer < shard.nLayers - 1) {
       return { kind: 'hidden', hidden: { ...hidden, data: Buffer.from(hidden.data) } };
     }
-    return {
-      kind: 'logits',
-      logits: tensorOf(
-        hidden.dtype,
-        hidden.shape,
-        values.map((value) => value + 1),
-      ),
-    };
+    return { kind: 'logits', logits: await this.#addOne(hidden, signal) };
+  }
+
+  /** In turns, so that a large tensor of a stranger does not hold up the node. */
+  async #addOne(hidden: Tensor, signal: AbortSignal): Promise<Tensor> {
+    const count = elementCount(hidden);
+    const data = Buffer.allocUnsafe(hidden.data.length);
+    for (let from = 0; from < count; from += ELEMENTS_PER_TURN) {
+      if (from > 0) {
+        await nextTurn();
+        this.#assertRunning(signal);
+      }
+      mapElements(hidden, data, from, Math.min(count, from + ELEMENTS_PER_TURN), (value) => value + 1);
+    }
+    return { ...hidden, data };
   }
 
   sample(logits: Tensor): number {
-    const value = readElements(logits).at(-1) ?? Number.NaN;
+    const value = elementAt(logits, -1);
     if (value > LAST_VALUE) return EOS_TOKEN;
     if (!Number.isInteger(value) || value < 0) {
       throw new ExoError('engine-failed', `no token can be chosen from the value ${value}`);
