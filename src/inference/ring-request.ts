@@ -44,8 +44,6 @@ export class RingRequest {
   forwarded = false;
   /** `clock.now()` of the last sign of life. */
   activeAtMs = 0;
-  /** Bytes of tensors that wait here. */
-  queuedBytes = 0;
   readonly #abort = new AbortController();
   #steps = 0;
   #tail: Promise<void> = Promise.resolve();

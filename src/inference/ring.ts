@@ -87,7 +87,8 @@ export class Ring implements Startable {
       prompt.client,
     );
     const work = this.#process(request, baseShard, prompt.prompt, prompt.tokens);
-    if (!request.isFirst) await work;
+    if (request.isFirst) work.catch((error) => this.#fail(request, toExoError(error)));
+    else await work;
   }
 
   /** The client's request is over, in whatever way: frees it here and on all members that can be told. Idempotent. */

@@ -70,7 +70,6 @@ const TABLE = {
     8,
     'fragmented messages that take turns on one connection; the others wait, so that each is done sooner',
   ],
-  sendQueueBytesSoft: [8 * MIB, 'above it request() waits for room before it queues more bulk data'],
   sendQueueBytesHard: [512 * MIB, 'two of the largest tensors; beyond it the peer is too slow and is closed'],
   stalledWriteMs: [
     10_000,
@@ -166,6 +165,10 @@ const TABLE = {
   ringStepsQueuedMax: [
     16,
     'steps of one request that wait on a member; a token is one, a chunked prefill a few',
+  ],
+  stepTokensMax: [
+    65_536,
+    'token ids of one tensor for the first layer: one is usual, and reading so many holds up the loop for some ms',
   ],
   ringQueueBytesMax: [
     512 * MIB,
