@@ -52,25 +52,3 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
     signal?.addEventListener('abort', onAbort, { once: true });
   });
 }
-
-/** Gives `work` at most `deadlineMs`; then rejects with what `onLate` makes. The work itself is not stopped: pass it a signal. */
-export function withDeadline<T>(
-  clock: Clock,
-  deadlineMs: number,
-  work: Promise<T>,
-  onLate: () => Error,
-): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = clock.after(deadlineMs, () => reject(onLate()));
-    work.then(
-      (value) => {
-        timer.cancel();
-        resolve(value);
-      },
-      (error) => {
-        timer.cancel();
-        reject(error);
-      },
-    );
-  });
-}

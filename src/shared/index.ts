@@ -12,7 +12,7 @@ export {
   parseAddress,
 } from './address.js';
 export { type BackoffOptions, fullJitterMs } from './backoff.js';
-export { type Clock, sleep, systemClock, type TimerHandle, withDeadline } from './clock.js';
+export { type Clock, sleep, systemClock, type TimerHandle } from './clock.js';
 export { closest } from './closest.js';
 export {
   ERROR_CODES,

@@ -10,7 +10,7 @@ export {
 } from './capabilities.js';
 export { chipFlops } from './chips.js';
 export { splitBySize } from './entry.js';
-export { addRttSample, patienceMs, type RttEstimate } from './links.js';
+export { addRttSample, type RttEstimate } from './links.js';
 export { assignShards, type Partition, partitionRing, ringOrder, type ShardAssignment } from './partition.js';
 export { type Push, PushPlanner, type PushPlannerOptions } from './push-planner.js';
 export type { ShownEdge } from './reach.js';

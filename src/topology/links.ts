@@ -35,8 +35,3 @@ export function addRttSample(estimate: RttEstimate | undefined, sampleMs: number
     samples: estimate.samples + 1,
   };
 }
-
-/** How long an answer may take before the path is doubtful: SRTT + 4 RTTVAR (RFC 6298 2.3), at least `floorMs`. */
-export function patienceMs(estimate: RttEstimate, floorMs: number): number {
-  return Math.max(floorMs, estimate.srttMs + 4 * estimate.rttvarMs);
-}
