@@ -23,8 +23,7 @@ export function topologyJson(topology: TopologySnapshot) {
 }
 
 /** `/v1/topology`: the same and more. */
-export function fullTopologyJson(mesh: Mesh) {
-  const topology = mesh.topology();
+export function fullTopologyJson(mesh: Mesh, topology: TopologySnapshot = mesh.topology()) {
   return {
     ...topologyJson(topology),
     self_id: mesh.self().id,
@@ -49,25 +48,27 @@ export function peersJson(mesh: Mesh) {
 /** `/v1/status`, and each snapshot of `/v1/events`. */
 export function statusJson(mesh: Mesh, models: readonly ChatModel[], wallMs: number) {
   const self = mesh.self();
+  // Once: it is computed anew at every call, and goes to every reader of events after every change.
+  const topology = mesh.topology();
   return {
     ...peersJson(mesh),
     version: self.version,
     uptime_ms: Math.max(0, Math.round(wallMs - self.startedAtMs)),
     self: selfJson(self),
-    topology: fullTopologyJson(mesh),
+    topology: fullTopologyJson(mesh, topology),
     models: models.map(({ id, name, ready, nLayers }) => ({
       id,
       name: name ?? id,
       ready,
       n_layers: nLayers ?? null,
-      shards: nLayers === undefined ? [] : shardsJson(mesh, id, nLayers),
+      shards: nLayers === undefined ? [] : shardsJson(topology, id, nLayers),
     })),
   };
 }
 
 /** Which node holds which layers of a model now; empty while there is no ring. */
-function shardsJson(mesh: Mesh, modelId: string, nLayers: number) {
-  return assignShards(mesh.topology().partitions, modelId, nLayers).map(({ nodeId, shard }) => ({
+function shardsJson({ partitions }: TopologySnapshot, modelId: string, nLayers: number) {
+  return assignShards(partitions, modelId, nLayers).map(({ nodeId, shard }) => ({
     node_id: nodeId,
     start_layer: shard.startLayer,
     end_layer: shard.endLayer,
