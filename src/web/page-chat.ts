@@ -2,7 +2,7 @@
 
 /** Script text. */
 export const CHAT_SCRIPT: string = String.raw`
-const turns = [];
+let turns = [];
 let running;
 
 function addTurn(style, text) {
@@ -35,12 +35,12 @@ async function readEvents(body, onData) {
   }
 }
 
-async function answer(turn, signal) {
+async function answer(turn, messages, signal) {
   const response = await fetch('/v1/chat/completions', {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({
-      model: byId('model').value, messages: turns, stream: true, stream_options: { include_usage: true },
+      model: byId('model').value, messages, stream: true, stream_options: { include_usage: true },
     }),
     signal,
   });
@@ -61,17 +61,20 @@ async function answer(turn, signal) {
 }
 
 async function ask(text) {
+  const conversation = turns;
   turns.push({ role: 'user', content: text });
   addTurn('user', text);
   const turn = addTurn('', '');
-  running = new AbortController();
+  const { signal } = (running = new AbortController());
   busy(true);
   try {
-    const usage = await answer(turn, running.signal);
+    const usage = await answer(turn, conversation, signal);
     if (usage) byId('log').append(make('div', 'note', usage.completion_tokens + ' tokens'));
-    turns.push({ role: 'assistant', content: turn.textContent });
+    conversation.push({ role: 'assistant', content: turn.textContent });
   } catch (error) {
-    if (running.signal.aborted) {
+    // Cleared meanwhile: nothing of it belongs to the new conversation.
+    if (conversation !== turns) return;
+    if (signal.aborted) {
       byId('log').append(make('div', 'note', 'stopped'));
       turns.push({ role: 'assistant', content: turn.textContent });
     } else {
@@ -103,7 +106,7 @@ byId('text').addEventListener('keydown', (event) => {
 byId('stop').addEventListener('click', () => running && running.abort());
 byId('clear').addEventListener('click', () => {
   if (running) running.abort();
-  turns.length = 0;
+  turns = [];
   byId('log').replaceChildren();
 });
 `;

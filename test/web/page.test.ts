@@ -106,6 +106,24 @@ describe('page in a browser', {
     await browser.until(`${log}.endsWith("the engine is on fire")`);
   });
 
+  it('begins a new conversation when it is cleared in the middle of an answer', async (t) => {
+    const { api, browser } = await open(t);
+    const ask = (text: string) =>
+      browser.evaluate(
+        `document.getElementById('text').value = ${JSON.stringify(text)}; document.getElementById('ask').requestSubmit()`,
+      );
+    api.chat.endless = true;
+    await ask('old');
+    await browser.until('document.getElementById("log").textContent.includes("dummy")');
+    await browser.evaluate('document.getElementById("clear").click()');
+    await until(() => api.chat.requests[0]?.signal.aborted === true);
+    await browser.until('document.getElementById("stop").hidden');
+    assert.equal(await browser.evaluate('document.getElementById("log").textContent'), '');
+    await ask('new');
+    await until(() => api.chat.requests.length === 2);
+    assert.deepEqual(api.chat.requests[1]?.messages, [{ role: 'user', content: 'new' }]);
+  });
+
   it('fits a phone', async (t) => {
     const { browser } = await open(t, 400);
     assert.equal(await browser.evaluate('document.documentElement.scrollWidth'), 400);
