@@ -82,7 +82,16 @@ export class TcpStream implements ByteStream {
     if (this.#over) return;
     this.#over = true;
     this.#drop();
-    if (!this.#socket.destroyed) this.#socket.resetAndDestroy();
+    const socket = this.#socket;
+    if (socket.destroyed) return;
+    if (socket.writableEnded) {
+      // FIN is under way: the system takes no reset any more.
+      socket.destroy();
+    } else {
+      // Node's reset first sends FIN and waits for unsent bytes, for ever where the path is dead; ours does neither.
+      socket.destroySoon = () => socket.destroy();
+      socket.resetAndDestroy();
+    }
   }
 
   #flushSoon(): void {
