@@ -1,4 +1,5 @@
 /** Network addresses as people write them (`host:port`, `[v6]:port`), and what kind of place an IP is. */
+import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { ExoError } from './errors.js';
 
@@ -51,7 +52,7 @@ export type AddressScope = 'loopback' | 'link-local' | 'private' | 'public' | 'u
 export function addressScope(host: string): AddressScope {
   const bare = host.split('%', 1)[0] ?? host;
   if (bare === 'localhost') return 'loopback';
-  if (!ipaddr.isValid(bare)) return 'public';
+  if (isIP(bare) === 0) return 'public';
   switch (ipaddr.process(bare).range()) {
     case 'loopback':
       return 'loopback';

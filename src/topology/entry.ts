@@ -5,15 +5,48 @@
 import type { DeviceCapabilities, TopologyEntry } from '../protocol/index.js';
 import { LIMITS } from '../shared/index.js';
 
-/** An accepted entry with its edges and losses by id. */
-export interface StoredEntry {
+/** An accepted entry with its edges and losses by id. Texts are made when they are first asked for. */
+export class StoredEntry {
   readonly entry: TopologyEntry;
   /** Description by dialled id. */
   readonly edges: ReadonlyMap<string, string>;
   /** Epoch by lost id. */
   readonly lost: ReadonlyMap<string, number>;
-  /** Everything but the losses as text, the same on every node: what the digest is made of. */
-  readonly capabilitiesText: string;
+  #contentText: string | undefined;
+  #shownText: string | undefined;
+
+  constructor(entry: TopologyEntry) {
+    this.entry = entry;
+    this.edges = new Map(entry.edges.map((edge) => [edge.toId, edge.description]));
+    this.lost = new Map(entry.lost.map((loss) => [loss.id, loss.epoch]));
+  }
+
+  /** What the entry says, without its age; equal for equal content in any order. */
+  get contentText(): string {
+    this.#contentText ??= JSON.stringify([
+      this.entry.legacy === true,
+      capabilitiesText(this.entry.capabilities),
+      sortedPairs(this.edges),
+      sortedPairs(this.lost),
+    ]);
+    return this.#contentText;
+  }
+
+  /** What the digest is made of where every edge is shown. */
+  get shownText(): string {
+    this.#shownText ??= this.shownTextOf(this.edges);
+    return this.#shownText;
+  }
+
+  /** What the digest is made of where only these edges are shown. */
+  shownTextOf(edges: ReadonlyMap<string, string>): string {
+    return JSON.stringify([
+      this.entry.id,
+      this.entry.legacy === true,
+      capabilitiesText(this.entry.capabilities),
+      [...edges].map((edge) => JSON.stringify(edge)).sort(),
+    ]);
+  }
 }
 
 /** Accepted entries by id. */
@@ -27,12 +60,7 @@ export const EPOCH_MAX = 2 ** 52;
 
 /** Indexes an entry. */
 export function storeEntry(entry: TopologyEntry): StoredEntry {
-  return {
-    entry,
-    edges: new Map(entry.edges.map((edge) => [edge.toId, edge.description])),
-    lost: new Map(entry.lost.map((loss) => [loss.id, loss.epoch])),
-    capabilitiesText: capabilitiesText(entry.capabilities),
-  };
+  return new StoredEntry(entry);
 }
 
 /** Positive when `a` is newer than `b`: by epoch, then version. */
@@ -50,19 +78,9 @@ export function compareAge(
 export function compareEntries(a: StoredEntry, b: StoredEntry): number {
   const byAge = compareAge(a.entry, b.entry);
   if (byAge !== 0) return byAge;
-  const left = contentText(a);
-  const right = contentText(b);
+  const left = a.contentText;
+  const right = b.contentText;
   return left < right ? -1 : left > right ? 1 : 0;
-}
-
-/** What an entry says, without its age; equal for equal content in any order. */
-export function contentText(stored: StoredEntry): string {
-  return JSON.stringify([
-    stored.entry.legacy === true,
-    stored.capabilitiesText,
-    sortedPairs(stored.edges),
-    sortedPairs(stored.lost),
-  ]);
 }
 
 /** Cuts entries into messages of about `bytesMax` each; an entry that is larger alone travels alone. */

@@ -66,9 +66,7 @@ export function claimedEdges(entries: EntryTable, present: ReadonlySet<string>):
   for (const fromId of present) {
     const from = entries.get(fromId)!;
     for (const [toId, description] of from.edges) {
-      if (toId !== fromId && present.has(toId) && !denied(from, entries.get(toId))) {
-        edges.push({ fromId, toId, description });
-      }
+      if (isShown(entries, present, from, toId)) edges.push({ fromId, toId, description });
     }
   }
   return edges;
@@ -89,23 +87,10 @@ export function bothDirections(entries: EntryTable, claimed: readonly ShownEdge[
 /** 16 hex digits over nodes and claimed edges, the same for equal content whatever the order in which it came. */
 export function digestOf(entries: EntryTable, present: ReadonlySet<string>): string {
   const hash = createHash('sha256');
-  const edgesOf = new Map<string, string[]>();
-  for (const { fromId, toId, description } of claimedEdges(entries, present)) {
-    const texts = edgesOf.get(fromId);
-    const text = JSON.stringify([toId, description]);
-    if (texts === undefined) edgesOf.set(fromId, [text]);
-    else texts.push(text);
-  }
   for (const id of [...present].sort()) {
     const stored = entries.get(id)!;
-    hash.update(
-      JSON.stringify([
-        id,
-        stored.entry.legacy === true,
-        stored.capabilitiesText,
-        (edgesOf.get(id) ?? []).sort(),
-      ]),
-    );
+    const shown = new Map([...stored.edges].filter(([toId]) => isShown(entries, present, stored, toId)));
+    hash.update(shown.size === stored.edges.size ? stored.shownText : stored.shownTextOf(shown));
   }
   return hash.digest('hex').slice(0, 16);
 }
@@ -122,6 +107,15 @@ export function toWireView(
     else outgoing.push({ toId, description });
   }
   return { kind: 'topology-response', nodes, peerGraph };
+}
+
+function isShown(
+  entries: EntryTable,
+  present: ReadonlySet<string>,
+  from: StoredEntry,
+  toId: string,
+): boolean {
+  return toId !== from.entry.id && present.has(toId) && !denied(from, entries.get(toId));
 }
 
 /** A loss names the start of the node that it is about: a restarted node's edges hold again. */

@@ -25,7 +25,8 @@ export class SyncGate {
     }
     const own = this.#view.own;
     const later = own.epoch > peer.epoch || (own.epoch === peer.epoch && own.id > peer.id);
-    if (!later || peer.digest === this.#view.digest() || this.#askedAtMs.has(peer.digest)) return false;
+    // The own digest last: it may have to be computed anew.
+    if (!later || this.#askedAtMs.has(peer.digest) || peer.digest === this.#view.digest()) return false;
     this.#askedAtMs.set(peer.digest, nowMs);
     return true;
   }

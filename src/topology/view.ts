@@ -17,7 +17,6 @@ import { LIMITS } from '../shared/index.js';
 import {
   compareAge,
   compareEntries,
-  contentText,
   type EntryTable,
   entryProblem,
   type StoredEntry,
@@ -143,7 +142,7 @@ export class TopologyView {
     const entry: TopologyEntry = { ...told, id, epoch, version: 1, lost: [], legacy: true };
     if (entryProblem(entry) !== undefined) return false;
     const stored = storeEntry(entry);
-    if (known?.entry.legacy === true && contentText(known) === contentText(stored)) return false;
+    if (known?.entry.legacy === true && known.contentText === stored.contentText) return false;
     return this.#accept(stored);
   }
 
@@ -286,7 +285,7 @@ export class TopologyView {
     // A loss has done its work when the lost node's entry is forgotten.
     const lost = change.lost ?? own.entry.lost.filter((loss) => this.#entries.has(loss.id));
     const next = storeEntry({ ...own.entry, ...change, lost, version: own.entry.version + 1 });
-    return contentText(next) !== contentText(own) && this.#accept(next);
+    return next.contentText !== own.contentText && this.#accept(next);
   }
 
   #accept(stored: StoredEntry): boolean {
@@ -303,7 +302,7 @@ export class TopologyView {
   #refute(heard: StoredEntry): boolean {
     const own = this.#own;
     const age = compareAge(heard.entry, own.entry);
-    if (age < 0 || (age === 0 && contentText(heard) === contentText(own))) return false;
+    if (age < 0 || (age === 0 && heard.contentText === own.contentText)) return false;
     return this.#accept(storeEntry({ ...own.entry, epoch: heard.entry.epoch + 1, version: 1 }));
   }
 
