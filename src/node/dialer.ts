@@ -46,6 +46,9 @@ const PARKING = new Set(['self-address', 'duplicate-id', 'id-filtered', 'interfa
 /** A connection that lived shorter than this counts as a failed try (syncthing's rule), or two broken ends would spin. */
 const SHORT_LIFE_MS = 3_000;
 
+/** However often a peer is heard of, its address is not dialled more often for that. */
+const HINT_GAP_MS = 1_000;
+
 const BACKOFF = {
   ceilingMsMin: LIMITS.redialCeilingMsMin,
   ceilingMsMax: LIMITS.redialCeilingMsMax,
@@ -132,8 +135,9 @@ export class Dialer implements Startable {
 
   /** Something was heard of this peer, host, or of old peers: waiting addresses that may lead there are tried now. */
   hint(heard: { readonly peerId?: string; readonly host?: string }): void {
+    const now = this.#c.clock.now();
     for (const target of this.#targets.values()) {
-      if (target.state !== 'waiting') continue;
+      if (target.state !== 'waiting' || now - target.dialledAtMs < HINT_GAP_MS) continue;
       const fits =
         (heard.peerId !== undefined &&
           (target.peerId === heard.peerId || target.candidate.claimedId === heard.peerId)) ||
@@ -178,6 +182,7 @@ export class Dialer implements Startable {
 
   async #dial(target: Target): Promise<void> {
     target.become('dialling');
+    target.dialledAtMs = this.#c.clock.now();
     const dialled = target.candidate;
     const abort = new AbortController();
     this.#dialling.set(target, abort);

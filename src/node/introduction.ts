@@ -57,6 +57,8 @@ const UNREMARKABLE: ReadonlySet<string> = new Set(['self-address', 'connection-c
 export class Introduction implements Startable {
   readonly #c: IntroductionComponents;
   readonly #open = new Set<Connection>();
+  /** Connections whose hello is being exchanged, or whose id is being looked into. */
+  readonly #arriving = new Map<Connection, Promise<unknown>>();
 
   constructor(components: IntroductionComponents) {
     this.#c = components;
@@ -71,8 +73,13 @@ export class Introduction implements Startable {
 
   /** Dials a target. Resolves when its peer is known; rejects with the reason in words. */
   async dial(target: Target, signal: AbortSignal): Promise<DialOutcome> {
-    const { candidate } = target;
     const connection = await this.#dialOnce(target, signal);
+    const meeting = this.#meet(connection, target, signal);
+    return await this.#arrive(connection, meeting);
+  }
+
+  async #meet(connection: Connection, target: Target, signal: AbortSignal): Promise<DialOutcome> {
+    const { candidate } = target;
     let introduced = false;
     try {
       const startedAtMs = this.#c.clock.now();
@@ -83,8 +90,9 @@ export class Introduction implements Startable {
       introduced = true;
       const rttMs = this.#c.clock.now() - startedAtMs;
       // Without correlated messages in common it is spoken to as an old peer, whatever it said.
-      if (hello === undefined || connection.state === 'legacy')
+      if (hello === undefined || connection.state === 'legacy') {
         return { ...(await this.#dialLegacy(target, connection, signal)), rttMs };
+      }
       this.#check(hello, formatAddress(candidate.address));
       const link = this.#link(connection, this.#c.self.id, candidate, target.key);
       const peer = await this.#c.peers.adopt(link, hello);
@@ -109,7 +117,7 @@ export class Introduction implements Startable {
       { role: 'acceptor', trusted: isLoopback(stream.remoteHost) },
       {
         onHello: (self, hello) => this.#answer(self, hello),
-        onMessage: this.#c.onMessage,
+        onMessage: (...asked) => this.#route(...asked),
         onClose: (self, reason) => this.#c.peers.lose(self, reason),
       },
     );
@@ -138,7 +146,7 @@ export class Introduction implements Startable {
         onHello: () => {
           throw new ExoError('protocol-violation', 'the accepting side sent a hello request');
         },
-        onMessage: this.#c.onMessage,
+        onMessage: (...asked) => this.#route(...asked),
         onClose: (self, reason) => this.#c.peers.lose(self, reason),
       },
     );
@@ -181,8 +189,9 @@ export class Introduction implements Startable {
       this.#refused(connection, hello, error);
       throw error;
     }
-    // After the answer has left: a connection is adopted only when both sides know of it.
-    this.#c.clock.after(0, () => void this.#adoptInbound(connection, hello));
+    // In the next microtask, when the answer is on its way and nothing else was read: both sides know of it then.
+    const meeting = Promise.resolve().then(() => this.#adoptInbound(connection, hello));
+    this.#arrive(connection, meeting).catch(() => undefined);
     return this.#c.hello();
   }
 
@@ -203,7 +212,25 @@ export class Introduction implements Startable {
     } catch (error) {
       this.#refused(connection, hello, error);
       await connection.close();
+      throw error;
     }
+  }
+
+  /** Until it is known whose connection it is, what comes over it waits; when it is nobody's, that is the answer. */
+  async #arrive<T>(connection: Connection, meeting: Promise<T>): Promise<T> {
+    this.#arriving.set(connection, meeting);
+    try {
+      return await meeting;
+    } finally {
+      this.#arriving.delete(connection);
+    }
+  }
+
+  #route(...asked: Parameters<ConnectionHandlers['onMessage']>): ReturnType<ConnectionHandlers['onMessage']> {
+    const meeting = this.#arriving.get(asked[0]);
+    // A notice tells why the meeting fails.
+    if (meeting === undefined || asked[1].kind === 'notice') return this.#c.onMessage(...asked);
+    return meeting.then(() => this.#c.onMessage(...asked));
   }
 
   /** The subject has no port: each try of the same node comes from another one. */

@@ -84,12 +84,14 @@ export class MeshView implements Mesh {
   topology(): TopologySnapshot {
     const snapshot = this.#c.snapshot();
     const { members } = ringMembers(snapshot);
+    const active = this.#c.activeNodeId();
     return {
       nodes: snapshot.nodes,
       edges: snapshot.edges,
       legacyIds: snapshot.legacyIds,
       digest: snapshot.digest,
-      activeNodeId: this.#c.activeNodeId(),
+      // A status may name anybody; only a node of the mesh can be at work.
+      activeNodeId: active !== null && snapshot.nodes.has(active) ? active : null,
       partitions: partitionRing(new Map(members.map((id) => [id, snapshot.nodes.get(id)!]))),
     };
   }

@@ -310,6 +310,7 @@ class MeshNode implements Node {
   #noteDial(target: Target, outcome: DialOutcome | ExoError): void {
     const { key, module, address, claimedId } = target.candidate;
     if (!(outcome instanceof ExoError)) {
+      this.#peers.leaveAddress(key, outcome.peerId);
       this.#discovery.noteOutcome(key, { ok: true, rttMs: outcome.rttMs, peerId: outcome.peerId });
       this.#discovery.unrefuse(claimedId);
       this.#changed();

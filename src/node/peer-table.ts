@@ -164,6 +164,14 @@ export class PeerTable implements Startable, Patients {
     this.#set(peer, 'left', reason);
   }
 
+  /** An address leads to another node than before: what is left of the connection to the former one goes. */
+  leaveAddress(targetKey: string, nowLeadsTo: string): void {
+    for (const peer of this.#peers.values()) {
+      if (peer.id === nowLeadsTo) continue;
+      for (const link of peer.links) if (link.targetKey === targetKey) void link.connection.close();
+    }
+  }
+
   /** Measures a round trip now. Rejects with `peer-unreachable` or `request-timeout`. */
   async ping(peer: Peer, timeoutMs: number, signal?: AbortSignal): Promise<number> {
     const via = peer.protocol === 'legacy' ? peer.health : peer.link?.connection;

@@ -33,6 +33,8 @@ export class Target {
   lostAtMs: number;
   /** When it last became connected. `clock.now()`. */
   upAtMs: number | undefined;
+  /** When it was last tried. `clock.now()`. */
+  dialledAtMs = Number.NEGATIVE_INFINITY;
   /** When it is tried next, while waiting or parked. `clock.now()`. */
   nextDialAtMs: number | undefined;
   /** What the last try said, in words. */
