@@ -1,11 +1,11 @@
 /**
  * Where bodies live between their first byte and the end of their handler: small ones in a slab, large ones in the pool
- * and under the memory budget. One per connection; used by the assembler.
+ * and under the memory budget. One per connection; used by the assembler. The memory itself is the node's.
  */
 import { LIMITS } from '../shared/index.js';
 import type { BudgetClass, MemoryBudget } from './memory-budget.js';
 import type { PayloadPool } from './payload-pool.js';
-import { Slab } from './slab.js';
+import type { Slab } from './slab.js';
 
 /** What a large body holds until it is given back. */
 export interface Held {
@@ -15,11 +15,12 @@ export interface Held {
 
 /** Takes and gives back the memory of bodies. */
 export class BodyStore {
-  readonly #slab = new Slab();
+  readonly #slab: Slab;
   readonly #budget: MemoryBudget;
   readonly #pool: PayloadPool;
 
-  constructor(budget: MemoryBudget, pool: PayloadPool) {
+  constructor(budget: MemoryBudget, pool: PayloadPool, slab: Slab) {
+    this.#slab = slab;
     this.#budget = budget;
     this.#pool = pool;
   }

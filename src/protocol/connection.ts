@@ -21,6 +21,9 @@ import type { ConnectionComponents, ConnectionOptions } from './wire-shared.js';
 
 /** Deadlines are seen this late at most. */
 const TICK_MS = 50;
+/** As much as this may be unsent before more is pulled: one fragment, which is what a control frame waits for. */
+const WINDOW_BYTES = LIMITS.fragmentBytesMax;
+
 /** Speaks the protocol over a stream that is open. Sets the stream's callbacks. */
 export function createConnection(
   stream: ByteStream,
@@ -54,7 +57,10 @@ class StreamConnection implements Connection {
   #ended = false;
   #windowFull = false;
   #bytesOut = 0;
-  /** When the stream last took bytes, and how many it had unsent at the last look. */
+  #turnMs: number;
+  /** The stream took bytes since the last tick. */
+  #progressed = false;
+  /** When it last did, and how many it had unsent at the last look. */
   #progressAtMs: number;
   #unsentSeen = 0;
   readonly #flushNow = () => {
@@ -72,15 +78,16 @@ class StreamConnection implements Connection {
     this.remoteHost = stream.remoteHost;
     this.#rejections = new RejectionLog(this, components);
     this.aliveAtMs = nowMs;
+    this.#turnMs = nowMs;
     this.#progressAtMs = nowMs;
     this.#wanted = { signal: this.#abort.signal, answerWanted: true };
     this.#unwanted = { signal: this.#abort.signal, answerWanted: false };
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
-    const { handlers, budget, pool } = components;
+    const { handlers, budget, pool, slabs } = components;
     this.#session = new Session(
-      { role: options.role, trusted: options.trusted, budget, pool, nowMs },
+      { role: options.role, trusted: options.trusted, budget, pool, slabs, nowMs },
       {
         onHello: (hello) => handlers.onHello(this, hello),
         onMessage: (message, wanted) =>
@@ -133,7 +140,7 @@ class StreamConnection implements Connection {
         return;
       }
       const timeoutMs = options?.timeoutMs ?? LIMITS.requestTimeoutMs;
-      this.#session.request(message, this.#components.clock.now(), timeoutMs, resolve, reject);
+      this.#session.request(message, this.#turnNowMs(), timeoutMs, resolve, reject);
       if (this.#timer === undefined) this.#arm();
     });
   }
@@ -167,7 +174,7 @@ class StreamConnection implements Connection {
     signal.addEventListener('abort', onAbort, { once: true });
     const pending = this.#session.request(
       message,
-      this.#components.clock.now(),
+      this.#turnNowMs(),
       timeoutMs,
       (answer) => {
         done();
@@ -185,6 +192,7 @@ class StreamConnection implements Connection {
 
   #receive(chunk: Buffer): void {
     const nowMs = this.#components.clock.now();
+    this.#turnMs = nowMs;
     this.aliveAtMs = nowMs;
     if (this.#reason !== undefined) return;
     this.#receiving = true;
@@ -200,6 +208,12 @@ class StreamConnection implements Connection {
 
   // ------------------------------------------------------------------ bytes out
 
+  /** The time; what is asked for in one turn, before its frames leave, shares one look at the clock. */
+  #turnNowMs(): number {
+    if (!this.#receiving && !this.#flushPlanned) this.#turnMs = this.#components.clock.now();
+    return this.#turnMs;
+  }
+
   #wake(): void {
     if (this.#receiving || this.#flushing || this.#flushPlanned) return;
     this.#flushPlanned = true;
@@ -207,25 +221,27 @@ class StreamConnection implements Connection {
   }
 
   #flush(): void {
+    if (this.#ended || this.#flushing) return;
     const { outbox } = this.#session;
     const stream = this.#stream;
-    if (this.#ended || this.#flushing) return;
+    let queued = outbox.queuedBytes;
+    let unsent = stream.unsentBytes;
     this.#flushing = true;
-    for (;;) {
-      const unsent = stream.unsentBytes;
-      this.#windowFull = unsent >= LIMITS.fragmentBytesMax;
-      if (this.#windowFull) break;
+    while (queued > 0 && unsent < WINDOW_BYTES) {
       const chunks: Uint8Array[] = [];
-      const bytes = outbox.pull(chunks, LIMITS.fragmentBytesMax - unsent);
+      const bytes = outbox.pull(chunks, WINDOW_BYTES - unsent);
       if (bytes === 0) break;
-      if (unsent === 0) this.#progressAtMs = this.#components.clock.now();
+      if (unsent === 0) this.#progressed = true;
       this.#bytesOut += bytes;
-      stream.write(chunks);
+      queued = outbox.queuedBytes;
+      stream.write(chunks, queued === 0);
+      unsent = stream.unsentBytes;
     }
     this.#flushing = false;
+    this.#windowFull = unsent >= WINDOW_BYTES;
     if (this.#timer === undefined) this.#arm();
     if (this.#reason !== undefined) this.#endWhenSent();
-    else if (outbox.queuedBytes > LIMITS.sendQueueBytesHard) {
+    else if (queued > LIMITS.sendQueueBytesHard) {
       this.#fail(
         new ExoError('overloaded', 'the other side does not take what is sent to it', { retryable: true }),
       );
@@ -233,10 +249,13 @@ class StreamConnection implements Connection {
   }
 
   #drained(): void {
-    this.#progressAtMs = this.#components.clock.now();
+    this.#progressed = true;
     // a small write is taken by the system even when the peer is gone; a full window moves only when the peer acknowledges
-    if (this.#windowFull) this.aliveAtMs = this.#progressAtMs;
-    this.#flush();
+    if (this.#windowFull) this.aliveAtMs = this.#components.clock.now();
+    this.#windowFull = false;
+    const { outbox } = this.#session;
+    if (outbox.queuedBytes > 0 || this.#reason !== undefined) this.#flush();
+    else if (this.#stream.unsentBytes === 0) outbox.sent();
   }
 
   // ------------------------------------------------------------------ time
@@ -263,7 +282,8 @@ class StreamConnection implements Connection {
 
   #checkProgress(nowMs: number): void {
     const unsent = this.#stream.unsentBytes;
-    if (unsent === 0 || unsent < this.#unsentSeen) this.#progressAtMs = nowMs;
+    if (this.#progressed || unsent === 0 || unsent < this.#unsentSeen) this.#progressAtMs = nowMs;
+    this.#progressed = false;
     this.#unsentSeen = unsent;
     if (nowMs - this.#progressAtMs < LIMITS.stalledWriteMs) return;
     throw new ExoError(

@@ -1,32 +1,39 @@
 /**
- * Writes frames one behind the other into slabs, so that many small frames leave as one chunk, and large payloads go out as
- * chunks of their own, uncopied. Used by the outbox, one per lane.
+ * Writes frames one behind the other into the node's slab, so that many small frames leave as one chunk, and large payloads
+ * go out as chunks of their own, uncopied. Used by the outbox, one per lane. What has been taken is lent from the slab until
+ * `sent` is called.
  */
 import { CORRELATED, HEADER_BYTES, PREFIX_BYTES } from './frame.js';
 import type { EncodedBody } from './message-encoder.js';
+import type { Slab } from './slab.js';
 
-/** Frames per slab: some hundreds of usual ones; one idle connection keeps at most one slab per lane. */
-const SLAB_BYTES = 64 * 1024;
-/** First slab of a lane, for connections that say little. */
-const FIRST_SLAB_BYTES = 4 * 1024;
 /** Below this a copy costs less than one more element in a gathered write. */
-export const COPY_BYTES_MAX = 4 * 1024;
+export const COPY_BYTES_MAX = 16 * 1024;
 
 /** Complete frames that are together: `head` is contiguous, `payload` belongs to the last frame in it. */
-export interface Run {
+interface Run {
   readonly head: Uint8Array;
   readonly payload: Uint8Array | undefined;
 }
 
 /** A queue of encoded frames. */
 export class FrameWriter {
-  #slab: Buffer = NOTHING;
-  /** Bytes of the slab from here to `#end` are frames not yet taken. */
+  readonly #slab: Slab;
+  /** The piece of the slab that is being written. */
+  #memory: Buffer = NOTHING;
+  /** Bytes of it from here to `#end` are frames not yet taken. */
   #start = 0;
   #end = 0;
   #runs: Run[] = [];
   #bytes = 0;
   #frames = 0;
+  /** Memory of what was taken and is not sent yet, and how much of it. */
+  #lent: Buffer = NOTHING;
+  #lentBytes = 0;
+
+  constructor(slab: Slab) {
+    this.#slab = slab;
+  }
 
   /** Bytes not yet taken. */
   get bytes(): number {
@@ -42,72 +49,95 @@ export class FrameWriter {
   add(type: number, id: number | undefined, flags: number, body: EncodedBody): void {
     const { text, framed, payload } = body;
     const textBytes = text.length === 0 ? 0 : Buffer.byteLength(text);
-    const prefixBytes = id === undefined ? 0 : PREFIX_BYTES;
-    const payloadBytes = payload?.length ?? 0;
+    const payloadBytes = payload === undefined ? 0 : payload.length;
     const copied = payloadBytes <= COPY_BYTES_MAX;
-    const length = prefixBytes + (framed ? 4 : 0) + textBytes + payloadBytes;
-    const here = HEADER_BYTES + length - (copied ? 0 : payloadBytes);
-    this.#room(here);
-    let at = this.#header(id === undefined ? type : type | CORRELATED, length);
-    const slab = this.#slab;
+    const length = (id === undefined ? 0 : PREFIX_BYTES) + (framed ? 4 : 0) + textBytes + payloadBytes;
+    let at = this.#room(HEADER_BYTES + length - (copied ? 0 : payloadBytes));
+    const memory = this.#memory;
+    memory[at] = 0x45;
+    memory[at + 1] = 0x58;
+    memory[at + 2] = 0x4f;
+    memory[at + 3] = 0x01;
+    memory[at + 4] = id === undefined ? type : type | CORRELATED;
+    at = putUint32(memory, at + 5, length);
     if (id !== undefined) {
-      at = putUint32(slab, at, id);
-      slab[at++] = flags;
+      at = putUint32(memory, at, id);
+      memory[at++] = flags;
     }
-    if (framed) at = putUint32(slab, at, textBytes);
-    if (textBytes > 0) at += slab.write(text, at, textBytes, 'utf8');
-    if (payload !== undefined && copied) {
-      slab.set(payload, at);
+    if (framed) at = putUint32(memory, at, textBytes);
+    if (textBytes > 0) at += memory.write(text, at, textBytes, 'utf8');
+    if (copied && payloadBytes > 0) {
+      memory.set(payload!, at);
       at += payloadBytes;
     }
     this.#end = at;
     this.#bytes += HEADER_BYTES + length;
     this.#frames += 1;
-    if (payload !== undefined && !copied) this.#cut(payload);
+    if (!copied) this.#cut(payload);
   }
 
-  /** Takes the oldest frames that can leave together. */
-  take(): Run | undefined {
-    let run = this.#runs.shift();
-    if (run === undefined) {
-      if (this.#end === this.#start) return undefined;
-      this.#cut(undefined);
-      run = this.#runs.shift()!;
-    }
-    this.#bytes -= run.head.length + (run.payload?.length ?? 0);
-    return run;
+  /** Takes the oldest frames that can leave together: appends their head, and returns the payload that must follow. */
+  take(chunks: Uint8Array[]): Uint8Array | undefined {
+    const run = this.#runs.shift();
+    const head = run === undefined ? this.#lend() : run.head;
+    const payload = run?.payload;
+    chunks.push(head);
+    this.#bytes -= head.length + (payload === undefined ? 0 : payload.length);
+    // an idle connection must not keep an old slab alive
+    if (this.#bytes === 0) this.#forget();
+    return payload;
+  }
+
+  /** Everything that was ever added has left: its memory may be used again. */
+  sent(): void {
+    if (this.#lentBytes === 0) return;
+    this.#slab.giveBack(this.#lent, this.#lentBytes);
+    this.#lentBytes = 0;
+    this.#lent = NOTHING;
   }
 
   /** Forgets everything not taken. */
   clear(): void {
     this.#runs = [];
-    this.#start = this.#end;
     this.#bytes = 0;
+    this.#forget();
   }
 
-  #header(type: number, length: number): number {
-    const slab = this.#slab;
-    let at = this.#end;
-    slab[at++] = 0x45;
-    slab[at++] = 0x58;
-    slab[at++] = 0x4f;
-    slab[at++] = 0x01;
-    slab[at++] = type;
-    return putUint32(slab, at, length);
-  }
-
-  #room(bytes: number): void {
-    if (this.#end + bytes <= this.#slab.length) return;
-    if (this.#end > this.#start) this.#cut(undefined);
-    const size = this.#slab.length === 0 ? FIRST_SLAB_BYTES : SLAB_BYTES;
-    this.#slab = Buffer.allocUnsafeSlow(Math.max(size, bytes));
+  #forget(): void {
+    this.#memory = NOTHING;
     this.#start = 0;
     this.#end = 0;
   }
 
+  /** Where to write `bytes` bytes: behind the last frame, or where a new run begins. */
+  #room(bytes: number): number {
+    const at = this.#slab.reserve(bytes);
+    const { memory } = this.#slab;
+    if (memory === this.#memory && at === this.#end) return at;
+    if (this.#end > this.#start) this.#cut(undefined);
+    this.#memory = memory;
+    this.#start = at;
+    return at;
+  }
+
   #cut(payload: Uint8Array | undefined): void {
-    this.#runs.push({ head: this.#slab.subarray(this.#start, this.#end), payload });
+    this.#runs.push({ head: this.#lend(), payload });
+  }
+
+  /** What is written and not cut off yet, as a chunk. */
+  #lend(): Uint8Array {
+    const at = this.#start;
+    const bytes = this.#end - this.#start;
+    if (this.#lent === this.#memory) this.#lentBytes += bytes;
+    else {
+      // what was lent from the slab before is left to the garbage collector with it
+      this.#lent = this.#memory;
+      this.#lentBytes = bytes;
+    }
     this.#start = this.#end;
+    return this.#memory === this.#slab.memory
+      ? this.#slab.view(at, bytes)
+      : this.#memory.subarray(at, at + bytes);
   }
 }
 

@@ -106,7 +106,7 @@ export const TYPE_OF_KIND: Readonly<Record<MessageKind, number>> = {
   'error-response': TYPE.errorResponse,
 };
 
-const LIMIT_OF_TYPE = new Map<number, number>([
+const LIMITS_APART = new Map<number, number>([
   [TYPE.healthRequest, LIMITS.helloBytesMax],
   [TYPE.healthResponse, LIMITS.helloBytesMax],
   [TYPE.prompt, LIMITS.promptBytesMax],
@@ -119,30 +119,33 @@ const LIMIT_OF_TYPE = new Map<number, number>([
   [TYPE.pong, LIMITS.establishedFrameBytesMax],
 ]);
 
-const KNOWN = new Set<number>(Object.values(TYPE_OF_KIND));
-const ONE_WAY = new Set<number>([
-  TYPE.result,
-  TYPE.opaqueStatus,
-  TYPE.goodbye,
-  TYPE.notice,
-  TYPE.cancelRequest,
-]);
+/** By type: every frame asks these, so they are arrays. */
+const LIMIT_OF_TYPE = Array.from(
+  { length: CORRELATED },
+  (_, type) => LIMITS_APART.get(type) ?? LIMITS.controlFrameBytesMax,
+);
+const KNOWN = tableOf(Object.values(TYPE_OF_KIND));
+const ONE_WAY = tableOf([TYPE.result, TYPE.opaqueStatus, TYPE.goodbye, TYPE.notice, TYPE.cancelRequest]);
+const BASE = tableOf([0x01, 0x02, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x20, 0x30, 0x31, 0x40]);
+
+function tableOf(types: readonly number[]): readonly boolean[] {
+  return Array.from({ length: CORRELATED }, (_, type) => types.includes(type));
+}
 
 /** The longest body that a message of this type (without bit 7) may have at all, in bytes. */
 export function typeLimitBytes(type: number): number {
-  return LIMIT_OF_TYPE.get(type) ?? LIMITS.controlFrameBytesMax;
+  return LIMIT_OF_TYPE[type] ?? LIMITS.controlFrameBytesMax;
 }
 
 /** Whether this version has a message of this type (without bit 7). */
 export function isKnownType(type: number): boolean {
-  return KNOWN.has(type);
+  return KNOWN[type] === true;
 }
 
 /** Whether the type (without bit 7) exists uncorrelated. */
 export function isBaseType(type: number): boolean {
-  return (type >= 0x10 && type <= 0x15) || BASE_OTHERS.has(type);
+  return BASE[type] === true;
 }
-const BASE_OTHERS = new Set<number>([0x01, 0x02, 0x20, 0x30, 0x31, 0x40]);
 
 /** Answers are 0x02 and every odd type from 0x11 up; this also holds for types that are not known yet. */
 export function isAnswerType(type: number): boolean {
@@ -151,5 +154,5 @@ export function isAnswerType(type: number): boolean {
 
 /** Types that are never answered, whatever their id. */
 export function isOneWayType(type: number): boolean {
-  return ONE_WAY.has(type);
+  return ONE_WAY[type] === true;
 }

@@ -44,7 +44,7 @@ export class Inbound implements FrameSink {
 
   constructor(session: Session, options: SessionOptions) {
     this.#session = session;
-    this.#store = new BodyStore(options.budget, options.pool);
+    this.#store = new BodyStore(options.budget, options.pool, options.slabs.bodies);
     this.#assembler = new MessageAssembler(this.#store);
     this.#openedAtMs = options.nowMs;
     this.#nowMs = options.nowMs;
@@ -114,6 +114,19 @@ export class Inbound implements FrameSink {
     }
     const limit = Math.min(this.#stateLimitBytes(), typeLimitBytes(type));
     if (length > limit) throw tooLarge(length, limit);
+  }
+
+  /** A small message in one frame: nothing has to be remembered for it. */
+  whole(head: FrameHead, chunk: Uint8Array, at: number): boolean {
+    const type = head.type & ~CORRELATED;
+    if (type === head.type || head.flags !== 0 || this.#assembler.size > 0) return false;
+    const { bodyLength } = head;
+    if (this.#store.isLarge(bodyLength) || bodyLength > typeLimitBytes(type)) return false;
+    if (this.#admitCorrelated(type, head.id) !== undefined) return false;
+    const body = this.#store.takeSmall(bodyLength);
+    if (bodyLength > 0) body.set(chunk.subarray(at, at + bodyLength));
+    this.#complete(type, head.id, body, undefined);
+    return true;
   }
 
   place(head: FrameHead): Buffer | undefined {

@@ -17,8 +17,9 @@ import {
   PREFIX_BYTES,
   TOTAL_BYTES,
 } from './frame.js';
-import { FrameWriter, putUint32, type Run } from './frame-writer.js';
+import { FrameWriter, putUint32 } from './frame-writer.js';
 import type { EncodedBody } from './message-encoder.js';
+import type { Slab } from './slab.js';
 
 /** Which frames go first. */
 export type Lane = 'control' | 'ordinary';
@@ -35,10 +36,13 @@ export interface BulkMessage {
   offset: number;
 }
 
+const FRAGMENT_BYTES = LIMITS.fragmentBytesMax;
+const TEXT_MEASURED_MIN = FRAGMENT_BYTES / 12;
+
 /** Ordered, bounded only by its owner (`queuedBytes`). */
 export class Outbox {
-  readonly #control = new FrameWriter();
-  readonly #ordinary = new FrameWriter();
+  readonly #control: FrameWriter;
+  readonly #ordinary: FrameWriter;
   /** Payload of a single frame that leaves in slices; nothing may come between. */
   #slicing: Uint8Array | undefined;
   /** Messages whose fragments take turns; at most one of them has id 0. */
@@ -47,9 +51,16 @@ export class Outbox {
   #bulkBytes = 0;
   #bulkFrames = 0;
 
+  /** `slab`: where frames are written, shared by all connections of a node. */
+  constructor(slab: Slab) {
+    this.#control = new FrameWriter(slab);
+    this.#ordinary = new FrameWriter(slab);
+  }
+
   /** Bytes not yet pulled. */
   get queuedBytes(): number {
-    return this.#control.bytes + this.#ordinary.bytes + (this.#slicing?.length ?? 0) + this.#bulkBytes;
+    const slicing = this.#slicing === undefined ? 0 : this.#slicing.length;
+    return this.#control.bytes + this.#ordinary.bytes + slicing + this.#bulkBytes;
   }
 
   /** Frames put together so far. */
@@ -64,13 +75,11 @@ export class Outbox {
 
   /** Queues a correlated message; a long one in fragments, and then it is returned so that it can be abandoned. */
   addCorrelated(type: number, id: number, body: EncodedBody, lane: Lane): BulkMessage | undefined {
-    const payloadBytes = body.payload?.length ?? 0;
+    const { text, payload } = body;
+    const payloadBytes = payload === undefined ? 0 : payload.length;
     // a UTF-16 unit takes at most three bytes; only texts near the limit are measured
-    const textBytes =
-      body.text.length * 3 <= LIMITS.fragmentBytesMax / 4
-        ? body.text.length * 3
-        : Buffer.byteLength(body.text);
-    if (payloadBytes + textBytes + 4 <= LIMITS.fragmentBytesMax) {
+    const textBytes = text.length <= TEXT_MEASURED_MIN ? text.length * 3 : Buffer.byteLength(text);
+    if (payloadBytes + textBytes + 4 <= FRAGMENT_BYTES) {
       (lane === 'control' ? this.#control : this.#ordinary).add(type, id, 0, body);
       return undefined;
     }
@@ -96,12 +105,18 @@ export class Outbox {
    */
   pull(chunks: Uint8Array[], roomBytes: number): number {
     let bytes = 0;
-    while (bytes < roomBytes) {
+    while (bytes < roomBytes && this.queuedBytes > 0) {
       const added = this.#pullOne(chunks);
       if (added === 0) break;
       bytes += added;
     }
     return bytes;
+  }
+
+  /** Everything that was pulled has left, and nothing waits: memory may be used again. */
+  sent(): void {
+    this.#control.sent();
+    this.#ordinary.sent();
   }
 
   /** Forgets everything. */
@@ -116,20 +131,20 @@ export class Outbox {
 
   #pullOne(chunks: Uint8Array[]): number {
     if (this.#slicing !== undefined) return this.#slice(chunks);
-    const run = this.#control.take() ?? this.#ordinary.take();
-    return run === undefined ? this.#fragment(chunks) : this.#run(run, chunks);
+    if (this.#control.bytes > 0) return this.#run(this.#control, chunks);
+    if (this.#ordinary.bytes > 0) return this.#run(this.#ordinary, chunks);
+    return this.#fragment(chunks);
   }
 
-  #run(run: Run, chunks: Uint8Array[]): number {
-    chunks.push(run.head);
-    if (run.payload === undefined) return run.head.length;
-    this.#slicing = run.payload;
-    return run.head.length + this.#slice(chunks);
+  #run(lane: FrameWriter, chunks: Uint8Array[]): number {
+    this.#slicing = lane.take(chunks);
+    const headBytes = chunks[chunks.length - 1]!.length;
+    return this.#slicing === undefined ? headBytes : headBytes + this.#slice(chunks);
   }
 
   #slice(chunks: Uint8Array[]): number {
     const whole = this.#slicing!;
-    const count = Math.min(whole.length, LIMITS.fragmentBytesMax);
+    const count = Math.min(whole.length, FRAGMENT_BYTES);
     chunks.push(count === whole.length ? whole : whole.subarray(0, count));
     this.#slicing = count === whole.length ? undefined : whole.subarray(count);
     return count;
@@ -139,7 +154,7 @@ export class Outbox {
     const message = this.#rotation.shift();
     if (message === undefined) return 0;
     const first = message.sent === 0;
-    const count = Math.min(LIMITS.fragmentBytesMax, message.total - message.sent);
+    const count = Math.min(FRAGMENT_BYTES, message.total - message.sent);
     const last = message.sent + count === message.total;
     const head = new Uint8Array(HEADER_BYTES + PREFIX_BYTES + (first ? TOTAL_BYTES : 0));
     head.set(MAGIC);

@@ -2,20 +2,23 @@
  * Small pure parts of a session: how a message leaves, and how an error that came becomes one of ours.
  */
 import { ExoError, isErrorCode } from '../shared/index.js';
-import { typeLimitBytes } from './frame.js';
+import { TYPE, typeLimitBytes } from './frame.js';
 import { type EncodedBody, encodeBase, encodeCorrelated } from './message-encoder.js';
-import type { HealthResponse, Message, MessageKind } from './messages.js';
+import type { HealthResponse, Message } from './messages.js';
 import type { Lane } from './outbox.js';
 
-/** These overtake everything else. */
-const CONTROL = new Set<MessageKind>([
-  'health-request',
-  'health-response',
-  'goodbye',
-  'notice',
-  'cancel-request',
-  'error-response',
-]);
+/** Which lane a type takes: these overtake everything else. */
+const LANES: Lane[] = new Array<Lane>(0x80).fill('ordinary');
+for (const type of [
+  TYPE.healthRequest,
+  TYPE.healthResponse,
+  TYPE.goodbye,
+  TYPE.notice,
+  TYPE.cancelRequest,
+  TYPE.errorResponse,
+]) {
+  LANES[type] = 'control';
+}
 
 /** What a person reads of a failure on another machine. */
 export const ERROR_TEXT_CHARS_MAX = 1_000;
@@ -23,9 +26,9 @@ export const ERROR_TEXT_CHARS_MAX = 1_000;
 /** The answer to a health check without a hello. */
 export const HEALTHY: HealthResponse = { kind: 'health-response', isHealthy: true };
 
-/** Which lane a message takes. */
-export function laneOf(message: Message): Lane {
-  return CONTROL.has(message.kind) ? 'control' : 'ordinary';
+/** Which lane a message of this type (without bit 7) takes. */
+export function laneOf(type: number): Lane {
+  return LANES[type] ?? 'ordinary';
 }
 
 /** The body of a message. Throws `frame-too-large` when the other side would refuse it, `tensor-invalid`. */

@@ -1,6 +1,6 @@
 /**
- * Requests that wait for their answer: those with correlation ids, and the lane of base requests, which has strictly
- * one outstanding. Deadlines are looked at when the session ticks; there is no timer per request. Sans-I/O.
+ * Requests that wait for their answer by correlation id (base requests: `serial-lane.ts`). Deadlines are looked at when the
+ * session ticks; there is no timer per request. Sans-I/O.
  */
 import { ExoError, LIMITS } from '../shared/index.js';
 import type { Message } from './messages.js';
@@ -34,121 +34,94 @@ export function timeoutError(request: PendingRequest): ExoError {
   );
 }
 
-/** Requests in flight by correlation id. */
+/** Ids are u32, and 0 is one-way. */
+const ID_MAX = 0xffff_ffff;
+/** Slots of a connection that has asked something; most never need more. */
+const SLOTS_MIN = 16;
+
+/**
+ * Requests in flight by correlation id. A request sits in the slot of its id's low bits: unlike a Map, which a steady
+ * flow of new ids would make anew again and again, this costs no memory per request.
+ */
 export class PendingRequests {
-  readonly #byId = new Map<number, PendingRequest>();
+  /** As many as a power of two, at least twice `#size`. */
+  #slots: Array<PendingRequest | undefined> = [];
+  #size = 0;
   #lastId = 0;
 
   get size(): number {
-    return this.#byId.size;
+    return this.#size;
   }
 
   /** Gives the request an id that no other pending one has. Throws `overloaded` at the limit. */
   add(request: PendingRequest): number {
-    if (this.#byId.size >= LIMITS.requestsInFlightPerConnection) {
-      throw new ExoError('overloaded', `${this.#byId.size} requests are already waiting on this connection`, {
+    if (this.#size >= LIMITS.requestsInFlightPerConnection) {
+      throw new ExoError('overloaded', `${this.#size} requests are already waiting on this connection`, {
         retryable: true,
       });
     }
-    do {
-      this.#lastId = this.#lastId >= 0xffff_ffff ? 1 : this.#lastId + 1;
-    } while (this.#byId.has(this.#lastId));
-    request.id = this.#lastId;
-    this.#byId.set(request.id, request);
-    return request.id;
+    if (this.#size * 2 >= this.#slots.length) this.#grow();
+    const slots = this.#slots;
+    const mask = slots.length - 1;
+    let id = this.#lastId;
+    do id = id >= ID_MAX ? 1 : id + 1;
+    while (slots[id & mask] !== undefined);
+    this.#lastId = id;
+    slots[id & mask] = request;
+    this.#size += 1;
+    request.id = id;
+    return id;
   }
 
   get(id: number): PendingRequest | undefined {
-    return this.#byId.get(id);
+    const request = this.#slots[id & (this.#slots.length - 1)];
+    return request?.id === id ? request : undefined;
   }
 
   /** Removes a request; undefined when its id is unknown (a late answer). */
   take(id: number): PendingRequest | undefined {
-    const request = this.#byId.get(id);
-    if (request !== undefined) this.#byId.delete(id);
+    const request = this.get(id);
+    if (request !== undefined) this.#remove(request);
     return request;
   }
 
   /** Removes a request that the caller gave up; false when it is not there any more. */
   drop(request: PendingRequest): boolean {
-    return this.#byId.get(request.id) === request && this.#byId.delete(request.id);
+    if (this.get(request.id) !== request) return false;
+    this.#remove(request);
+    return true;
   }
 
   /** Removes and returns those whose deadline has passed. */
   expire(nowMs: number): PendingRequest[] {
     const late: PendingRequest[] = [];
-    for (const [id, request] of this.#byId) {
-      if (request.deadlineMs > nowMs) continue;
-      this.#byId.delete(id);
-      late.push(request);
+    for (const request of this.#slots) {
+      if (request !== undefined && request.deadlineMs <= nowMs) late.push(request);
     }
+    for (const request of late) this.#remove(request);
     return late;
   }
 
   /** Rejects everything. */
   clear(error: ExoError): void {
-    for (const request of this.#byId.values()) request.reject(error);
-    this.#byId.clear();
-  }
-}
-
-/** Base requests of the dialling side: the other end takes any frame for the answer to the one it has. */
-export class SerialLane {
-  #current: PendingRequest | undefined;
-  #queue: PendingRequest[] = [];
-
-  get size(): number {
-    return this.#queue.length + (this.#current === undefined ? 0 : 1);
+    const all = this.#slots;
+    this.#slots = [];
+    this.#size = 0;
+    for (const request of all) request?.reject(error);
   }
 
-  /** The request whose answer comes next. */
-  get current(): PendingRequest | undefined {
-    return this.#current;
+  #remove(request: PendingRequest): void {
+    this.#slots[request.id & (this.#slots.length - 1)] = undefined;
+    this.#size -= 1;
   }
 
-  /** Queues a request. Throws `overloaded` at the limit. */
-  add(request: PendingRequest): void {
-    if (this.#queue.length >= LIMITS.serialQueuePerConnection) {
-      throw new ExoError('overloaded', 'an old peer takes one request at a time, and the queue is full', {
-        retryable: true,
-      });
+  /** Ids that differ in their low bits still do when one more bit counts. */
+  #grow(): void {
+    const before = this.#slots;
+    const length = Math.max(SLOTS_MIN, before.length * 2);
+    this.#slots = new Array<PendingRequest | undefined>(length).fill(undefined);
+    for (const request of before) {
+      if (request !== undefined) this.#slots[request.id & (length - 1)] = request;
     }
-    this.#queue.push(request);
-  }
-
-  /** The next request to send, when none is outstanding; it becomes the current one. */
-  next(): PendingRequest | undefined {
-    if (this.#current !== undefined) return undefined;
-    this.#current = this.#queue.shift();
-    return this.#current;
-  }
-
-  /** The answer to the current one is there. */
-  done(): PendingRequest | undefined {
-    const request = this.#current;
-    this.#current = undefined;
-    return request;
-  }
-
-  /** Removes a request that is not sent yet; false for the current one, whose answer must be waited for. */
-  drop(request: PendingRequest): boolean {
-    const index = this.#queue.indexOf(request);
-    if (index >= 0) this.#queue.splice(index, 1);
-    return index >= 0;
-  }
-
-  /** Removes and returns queued requests whose deadline has passed (never the current one). */
-  expire(nowMs: number): PendingRequest[] {
-    const late = this.#queue.filter((request) => request.deadlineMs <= nowMs);
-    if (late.length > 0) this.#queue = this.#queue.filter((request) => request.deadlineMs > nowMs);
-    return late;
-  }
-
-  /** Rejects everything. */
-  clear(error: ExoError): void {
-    const current = this.done();
-    if (current !== undefined && current.settled !== true) current.reject(error);
-    for (const request of this.#queue) request.reject(error);
-    this.#queue = [];
   }
 }

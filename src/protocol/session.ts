@@ -13,9 +13,11 @@ import type { HealthRequest, HealthResponse, Message, MessageKind } from './mess
 import { type BulkMessage, Outbox } from './outbox.js';
 import { ERROR_TEXT_CHARS_MAX, encodeChecked, HEALTHY, laneOf, remoteError } from './outgoing.js';
 import type { PayloadPool } from './payload-pool.js';
-import { type PendingRequest, PendingRequests, SerialLane, timeoutError } from './pending-requests.js';
+import { type PendingRequest, PendingRequests, timeoutError } from './pending-requests.js';
 import { Responder } from './responder.js';
+import { SerialLane } from './serial-lane.js';
 import { transition } from './session-state.js';
+import type { WireSlabs } from './wire-shared.js';
 
 /** What a session asks of its owner. */
 export interface SessionHost {
@@ -38,12 +40,13 @@ export interface SessionOptions {
   readonly trusted: boolean;
   readonly budget: MemoryBudget;
   readonly pool: PayloadPool;
+  readonly slabs: WireSlabs;
   readonly nowMs: number;
 }
 
 /** The protocol of one connection. */
 export class Session {
-  readonly outbox = new Outbox();
+  readonly outbox: Outbox;
   readonly role: ConnectionRole;
   readonly trusted: boolean;
   /** What the other side said of itself. */
@@ -62,6 +65,7 @@ export class Session {
     this.role = options.role;
     this.trusted = options.trusted;
     this.#host = host;
+    this.outbox = new Outbox(options.slabs.frames);
     this.#responder = new Responder(this, host);
     this.#inbound = new Inbound(this, options);
   }
@@ -150,7 +154,7 @@ export class Session {
       if (correlated) {
         const body = encodeChecked(message, type, true);
         const id = this.#pending.add(pending);
-        pending.bulk = this.outbox.addCorrelated(type, id, body, laneOf(message));
+        pending.bulk = this.outbox.addCorrelated(type, id, body, laneOf(type));
         this.#host.wake();
       } else {
         this.#lane.add(pending);
@@ -194,7 +198,7 @@ export class Session {
     const body = encodeChecked(message, type, id !== undefined);
     let bulk: BulkMessage | undefined;
     if (id === undefined) this.outbox.addBase(type, body);
-    else bulk = this.outbox.addCorrelated(type, id, body, laneOf(message));
+    else bulk = this.outbox.addCorrelated(type, id, body, laneOf(type));
     this.#host.wake();
     return bulk;
   }

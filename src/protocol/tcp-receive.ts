@@ -55,10 +55,13 @@ export function acceptedSocket(
 }
 
 function open(mode: ReceiveMode, scratch: Buffer, handle: Handle | undefined): OpenSocket {
+  // messages of one conversation are often equally long, and a view costs more than it looks
+  let chunk = scratch;
   const onread = {
     buffer: scratch,
     callback: (count: number): boolean => {
-      opened.onBytes(scratch.subarray(0, count));
+      if (chunk.length !== count) chunk = scratch.subarray(0, count);
+      opened.onBytes(chunk);
       return true;
     },
   };

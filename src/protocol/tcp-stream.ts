@@ -53,14 +53,16 @@ export class TcpStream implements ByteStream {
     return this.#queuedBytes + this.#batchBytes;
   }
 
-  write(chunks: readonly Uint8Array[]): boolean {
+  write(chunks: readonly Uint8Array[], last = false): boolean {
     if (this.#over || this.#ending) return false;
+    if (last && chunks.length === 1 && this.#writeAtOnce(chunks[0]!)) return true;
     for (const chunk of chunks) {
       if (chunk.length === 0) continue;
       this.#queue.push(chunk);
       this.#queuedBytes += chunk.length;
     }
-    this.#flushSoon();
+    if (!last) this.#flushSoon();
+    else if (!this.#flushing && this.#batchBytes === 0) this.#flush();
     return this.unsentBytes < LIMITS.streamHighWaterBytes;
   }
 
@@ -92,6 +94,16 @@ export class TcpStream implements ByteStream {
       socket.destroySoon = () => socket.destroy();
       socket.resetAndDestroy();
     }
+  }
+
+  /** The usual case, some frames in one chunk and nothing before them. False when it is another case. */
+  #writeAtOnce(chunk: Uint8Array): boolean {
+    const bytes = chunk.length;
+    if (this.unsentBytes > 0 || this.#flushing || bytes === 0 || bytes > LIMITS.streamHighWaterBytes)
+      return false;
+    this.#batchBytes = bytes;
+    this.#socket.write(chunk, this.#taken);
+    return true;
   }
 
   #flushSoon(): void {

@@ -13,9 +13,10 @@ export interface ByteStream {
   readonly unsentBytes: number;
   /**
    * Hands chunks over without copying them; they must not change until sent. Several writes in one tick leave as
-   * one segment where they fit. False when `onDrain` should be waited for before more bulk is written.
+   * one segment where they fit. False when `onDrain` should be waited for before more bulk is written. `last`: nothing more
+   * is written in this tick, so what is there may leave at once.
    */
-  write(chunks: readonly Uint8Array[]): boolean;
+  write(chunks: readonly Uint8Array[], last?: boolean): boolean;
   /** Stops reading until `resume`. */
   pause(): void;
   resume(): void;

@@ -5,6 +5,7 @@ import { type Clock, LIMITS, type Logger, SourceLimiter } from '../shared/index.
 import type { ConnectionHandlers, ConnectionRole } from './connection-api.js';
 import { MemoryBudget } from './memory-budget.js';
 import { PayloadPool } from './payload-pool.js';
+import { Slab } from './slab.js';
 
 /** How a connection begins. */
 export interface ConnectionOptions {
@@ -13,10 +14,19 @@ export interface ConnectionOptions {
   readonly trusted: boolean;
 }
 
+/** Memory for small pieces. Two, because frames are written one behind the other. */
+export interface WireSlabs {
+  /** Small bodies that came. */
+  readonly bodies: Slab;
+  /** Frames that leave. */
+  readonly frames: Slab;
+}
+
 /** What all connections of a node share. */
 export interface WireShared {
   readonly budget: MemoryBudget;
   readonly pool: PayloadPool;
+  readonly slabs: WireSlabs;
   /** Which refused sources may be logged now. */
   readonly rejections: SourceLimiter;
   readonly nextSerial: () => number;
@@ -32,12 +42,13 @@ export interface ConnectionComponents extends WireShared {
 /** One line about a refused source in ten seconds. */
 const REJECTIONS_PER_SECOND = 0.1;
 
-/** Budget, pool and counters for one node. */
+/** Budget, memory and counters for one node. */
 export function createWireShared(): WireShared {
   let serial = 0;
   return {
     budget: new MemoryBudget(),
     pool: new PayloadPool(),
+    slabs: { bodies: new Slab(), frames: new Slab() },
     rejections: new SourceLimiter(REJECTIONS_PER_SECOND, 1, LIMITS.acceptedConnections),
     nextSerial: () => {
       serial += 1;

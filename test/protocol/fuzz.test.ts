@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import {
   type ConnectionRole,
+  createWireShared,
   FLAG_ABANDON,
   FLAG_MORE,
   FLAG_TOTAL,
@@ -77,7 +78,14 @@ function session(random: Random, budget: MemoryBudget): { session: Session; fail
   const role: ConnectionRole = random.next() < 0.7 ? 'acceptor' : 'dialler';
   const failures: unknown[] = [];
   const made = new Session(
-    { role, trusted: random.next() < 0.5, budget, pool: new PayloadPool(), nowMs: 0 },
+    {
+      role,
+      trusted: random.next() < 0.5,
+      budget,
+      pool: new PayloadPool(),
+      slabs: createWireShared().slabs,
+      nowMs: 0,
+    },
     {
       onHello: () => helloOf('self'),
       onMessage: (message) => {
