@@ -163,21 +163,33 @@ test('late answers after a timeout, also large ones, disturb nothing', async (t)
   });
 });
 
-const DIRECTIONS = {
-  'from this end': (end: WireEnd) => loadAndProbe(end.connection, 64).then((near) => [near]),
-  'from the other end': (end: WireEnd) => end.remote('load 64').then((far) => [far]),
-  'both ways at once': (end: WireEnd) =>
-    Promise.all([loadAndProbe(end.connection, 64), end.remote('load 64')]),
-};
+const DIRECTIONS = [
+  {
+    direction: 'from this end',
+    limitMs: 20,
+    run: async (end: WireEnd) => [await loadAndProbe(end.connection, 64)],
+  },
+  {
+    direction: 'from the other end',
+    limitMs: 20,
+    run: async (end: WireEnd) => [await end.remote('load 64')],
+  },
+  {
+    // Two tensors share the processors, and a check waits behind one of them each way.
+    direction: 'both ways at once',
+    limitMs: 40,
+    run: (end: WireEnd) => Promise.all([loadAndProbe(end.connection, 64), end.remote('load 64')]),
+  },
+];
 
 /** A round is one tensor. Other work on the machine can only make a round worse, so the best one counts. */
 const ROUNDS = { min: 3, max: 15 };
 
-for (const [direction, run] of Object.entries(DIRECTIONS)) {
-  test(`health checks return in 20 ms on loopback while a 64 MiB tensor is on its way ${direction}`, async (t) => {
+for (const { direction, limitMs, run } of DIRECTIONS) {
+  test(`health checks return in ${limitMs} ms on loopback while a 64 MiB tensor is on its way ${direction}`, async (t) => {
     await withEnd(async (end) => {
       const medians = { health: [] as number[], ping: [] as number[] };
-      const isMet = () => best(medians.health) <= 20 && best(medians.ping) <= 20;
+      const isMet = () => best(medians.health) <= limitMs && best(medians.ping) <= limitMs;
       for (let round = 0; round < ROUNDS.min || (round < ROUNDS.max && !isMet()); round++) {
         const reports = await run(end);
         const healthMs = reports.flatMap((report) => report.healthMs);
@@ -189,8 +201,8 @@ for (const [direction, run] of Object.entries(DIRECTIONS)) {
         if (healthMs.length >= 2) medians.health.push(median(healthMs));
         if (pingMs.length >= 2) medians.ping.push(median(pingMs));
       }
-      assert.ok(best(medians.health) <= 20, `health checks: ${medians.health} ms`);
-      assert.ok(best(medians.ping) <= 20, `pings: ${medians.ping} ms`);
+      assert.ok(best(medians.health) <= limitMs, `health checks: ${medians.health} ms`);
+      assert.ok(best(medians.ping) <= limitMs, `pings: ${medians.ping} ms`);
     });
   });
 }
