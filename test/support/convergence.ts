@@ -30,21 +30,25 @@ export async function converge(count: number): Promise<Convergence> {
   };
   const ids = Array.from({ length: count }, (_, index) => `n${String(index).padStart(3, '0')}`);
   const nodes = ids.map((id, index) => meshNode(world, { id, dials: ids.slice(0, index) }));
-  const full = () =>
-    nodes.every((node) => {
-      const view = node.mesh.topology();
-      return view.nodes.size === count && view.edges.length === count * (count - 1);
+  const full = (part: typeof nodes) =>
+    part.every((node) => {
+      const { nodes: known, edges } = node.mesh.topology();
+      return known.size === part.length && edges.length === part.length * (part.length - 1);
     });
   const sent = () => nodes.reduce((sum, node) => sum + node.counters.topologyMessagesSent(), 0);
   try {
     const last = nodes.at(-1)!;
-    for (const node of nodes.slice(0, -1)) await node.start();
-    await until(() => nodes.slice(0, -1).every((node) => node.mesh.topology().nodes.size === count - 1));
-    await pause(QUIET_MS);
+    const present = nodes.slice(0, -1);
+    for (const node of present) await node.start();
+    await until(() => full(present));
+    for (let before = -1; before !== sent(); ) {
+      before = sent();
+      await pause(QUIET_MS);
+    }
     const before = sent();
     const startedAtMs = systemClock.now();
     await last.start();
-    await until(full);
+    await until(() => full(nodes));
     const convergedMs = systemClock.now() - startedAtMs;
     await pause(QUIET_MS);
     return { nodes: count, convergedMs, messagesPerNode: (sent() - before) / count };
