@@ -38,11 +38,14 @@ export function peersJson(mesh: Mesh) {
   return {
     schema_version: STATUS_SCHEMA_VERSION,
     peers: mesh.peers().map(peerJson),
-    refusals: mesh
-      .refusals()
-      .map(({ module, subject, code, reason, atMs }) => ({ module, subject, code, reason, at_ms: atMs })),
+    refusals: mesh.refusals().map(refusalJson),
+    spare_addresses: mesh.spareAddresses().map(refusalJson),
     warnings: mesh.warnings().map(warningJson),
   };
+}
+
+function refusalJson({ module, subject, code, reason, atMs }: ReturnType<Mesh['refusals']>[number]) {
+  return { module, subject, code, reason, at_ms: atMs };
 }
 
 /** `/v1/status`, and each snapshot of `/v1/events`. */

@@ -48,6 +48,8 @@ export interface PeersJson {
   readonly schema_version: number;
   readonly peers: readonly PeerJson[];
   readonly refusals: readonly RefusalJson[];
+  /** Working addresses of peers that are reached over another one. */
+  readonly spare_addresses: readonly RefusalJson[];
   readonly warnings: readonly WarningJson[];
 }
 

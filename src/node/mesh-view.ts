@@ -43,8 +43,11 @@ export class MeshView implements Mesh {
     return this.#c.self();
   }
 
-  /** What discovery and the node refused, and addresses of peers that are reached over another one. */
   refusals(): readonly Refusal[] {
+    return this.#c.refusals();
+  }
+
+  spareAddresses(): readonly Refusal[] {
     const spare: Refusal[] = [];
     for (const target of this.#c.dialer.targets()) {
       const peer = target.state === 'resting' ? this.#c.peers.get(target.peerId ?? '') : undefined;
@@ -57,7 +60,7 @@ export class MeshView implements Mesh {
         atMs: this.#c.clock.wall(),
       });
     }
-    return [...this.#c.refusals(), ...spare];
+    return spare;
   }
 
   warnings(): readonly MeshWarning[] {

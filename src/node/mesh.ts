@@ -83,6 +83,8 @@ export interface Mesh {
   peers(): readonly PeerSummary[];
   /** Candidates that are not used, newest last, each with its reason. */
   refusals(): readonly Refusal[];
+  /** Addresses that lead to a peer that is reached over another one, and which. */
+  spareAddresses(): readonly Refusal[];
   warnings(): readonly MeshWarning[];
   topology(): TopologySnapshot;
   /**

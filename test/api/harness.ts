@@ -157,6 +157,10 @@ export class StillMesh implements Mesh {
     ];
   }
 
+  spareAddresses(): ReturnType<Mesh['spareAddresses']> {
+    return [];
+  }
+
   refusals(): ReturnType<Mesh['refusals']> {
     return [
       {

@@ -86,6 +86,7 @@ describe('status', () => {
           at_ms: 1_700_000_000_000,
         },
       ],
+      spare_addresses: [],
       warnings: [{ code: 'duplicate-id', message: 'two machines use the id "b"', at_ms: 1_700_000_000_001 }],
     };
     assert.deepEqual(await json(await api.get('/v1/peers')), peers);

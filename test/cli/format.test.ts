@@ -72,7 +72,7 @@ test('round trips, sizes, memory and shares are short', () => {
 
 test('peers are one line each: name, state, address, direction, round trip, last heard, description', () => {
   const lines = formatPeers(
-    { schema_version: 1, peers: [peer()], refusals: [], warnings: [] },
+    { schema_version: 1, peers: [peer()], refusals: [], spare_addresses: [], warnings: [] },
     false,
     0,
     plain,
@@ -86,7 +86,7 @@ test('a peer that is not alive says why and when it is tried again; one that is 
     peer({ id: 'a', state: 'connecting', reason: 'refused the connection', next_dial_ms: 1500 }),
     peer({ id: 'b', state: 'left', reason: 'said goodbye' }),
   ];
-  const view = { schema_version: 1, peers, refusals: [], warnings: [] };
+  const view = { schema_version: 1, peers, refusals: [], spare_addresses: [], warnings: [] };
   const few = formatPeers(view, false, 0, plain).join('\n');
   assert.match(few, /a: refused the connection; next try in 1 s/);
   assert.match(few, /1 peer gone: exo peers --all/);
@@ -101,6 +101,15 @@ test('--all tells what was refused and why; warnings stand in a block of their o
     refusals: [
       { module: 'udp', subject: '10.0.0.9', code: 'self-address', reason: 'this node itself', at_ms: 1_000 },
     ],
+    spare_addresses: [
+      {
+        module: 'manual',
+        subject: 'b at 10.0.0.7:50051',
+        code: 'address-spare',
+        reason: 'not used',
+        at_ms: 1_000,
+      },
+    ],
     warnings: [{ code: 'duplicate-id', message: 'give one of them another --node-id', at_ms: 0 }],
   };
   const lines = formatPeers(view, true, 6_000, plain);
@@ -109,6 +118,9 @@ test('--all tells what was refused and why; warnings stand in a block of their o
     '',
     'refused (1)',
     '  10.0.0.9 (udp, 5 s ago): this node itself',
+    '',
+    'other addresses (1)',
+    '  b at 10.0.0.7:50051 (manual, 5 s ago): not used',
     '',
     '# warnings',
     '  - duplicate-id: give one of them another --node-id',
@@ -129,6 +141,7 @@ test('status shows the node, its ring, its peers and the warnings', () => {
     schema_version: 1,
     peers: [peer(), peer({ id: 'mac3', state: 'suspect', reason: 'silent' })],
     refusals: [],
+    spare_addresses: [],
     warnings: [{ code: 'x', message: 'mend it', at_ms: 0 }],
     version: '0.1.0',
     uptime_ms: 65_000,
@@ -171,6 +184,7 @@ test('what a peer said cannot steer the terminal', () => {
     schema_version: 1,
     peers: [bad],
     refusals: [{ module: evil, subject: evil, code: 'x', reason: evil, at_ms: 0 }],
+    spare_addresses: [{ module: evil, subject: evil, code: 'x', reason: evil, at_ms: 0 }],
     warnings: [{ code: evil, message: evil, at_ms: 0 }],
   };
   const topology = { ...TOPOLOGY, nodes: { [evil]: { ...CAPS, model: evil, chip: evil } }, partitions: [] };

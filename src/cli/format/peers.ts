@@ -20,6 +20,10 @@ export function formatPeers(view: PeersJson, all: boolean, nowMs: number, c: Col
   if (all) {
     lines.push('', view.refusals.length === 0 ? 'nothing was refused' : `refused (${view.refusals.length})`);
     lines.push(...refusalLines(view.refusals, nowMs));
+    if (view.spare_addresses.length > 0) {
+      lines.push('', `other addresses (${view.spare_addresses.length})`);
+      lines.push(...refusalLines(view.spare_addresses, nowMs));
+    }
   } else if (hidden + view.refusals.length > 0) {
     const gone = hidden === 0 ? [] : [`${count(hidden, 'peer')} gone`];
     const refused = view.refusals.length === 0 ? [] : [`${view.refusals.length} refused`];
