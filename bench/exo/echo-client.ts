@@ -9,8 +9,9 @@ async function round({ size, count }: { size: number; count: number }): Promise<
   const times = new Float64Array(count);
   for (let done = 0; done < count; done++) {
     const startedAt = performance.now();
-    await connection.request({ kind: 'ping', data });
+    const answer = await connection.request({ kind: 'ping', data });
     times[done] = (performance.now() - startedAt) * 1000;
+    connection.recycle(answer);
   }
   return times.sort();
 }

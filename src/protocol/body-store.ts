@@ -47,6 +47,11 @@ export class BodyStore {
    */
   giveBack(held: Held, reuse: boolean): void {
     this.#budget.release(held.buffer.length, held.budgetClass);
-    if (reuse) this.#pool.release(held.buffer);
+    if (reuse) this.reuse(held.buffer);
+  }
+
+  /** Nobody looks at this memory any more. */
+  reuse(buffer: Buffer): void {
+    this.#pool.release(buffer);
   }
 }

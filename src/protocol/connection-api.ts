@@ -67,6 +67,11 @@ export interface Connection {
   introduce(hello: Hello, options?: RequestOptions): Promise<Hello | undefined>;
   /** Sends a request and waits for its answer. An error answer rejects with its code. */
   request(message: Message, options?: RequestOptions): Promise<Message>;
+  /**
+   * Gives the bytes of an answer back, so that the next large one is received into them. Nobody may look at them any more.
+   * Never needed: what is not given back is garbage collected, at the cost of fresh memory.
+   */
+  recycle(answer: Message): void;
   /** Sends without waiting. Rejects nothing; on a closed connection it does nothing and returns false. */
   notify(message: Message): boolean;
   /** Ends the connection: flushes what is queued for at most `LIMITS.closeGraceMs`, then closes. Idempotent. */

@@ -12,12 +12,16 @@ import type {
   ConnectionStats,
   RequestOptions,
 } from './connection-api.js';
+import { HandlerContext, LazySignal } from './handler-context.js';
 import type { Hello } from './hello.js';
+import { bytesOf } from './message-bytes.js';
 import type { Message } from './messages.js';
 import { RejectionLog } from './rejection-log.js';
+import { requestUntilAborted } from './request-until-aborted.js';
 import { Session } from './session.js';
 import type { ByteStream } from './transport.js';
 import type { ConnectionComponents, ConnectionOptions } from './wire-shared.js';
+import { WriteProgress } from './write-progress.js';
 
 /** Deadlines are seen this late at most. */
 const TICK_MS = 50;
@@ -44,9 +48,10 @@ class StreamConnection implements Connection {
   readonly #components: ConnectionComponents;
   readonly #session: Session;
   readonly #rejections: RejectionLog;
-  readonly #abort = new AbortController();
-  readonly #wanted: { readonly signal: AbortSignal; readonly answerWanted: boolean };
-  readonly #unwanted: { readonly signal: AbortSignal; readonly answerWanted: boolean };
+  readonly #abort = new LazySignal();
+  readonly #wanted = new HandlerContext(this.#abort, true);
+  readonly #unwanted = new HandlerContext(this.#abort, false);
+  readonly #progress: WriteProgress;
   #resolveClosed: (reason: CloseReason) => void = () => undefined;
   #reason: CloseReason | undefined;
   #timer: TimerHandle | undefined;
@@ -58,11 +63,6 @@ class StreamConnection implements Connection {
   #windowFull = false;
   #bytesOut = 0;
   #turnMs: number;
-  /** The stream took bytes since the last tick. */
-  #progressed = false;
-  /** When it last did, and how many it had unsent at the last look. */
-  #progressAtMs: number;
-  #unsentSeen = 0;
   readonly #flushNow = () => {
     this.#flushPlanned = false;
     this.#flush();
@@ -79,9 +79,7 @@ class StreamConnection implements Connection {
     this.#rejections = new RejectionLog(this, components);
     this.aliveAtMs = nowMs;
     this.#turnMs = nowMs;
-    this.#progressAtMs = nowMs;
-    this.#wanted = { signal: this.#abort.signal, answerWanted: true };
-    this.#unwanted = { signal: this.#abort.signal, answerWanted: false };
+    this.#progress = new WriteProgress(nowMs);
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
@@ -134,15 +132,18 @@ class StreamConnection implements Connection {
 
   request(message: Message, options?: RequestOptions): Promise<Message> {
     return new Promise((resolve, reject) => {
-      const signal = options?.signal;
-      if (signal !== undefined) {
-        this.#requestWithSignal(message, options?.timeoutMs, signal, resolve, reject);
-        return;
-      }
       const timeoutMs = options?.timeoutMs ?? LIMITS.requestTimeoutMs;
-      this.#session.request(message, this.#turnNowMs(), timeoutMs, resolve, reject);
+      const nowMs = this.#turnNowMs();
+      const signal = options?.signal;
+      if (signal === undefined) this.#session.request(message, nowMs, timeoutMs, resolve, reject);
+      else requestUntilAborted(this.#session, signal, message, nowMs, timeoutMs, resolve, reject);
       if (this.#timer === undefined) this.#arm();
     });
+  }
+
+  recycle(answer: Message): void {
+    const bytes = bytesOf(answer);
+    if (bytes !== undefined) this.#components.pool.release(bytes);
   }
 
   notify(message: Message): boolean {
@@ -152,40 +153,6 @@ class StreamConnection implements Connection {
   async close(reason: CloseReason = { by: 'local' }): Promise<void> {
     this.#shut(reason, true);
     await this.closed;
-  }
-
-  #requestWithSignal(
-    message: Message,
-    timeoutMs: number = LIMITS.requestTimeoutMs,
-    signal: AbortSignal,
-    resolve: (answer: Message) => void,
-    reject: (error: ExoError) => void,
-  ): void {
-    const cancelled = () =>
-      new ExoError('request-cancelled', `the ${message.kind} was given up`, { cause: signal.reason });
-    if (signal.aborted) {
-      reject(cancelled());
-      return;
-    }
-    const onAbort = () => {
-      if (pending !== undefined) this.#session.cancel(pending, cancelled());
-    };
-    const done = () => signal.removeEventListener('abort', onAbort);
-    signal.addEventListener('abort', onAbort, { once: true });
-    const pending = this.#session.request(
-      message,
-      this.#turnNowMs(),
-      timeoutMs,
-      (answer) => {
-        done();
-        resolve(answer);
-      },
-      (error) => {
-        done();
-        reject(error);
-      },
-    );
-    if (this.#timer === undefined) this.#arm();
   }
 
   // ------------------------------------------------------------------ bytes in
@@ -229,9 +196,9 @@ class StreamConnection implements Connection {
     this.#flushing = true;
     while (queued > 0 && unsent < WINDOW_BYTES) {
       const chunks: Uint8Array[] = [];
-      const bytes = outbox.pull(chunks, WINDOW_BYTES - unsent);
+      const bytes = this.#session.pull(chunks, WINDOW_BYTES - unsent);
       if (bytes === 0) break;
-      if (unsent === 0) this.#progressed = true;
+      if (unsent === 0) this.#progress.moved();
       this.#bytesOut += bytes;
       queued = outbox.queuedBytes;
       stream.write(chunks, queued === 0);
@@ -249,13 +216,13 @@ class StreamConnection implements Connection {
   }
 
   #drained(): void {
-    this.#progressed = true;
+    this.#progress.moved();
     // a small write is taken by the system even when the peer is gone; a full window moves only when the peer acknowledges
     if (this.#windowFull) this.aliveAtMs = this.#components.clock.now();
     this.#windowFull = false;
     const { outbox } = this.#session;
     if (outbox.queuedBytes > 0 || this.#reason !== undefined) this.#flush();
-    else if (this.#stream.unsentBytes === 0) outbox.sent();
+    else if (this.#stream.unsentBytes === 0) this.#session.sent();
   }
 
   // ------------------------------------------------------------------ time
@@ -273,26 +240,11 @@ class StreamConnection implements Connection {
     const nowMs = this.#components.clock.now();
     try {
       this.#session.tick(nowMs);
-      this.#checkProgress(nowMs);
+      this.#progress.check(this.#stream.unsentBytes, nowMs, this.remote);
     } catch (error) {
       this.#fail(error);
     }
     this.#arm();
-  }
-
-  #checkProgress(nowMs: number): void {
-    const unsent = this.#stream.unsentBytes;
-    if (this.#progressed || unsent === 0 || unsent < this.#unsentSeen) this.#progressAtMs = nowMs;
-    this.#progressed = false;
-    this.#unsentSeen = unsent;
-    if (nowMs - this.#progressAtMs < LIMITS.stalledWriteMs) return;
-    throw new ExoError(
-      'connection-closed',
-      `${this.remote} has taken no byte for ${LIMITS.stalledWriteMs} ms; the path is dead`,
-      {
-        retryable: true,
-      },
-    );
   }
 
   // ------------------------------------------------------------------ the end

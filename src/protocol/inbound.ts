@@ -19,11 +19,17 @@ import {
 import { FrameDecoder, type FrameHead, type FrameSink } from './frame-decoder.js';
 import type { BudgetClass } from './memory-budget.js';
 import { type Assembly, MessageAssembler, type SkipReason } from './message-assembler.js';
+import { bytesOf } from './message-bytes.js';
 import { MessageDecoder } from './message-decoder.js';
 import type { Message } from './messages.js';
 import type { Session, SessionOptions } from './session.js';
 
 const CORRELATED_FRAME_BYTES_MAX = LIMITS.fragmentBytesMax + PREFIX_BYTES + TOTAL_BYTES;
+
+/** What an old peer may begin a connection with. */
+const LARGE_FROM_OLD_PEERS: ReadonlySet<number> = new Set([TYPE.prompt, TYPE.tensorRequest, TYPE.result]);
+/** More than this on their way at once are left to the garbage collector. */
+const SHOWN_MAX = 16;
 
 /** Bytes of one peer, and what they become. */
 export class Inbound implements FrameSink {
@@ -38,6 +44,8 @@ export class Inbound implements FrameSink {
   #bytesIn = 0;
   #nowMs: number;
   #firstByteAtMs: number | undefined;
+  /** Bodies that an answer on its way still shows. */
+  readonly #shown: Buffer[] = [];
   /** When the frame being received began, and how many bytes had come then. */
   #frameSinceMs = 0;
   #frameBytesThen = 0;
@@ -90,6 +98,13 @@ export class Inbound implements FrameSink {
     if (oldest !== undefined) this.#checkRate(oldest.sinceMs, oldest.bytesThen, nowMs);
   }
 
+  /** All answers have left: the memory that they showed may be used again. */
+  sent(): void {
+    if (this.#shown.length === 0) return;
+    for (const buffer of this.#shown) this.#store.reuse(buffer);
+    this.#shown.length = 0;
+  }
+
   /** Nothing is taken any more, and all memory is given back. */
   close(): void {
     this.#frames.stop();
@@ -111,6 +126,10 @@ export class Inbound implements FrameSink {
     }
     if (!isBaseType(type)) {
       throw new ExoError('frame-unknown-type', `type 0x${type.toString(16)} is not of the base protocol`);
+    }
+    // an old peer that has reconnected goes on with its work at once, and a hello is never this long
+    if (length > LIMITS.freshFrameBytesMax && this.#session.trusted && LARGE_FROM_OLD_PEERS.has(type)) {
+      this.#session.becomeLegacy();
     }
     const limit = Math.min(this.#stateLimitBytes(), typeLimitBytes(type));
     if (length > limit) throw tooLarge(length, limit);
@@ -236,18 +255,31 @@ export class Inbound implements FrameSink {
       if (held !== undefined) this.#store.giveBack(held, false);
       this.#session.answered(id, message);
     } else {
-      this.#session.incoming(message, type, id, held === undefined ? undefined : this.#giver(message, held));
+      this.#session.incoming(
+        message,
+        type,
+        id,
+        held === undefined ? undefined : this.#giver(message, id, held),
+      );
     }
   }
 
   /** Gives the body back when its handler is done; an answer may still show the same memory to the socket. */
-  #giver(message: Message, held: Held): ((answer: Message | undefined) => void) | undefined {
+  #giver(
+    message: Message,
+    id: number | undefined,
+    held: Held,
+  ): ((answer: Message | undefined) => void) | undefined {
     if (bytesOf(message) === undefined) {
       this.#store.giveBack(held, true);
       return undefined;
     }
-    return (answer) =>
-      this.#store.giveBack(held, answer === undefined || bytesOf(answer)?.buffer !== held.buffer.buffer);
+    return (answer) => {
+      const shown = answer !== undefined && bytesOf(answer)?.buffer === held.buffer.buffer;
+      this.#store.giveBack(held, !shown);
+      // a base answer may still wait for its turn, and then nothing tells when it has left
+      if (shown && id !== undefined && this.#shown.length < SHOWN_MAX) this.#shown.push(held.buffer);
+    };
   }
 
   // ------------------------------------------------------------------ time
@@ -269,21 +301,6 @@ export class Inbound implements FrameSink {
       'frame-too-slow',
       `a body came at ${Math.round(rate)} bytes/s for ${Math.round(ageMs / 1000)} s`,
     );
-  }
-}
-
-/** Bytes of a message that are views of the body that it came in. */
-function bytesOf(message: Message): Buffer | undefined {
-  switch (message.kind) {
-    case 'ping':
-    case 'pong':
-      return message.data;
-    case 'tensor-request':
-    case 'tensor-response':
-    case 'result':
-      return message.tensor?.data;
-    default:
-      return undefined;
   }
 }
 

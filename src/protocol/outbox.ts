@@ -68,6 +68,20 @@ export class Outbox {
     return this.#control.frames + this.#ordinary.frames + this.#bulkFrames;
   }
 
+  /** Whether another message in fragments should be queued by one who can wait. */
+  get hasRoom(): boolean {
+    return this.#bulkBytes < LIMITS.sendQueueBytesSoft;
+  }
+
+  /** Whether a correlated message with this body goes in fragments. */
+  isBulk(body: EncodedBody): boolean {
+    const { text, payload } = body;
+    const payloadBytes = payload === undefined ? 0 : payload.length;
+    // a UTF-16 unit takes at most three bytes; only texts near the limit are measured
+    const textBytes = text.length <= TEXT_MEASURED_MIN ? text.length * 3 : Buffer.byteLength(text);
+    return payloadBytes + textBytes + 4 > FRAGMENT_BYTES;
+  }
+
   /** Queues a base frame. They all go in one lane, because an old client tells its answers apart by order. */
   addBase(type: number, body: EncodedBody): void {
     this.#ordinary.add(type, undefined, 0, body);
@@ -75,11 +89,7 @@ export class Outbox {
 
   /** Queues a correlated message; a long one in fragments, and then it is returned so that it can be abandoned. */
   addCorrelated(type: number, id: number, body: EncodedBody, lane: Lane): BulkMessage | undefined {
-    const { text, payload } = body;
-    const payloadBytes = payload === undefined ? 0 : payload.length;
-    // a UTF-16 unit takes at most three bytes; only texts near the limit are measured
-    const textBytes = text.length <= TEXT_MEASURED_MIN ? text.length * 3 : Buffer.byteLength(text);
-    if (payloadBytes + textBytes + 4 <= FRAGMENT_BYTES) {
+    if (!this.isBulk(body)) {
       (lane === 'control' ? this.#control : this.#ordinary).add(type, id, 0, body);
       return undefined;
     }

@@ -1,7 +1,7 @@
 /**
  * One conversation with one peer: bytes and ticks in, frames (in the outbox) and calls to its host out. Sans-I/O: no
  * socket, no timer, no clock. `connection.ts` is its only owner; states are in `session-state.ts`, what is being received in
- * `inbound.ts`, what waits for an answer in `pending-requests.ts`, handlers at work in `responder.ts`.
+ * `inbound.ts`, what this side asks in `requester.ts`, handlers at work in `responder.ts`.
  */
 import { ExoError, LIMITS, toExoError } from '../shared/index.js';
 import type { CloseReason, ConnectionRole, ConnectionState } from './connection-api.js';
@@ -9,13 +9,13 @@ import { isAnswerType, isBaseType, isOneWayType, TYPE, TYPE_OF_KIND } from './fr
 import type { Hello } from './hello.js';
 import { Inbound } from './inbound.js';
 import type { MemoryBudget } from './memory-budget.js';
-import type { HealthRequest, HealthResponse, Message, MessageKind } from './messages.js';
+import type { Message, MessageKind } from './messages.js';
 import { type BulkMessage, Outbox } from './outbox.js';
-import { ERROR_TEXT_CHARS_MAX, encodeChecked, HEALTHY, laneOf, remoteError } from './outgoing.js';
+import { ERROR_TEXT_CHARS_MAX, encodeChecked, HEALTHY, laneOf } from './outgoing.js';
 import type { PayloadPool } from './payload-pool.js';
-import { type PendingRequest, PendingRequests, timeoutError } from './pending-requests.js';
+import type { PendingRequest } from './pending-requests.js';
+import { Requester } from './requester.js';
 import { Responder } from './responder.js';
-import { SerialLane } from './serial-lane.js';
 import { transition } from './session-state.js';
 import type { WireSlabs } from './wire-shared.js';
 
@@ -56,8 +56,7 @@ export class Session {
   readonly #host: SessionHost;
   readonly #inbound: Inbound;
   readonly #responder: Responder;
-  readonly #pending = new PendingRequests();
-  readonly #lane = new SerialLane();
+  readonly #requester: Requester;
   #state: ConnectionState = 'fresh';
   #ownHello: Hello | undefined;
 
@@ -66,6 +65,7 @@ export class Session {
     this.trusted = options.trusted;
     this.#host = host;
     this.outbox = new Outbox(options.slabs.frames);
+    this.#requester = new Requester(this, host);
     this.#responder = new Responder(this, host);
     this.#inbound = new Inbound(this, options);
   }
@@ -76,7 +76,7 @@ export class Session {
 
   /** Requests sent and not yet answered. */
   get pending(): number {
-    return this.#pending.size + this.#lane.size;
+    return this.#requester.size;
   }
 
   /** Requests received and not yet answered. */
@@ -105,19 +105,7 @@ export class Session {
   /** Looks at deadlines. Throws an `ExoError` when the connection must be closed. */
   tick(nowMs: number): void {
     if (this.#state === 'closed') return;
-    for (const request of this.#pending.expire(nowMs)) {
-      this.#abandon(request);
-      request.reject(timeoutError(request));
-    }
-    for (const request of this.#lane.expire(nowMs)) request.reject(timeoutError(request));
-    const current = this.#lane.current;
-    if (current !== undefined && current.deadlineMs <= nowMs) {
-      this.#lane.done();
-      const error = timeoutError(current);
-      if (current.settled !== true) current.reject(error);
-      // the answer may still come, and nothing would tell it from the next one
-      throw error;
-    }
+    this.#requester.tick(nowMs);
     this.#inbound.tick(nowMs);
   }
 
@@ -132,57 +120,19 @@ export class Session {
     resolve: (answer: Message) => void,
     reject: (error: ExoError) => void,
   ): PendingRequest | undefined {
-    try {
-      const type = TYPE_OF_KIND[message.kind];
-      const correlated = this.#checkOutgoing(message, type);
-      if (isOneWayType(type) || (type === TYPE.prompt && !correlated)) {
-        this.send(message, correlated ? 0 : undefined);
-        resolve(type === TYPE.prompt ? { kind: 'prompt-response' } : message);
-        return undefined;
-      }
-      const pending: PendingRequest = {
-        message,
-        answerType: type + 1,
-        deadlineMs: nowMs + timeoutMs,
-        timeoutMs,
-        resolve,
-        reject,
-        id: 0,
-        bulk: undefined,
-        settled: false,
-      };
-      if (correlated) {
-        const body = encodeChecked(message, type, true);
-        const id = this.#pending.add(pending);
-        pending.bulk = this.outbox.addCorrelated(type, id, body, laneOf(type));
-        this.#host.wake();
-      } else {
-        this.#lane.add(pending);
-        this.#pump();
-      }
-      return pending;
-    } catch (error) {
-      reject(error as ExoError);
-      return undefined;
-    }
+    return this.#requester.request(message, nowMs, timeoutMs, resolve, reject);
   }
 
   /** Gives a request up; its answer is dropped when it comes. */
   cancel(request: PendingRequest, error: ExoError): void {
-    if (request.settled === true) return;
-    if (this.#pending.drop(request)) this.#abandon(request);
-    else if (!this.#lane.drop(request)) {
-      if (this.#lane.current !== request) return;
-      request.settled = true;
-    }
-    request.reject(error);
+    this.#requester.cancel(request, error);
   }
 
   /** Sends without waiting. False when it cannot be sent on this connection, or would be answered. */
   notify(message: Message): boolean {
     try {
       const type = TYPE_OF_KIND[message.kind];
-      const correlated = this.#checkOutgoing(message, type);
+      const correlated = this.checkOutgoing(message, type);
       if (!correlated && !isOneWayType(type) && type !== TYPE.prompt) return false;
       this.send(message, correlated ? 0 : undefined);
       return true;
@@ -203,13 +153,25 @@ export class Session {
     return bulk;
   }
 
+  /** As `Outbox.pull`; what waited for room is queued behind. */
+  pull(chunks: Uint8Array[], roomBytes: number): number {
+    const bytes = this.outbox.pull(chunks, roomBytes);
+    this.#requester.admit();
+    return bytes;
+  }
+
+  /** Everything that was pulled from the outbox has left, and nothing waits there. */
+  sent(): void {
+    this.outbox.sent();
+    this.#inbound.sent();
+  }
+
   /** Ends everything: requests are rejected, memory is given back. The outbox stays as it is. */
   close(error: ExoError): void {
     if (this.#state === 'closed') return;
     this.#state = transition(this.#state, 'closed');
     this.#inbound.close();
-    this.#pending.clear(error);
-    this.#lane.clear(error);
+    this.#requester.close(error);
   }
 
   // ------------------------------------------------------------------ called by inbound.ts
@@ -221,7 +183,7 @@ export class Session {
 
   /** The answer type that is expected for an id, or undefined when nobody waits. */
   expectedAnswer(id: number | undefined): number | undefined {
-    return (id === undefined ? this.#lane.current : this.#pending.get(id))?.answerType;
+    return this.#requester.expectedAnswer(id);
   }
 
   /** Whether another request can be served. */
@@ -231,18 +193,12 @@ export class Session {
 
   /** An answer is complete. */
   answered(id: number | undefined, answer: Message): void {
-    const request = id === undefined ? this.#lane.done() : this.#pending.take(id);
-    if (id === undefined) this.#pump();
-    if (request === undefined || request.settled === true) return;
-    if (answer.kind === 'error-response') request.reject(remoteError(answer));
-    else if (answer.kind === 'health-response' && request.message.kind === 'health-request') {
-      this.#introduced(request, request.message, answer);
-    } else request.resolve(answer);
+    this.#requester.answered(id, answer);
   }
 
   /** An answer could not be kept. */
   answerLost(id: number, error: ExoError): void {
-    this.#pending.take(id)?.reject(error);
+    this.#requester.answerLost(id, error);
   }
 
   /** A request or one-way message is complete. `done` gives its body back. */
@@ -266,7 +222,11 @@ export class Session {
   /** Tells the other side why its hello is not accepted, and ends the session. */
   refuse(error: ExoError, id: number | undefined): void {
     const refusal = { code: error.code, message: error.message };
-    this.#responder.health(id, { kind: 'health-response', isHealthy: false, refusal });
+    this.#responder.health(id, {
+      kind: 'health-response',
+      isHealthy: false,
+      refusal,
+    });
     this.#host.end({ by: 'local', error });
   }
 
@@ -287,22 +247,11 @@ export class Session {
       return;
     }
     this.#agree(this.#ownHello, hello);
-    this.#responder.health(id, { kind: 'health-response', isHealthy: true, hello: this.#ownHello });
-  }
-
-  #introduced(request: PendingRequest, asked: HealthRequest, answer: HealthResponse): void {
-    if (answer.refusal !== undefined) {
-      const { code, message } = answer.refusal;
-      const error = remoteError({ code, message, retryable: false });
-      request.reject(error);
-      this.#host.end({ by: 'remote', error });
-      return;
-    }
-    if (asked.hello !== undefined) {
-      if (answer.hello === undefined) this.becomeLegacy();
-      else this.#agree(asked.hello, answer.hello);
-    }
-    request.resolve(answer);
+    this.#responder.health(id, {
+      kind: 'health-response',
+      isHealthy: true,
+      hello: this.#ownHello,
+    });
   }
 
   #agree(own: Hello, theirs: Hello): void {
@@ -312,10 +261,16 @@ export class Session {
     else this.becomeLegacy();
   }
 
-  // ------------------------------------------------------------------ sending
+  // ------------------------------------------------------------------ called by requester.ts
+
+  /** A hello was answered, with the other side's or (an old peer) without one. */
+  introduced(own: Hello, theirs: Hello | undefined): void {
+    if (theirs === undefined) this.becomeLegacy();
+    else this.#agree(own, theirs);
+  }
 
   /** Whether the message goes correlated. Throws when this connection cannot take it. */
-  #checkOutgoing(message: Message, type: number): boolean {
+  checkOutgoing(message: Message, type: number): boolean {
     if (this.#state === 'closed') throw new ExoError('connection-closed', 'the connection is closed');
     if (isAnswerType(type)) throw new ExoError('internal', `a ${message.kind} is not a request`);
     const greeting = message.kind === 'health-request' && message.hello !== undefined;
@@ -331,23 +286,5 @@ export class Session {
     }
     if (!greeting) this.becomeLegacy();
     return false;
-  }
-
-  /** Sends the next base request if none is outstanding. */
-  #pump(): void {
-    for (let next = this.#lane.next(); next !== undefined; next = this.#lane.next()) {
-      try {
-        this.send(next.message, undefined);
-      } catch (error) {
-        this.#lane.done();
-        next.reject(error as ExoError);
-      }
-    }
-  }
-
-  #abandon(request: PendingRequest): void {
-    if (request.bulk === undefined) return;
-    this.outbox.abandon(request.bulk);
-    this.#host.wake();
   }
 }

@@ -3,6 +3,8 @@
  * virtual time. This file is the only place in the program that touches `performance`, `Date` and timers.
  */
 
+import { performance } from 'node:perf_hooks';
+
 /** Something that will happen later, and can be called off. */
 export interface TimerHandle {
   cancel(): void;

@@ -70,6 +70,10 @@ const TABLE = {
     8,
     'fragmented messages that take turns on one connection; the others wait, so that each is done sooner',
   ],
+  sendQueueBytesSoft: [
+    8 * MIB,
+    'above it another request with a large body waits, within its deadline, before it is queued',
+  ],
   sendQueueBytesHard: [512 * MIB, 'two of the largest tensors; beyond it the peer is too slow and is closed'],
   stalledWriteMs: [
     10_000,

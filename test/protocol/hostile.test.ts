@@ -4,9 +4,9 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { FLAG_MORE, FLAG_TOTAL } from '../../src/protocol/index.js';
+import { FLAG_MORE, FLAG_TOTAL, type Message } from '../../src/protocol/index.js';
 import { LIMITS } from '../../src/shared/index.js';
-import { connectionPair, helloOf, type Pair } from '../support/connection-pair.js';
+import { connectionPair, DUMMY_SHARD, helloOf, type Pair } from '../support/connection-pair.js';
 import { baseFrame, rawFrame } from '../support/frames.js';
 import { GOLDEN_FRAMES } from '../support/golden-frames.js';
 
@@ -183,17 +183,17 @@ describe('a slow or silent connection', () => {
 });
 
 describe('the limit of a state', () => {
-  const cases: ReadonlyArray<[string, boolean, Buffer[], number]> = [
-    ['fresh', true, [], LIMITS.freshFrameBytesMax],
-    [
-      'legacy, stranger',
-      false,
-      [Buffer.from(GOLDEN_FRAMES.healthRequest, 'hex')],
-      LIMITS.legacyStrangerFrameBytesMax,
-    ],
-    ['legacy, trusted', true, [Buffer.from(GOLDEN_FRAMES.healthRequest, 'hex')], LIMITS.legacyFrameBytesMax],
+  const health = Buffer.from(GOLDEN_FRAMES.healthRequest, 'hex');
+  const cases: ReadonlyArray<[string, boolean, Buffer[], number, number]> = [
+    ['fresh, stranger', false, [], 0x12, LIMITS.freshFrameBytesMax],
+    ['fresh, trusted, no work', true, [], 0x30, LIMITS.freshFrameBytesMax],
+    // an old peer that has reconnected
+    ['fresh, trusted, a tensor', true, [], 0x12, LIMITS.legacyFrameBytesMax],
+    ['fresh, trusted, a prompt', true, [], 0x10, LIMITS.promptBytesMax],
+    ['legacy, stranger', false, [health], 0x12, LIMITS.legacyStrangerFrameBytesMax],
+    ['legacy, trusted', true, [health], 0x12, LIMITS.legacyFrameBytesMax],
   ];
-  for (const [state, trusted, first, limit] of cases) {
+  for (const [state, trusted, first, type, limit] of cases) {
     it(`holds to the byte: ${state}`, async () => {
       for (const [length, code] of [
         [limit, undefined],
@@ -202,13 +202,39 @@ describe('the limit of a state', () => {
         const pair = connectionPair({ trusted });
         pair.diallerStream.onData = () => undefined;
         for (const frame of first) pair.acceptorStream.onData(frame);
-        pair.acceptorStream.onData(announce(0x12, length));
+        pair.acceptorStream.onData(announce(type, length));
         assert.equal(pair.acceptor.state === 'closed', code !== undefined);
         await Promise.all([pair.acceptor.close(), pair.dialler.close()]);
         assert.equal((await pair.acceptor.closed).error?.code, code);
       }
     });
   }
+
+  it('takes the first tensor of an old peer that has reconnected, larger than a fresh frame', async () => {
+    const seen: Message[] = [];
+    const pair = connectionPair({
+      acceptor: {
+        onMessage: (_connection, message) => {
+          seen.push(message);
+          return { kind: 'tensor-response', tensor: null };
+        },
+      },
+    });
+    const data = Buffer.alloc(4 * LIMITS.freshFrameBytesMax, 9);
+    const frame = baseFrame({
+      kind: 'tensor-request',
+      shard: DUMMY_SHARD,
+      tensor: { shape: [data.length], dtype: 'uint8', data },
+      requestId: 'r',
+      inferenceState: null,
+    });
+    pair.diallerStream.onData = () => undefined;
+    pair.acceptorStream.onData(frame);
+    assert.equal(pair.acceptor.state, 'legacy');
+    const [message] = seen;
+    assert.ok(message?.kind === 'tensor-request' && message.tensor.data.equals(data));
+    await Promise.all([pair.acceptor.close(), pair.dialler.close()]);
+  });
 
   it('refuses correlated frames before a hello, and types that only they have', async () => {
     const cases = [

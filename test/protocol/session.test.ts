@@ -270,8 +270,13 @@ describe('memory of bodies', () => {
         }),
       },
     });
-    const first = await pair.dialler.request(tensorOf(300_000));
+    pair.acceptorStream.pause();
+    const asked = pair.dialler.request(tensorOf(300_000));
+    while (pair.acceptor.stats.framesOut < 2) await turn();
     assert.equal(pair.shared.pool.keptBytes, 0);
+    pair.acceptorStream.resume();
+    const first = await asked;
+    while (pair.shared.pool.keptBytes === 0) await turn();
     assert.ok(first.kind === 'tensor-response' && first.tensor?.data.every((byte) => byte === 3));
     echo = false;
     await pair.dialler.request(tensorOf(300_000));
