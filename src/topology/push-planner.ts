@@ -64,6 +64,9 @@ export class PushPlanner {
   /** When to look whether a newcomer announced its edge, by newcomer. */
   readonly #settling = new Map<string, number>();
 
+  /** Neighbours that started later than this node, and when they came: they are still making their connections. */
+  readonly #arrivedAtMs = new Map<string, number>();
+
   constructor(view: TopologyView, options: PushPlannerOptions = {}) {
     this.#view = view;
     this.#told = view.own;
@@ -78,7 +81,12 @@ export class PushPlanner {
    */
   connected(neighbour: string, nowMs: number): void {
     const own = this.#view.own;
-    if ((this.#view.entry(neighbour)?.epoch ?? 0) <= own.epoch) {
+    for (const [id, atMs] of this.#arrivedAtMs) {
+      if (nowMs - atMs > 2 * this.#settleMs) this.#arrivedAtMs.delete(id);
+    }
+    const isLater = (this.#view.entry(neighbour)?.epoch ?? 0) > own.epoch;
+    if (isLater) this.#arrivedAtMs.set(neighbour, nowMs);
+    if (!isLater) {
       this.#greet.add(neighbour);
       this.ownChanged(nowMs);
     } else if (own.edges.some((edge) => edge.toId === neighbour)) {
@@ -174,7 +182,9 @@ export class PushPlanner {
       if (isNew) this.#spread.set(id, new Set([from]));
       else this.#spread.get(id)!.add(from);
     } else if (isNew) {
-      const dueMs = this.#heard.get(id)?.dueMs ?? nowMs + this.#delayMs;
+      // What a newcomer says first names few of its edges; passed on at once, everybody would tell it to everybody.
+      const settledMs = (this.#arrivedAtMs.get(id) ?? Number.NEGATIVE_INFINITY) + 2 * this.#settleMs;
+      const dueMs = this.#heard.get(id)?.dueMs ?? Math.max(nowMs + this.#delayMs, settledMs);
       this.#heard.set(id, { dueMs, from: new Set([from]) });
     } else this.#heard.get(id)?.from.add(from);
   }
