@@ -1,11 +1,10 @@
-/** Ours: sends tensors of `size` bytes, two on the way so that the wire is never idle. One line of JSON in, one out. */
+/** Ours: sends tensors of `size` bytes, `inFlight` on the way so that the wire is never idle. One line of JSON in, one out. */
 import { createInterface } from 'node:readline';
 import { connect } from './speaker.js';
 
-const IN_FLIGHT = 2;
 const connection = await connect(Number(process.argv[2]));
 
-async function round({ size, count }: { size: number; count: number }) {
+async function round({ size, count, inFlight }: { size: number; count: number; inFlight: number }) {
   const message = {
     kind: 'tensor-request',
     shard: { modelId: 'dummy', startLayer: 0, endLayer: 3, nLayers: 8 },
@@ -21,7 +20,7 @@ async function round({ size, count }: { size: number; count: number }) {
     }
   };
   const startedAt = performance.now();
-  await Promise.all(Array.from({ length: IN_FLIGHT }, lane));
+  await Promise.all(Array.from({ length: inFlight }, lane));
   return { bytesPerSecond: (size * count * 1000) / (performance.now() - startedAt) };
 }
 

@@ -23,6 +23,8 @@ interface Report {
   readonly rssBytes: number;
   readonly open: number;
   readonly warnings: number;
+  /** Received since the start. */
+  readonly bytesIn: number;
 }
 
 describe('a listener under attack', () => {
@@ -66,6 +68,32 @@ describe('a listener under attack', () => {
       );
     });
   }
+
+  it('holds no memory for what is announced and has not come, with 100 connections of 5 MiB', async () => {
+    const count = 100;
+    const first = Buffer.concat([announce(0x12, 5 * MIB), Buffer.alloc(1)]);
+    const open = async (): Promise<net.Socket[]> => {
+      const sockets = Array.from({ length: count }, () => net.connect(port, '127.0.0.1'));
+      await Promise.all(sockets.map((socket) => once(socket, 'connect')));
+      for (const socket of sockets) socket.write(first);
+      return sockets;
+    };
+    const close = async (sockets: readonly net.Socket[]): Promise<Report> => {
+      for (const socket of sockets) socket.destroy();
+      let now = await report();
+      while (now.open > 0) now = await report();
+      return now;
+    };
+    // what the first ones made room for, later ones use again
+    const before = await close(await open());
+    const sockets = await open();
+    let during = await report();
+    while (during.bytesIn < before.bytesIn + count * first.length) during = await report();
+    assert.equal(during.open, count);
+    const grownBytes = during.rssBytes - before.rssBytes;
+    await close(sockets);
+    assert.ok(grownBytes <= count * (first.length + 64 * 1024), `${grownBytes} bytes more`);
+  });
 
   it('closes 10,000 connections that announce 4 GiB within the header, and grows by 8 MiB at most', async () => {
     const header = announce(0x12, 0xffff_ffff);

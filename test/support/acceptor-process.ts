@@ -2,18 +2,25 @@
  * A program of its own: accepts connections over TCP and reports, on any message from its parent, how much memory it
  * has and how many connections are open. `fork` it; it ends with its parent.
  */
-import { createConnection, createTcpTransport, createWireShared } from '../../src/protocol/index.js';
+import {
+  type Connection,
+  createConnection,
+  createTcpTransport,
+  createWireShared,
+} from '../../src/protocol/index.js';
 import { systemClock } from '../../src/shared/index.js';
 import { handlersOf, WarningLog } from './connection-pair.js';
 
 const log = new WarningLog();
 const shared = createWireShared();
 let open = 0;
+const connections = new Set<Connection>();
+let bytesBefore = 0;
 const listener = createTcpTransport({ clock: systemClock }).listen(
   { host: '127.0.0.1', port: 0 },
   (stream) => {
     open += 1;
-    createConnection(
+    const connection = createConnection(
       stream,
       { role: 'acceptor', trusted: true },
       {
@@ -23,10 +30,13 @@ const listener = createTcpTransport({ clock: systemClock }).listen(
         handlers: handlersOf({
           onClose: () => {
             open -= 1;
+            connections.delete(connection);
+            bytesBefore += connection.stats.bytesIn;
           },
         }),
       },
     );
+    connections.add(connection);
   },
 );
 await listener.start();
@@ -36,7 +46,9 @@ process.on('message', async () => {
     globalThis.gc?.();
     await new Promise((resolve) => setImmediate(resolve));
   }
-  process.send?.({ rssBytes: process.memoryUsage().rss, open, warnings: log.warnings.length });
+  let bytesIn = bytesBefore;
+  for (const connection of connections) bytesIn += connection.stats.bytesIn;
+  process.send?.({ rssBytes: process.memoryUsage().rss, open, warnings: log.warnings.length, bytesIn });
 });
 process.on('disconnect', () => process.exit(0));
 process.send?.({ port: listener.address.port });
