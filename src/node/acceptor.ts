@@ -5,11 +5,22 @@
 import type { ByteStream, Listener, Transport } from '../protocol/index.js';
 import { type Address, ExoError, isLoopback, LIMITS, type Logger, type Startable } from '../shared/index.js';
 
-/** What the acceptor needs. `welcome` returns a function that tells whether the connection still is a stranger. */
+/** An accepted connection, as far as the door is concerned. */
+export interface Visitor {
+  /** It has not said hello, nor spoken as an old peer. */
+  isStranger(): boolean;
+  /** It has not said a byte. */
+  isSilent(): boolean;
+  /** Shows it out. */
+  dismiss(): void;
+  readonly closed: Promise<unknown>;
+}
+
+/** What the acceptor needs. */
 export interface AcceptorComponents {
   readonly transport: Transport;
   readonly logger: Logger;
-  welcome(stream: ByteStream): { readonly isStranger: () => boolean; readonly closed: Promise<unknown> };
+  welcome(stream: ByteStream): Visitor;
 }
 
 /** Loopback is one source with many tunnels behind it. */
@@ -20,7 +31,8 @@ export class Acceptor implements Startable {
   readonly #c: AcceptorComponents;
   readonly #listener: Listener;
   readonly #asked: Address;
-  readonly #open = new Map<{ isStranger: () => boolean }, string>();
+  /** In the order in which they came, with the host they came from. */
+  readonly #open = new Map<Visitor, string>();
 
   constructor(address: Address, components: AcceptorComponents) {
     this.#c = components;
@@ -64,17 +76,32 @@ export class Acceptor implements Startable {
       }
     }
     const perSource = LIMITS.pendingHandshakesPerSource * (isLoopback(host) ? LOOPBACK_SHARE : 1);
-    if (
-      this.#open.size >= LIMITS.acceptedConnections ||
-      strangers >= LIMITS.pendingHandshakes ||
-      fromHere >= perSource
-    ) {
-      this.#c.logger.debug('connection-shed', { from: stream.remote, strangers, fromHere });
-      stream.destroy();
-      return;
+    const crowdedByHost = fromHere >= perSource;
+    const isFull = strangers >= LIMITS.pendingHandshakes || this.#open.size >= LIMITS.acceptedConnections;
+    if (crowdedByHost || isFull) {
+      // Whoever holds a place without a word makes room for one who may have something to say.
+      const makesRoom = this.#oldestSilent(crowdedByHost ? host : undefined);
+      this.#c.logger.debug('connection-shed', {
+        from: stream.remote,
+        strangers,
+        fromHere,
+        makesRoom: !!makesRoom,
+      });
+      if (makesRoom === undefined) {
+        stream.destroy();
+        return;
+      }
+      this.#open.delete(makesRoom);
+      makesRoom.dismiss();
     }
     const entry = this.#c.welcome(stream);
     this.#open.set(entry, host);
     void entry.closed.then(() => this.#open.delete(entry));
+  }
+  #oldestSilent(host: string | undefined): Visitor | undefined {
+    for (const [visitor, source] of this.#open) {
+      if (visitor.isSilent() && (host === undefined || source === host)) return visitor;
+    }
+    return undefined;
   }
 }

@@ -21,6 +21,7 @@ import {
   printable,
   type Startable,
 } from '../shared/index.js';
+import type { Visitor } from './acceptor.js';
 import type { DialOutcome } from './dialer.js';
 import type { Link } from './peer.js';
 import type { PeerTable } from './peer-table.js';
@@ -111,7 +112,7 @@ export class Introduction implements Startable {
   }
 
   /** Takes an accepted stream. */
-  welcome(stream: ByteStream): { isStranger: () => boolean; closed: Promise<CloseReason> } {
+  welcome(stream: ByteStream): Visitor {
     const connection = this.#speak(
       stream,
       { role: 'acceptor', trusted: isLoopback(stream.remoteHost) },
@@ -130,6 +131,8 @@ export class Introduction implements Startable {
         }
         return !met;
       },
+      isSilent: () => connection.stats.bytesIn === 0,
+      dismiss: () => void connection.close(),
       closed: connection.closed,
     };
   }
