@@ -2,7 +2,8 @@
  * Reads peers.json: both forms of an address, JSON with comments, the published schema. All or nothing: one bad
  * entry refuses the file, so that a typing mistake never half-applies. manual.ts watches and applies it.
  */
-import { open } from 'node:fs/promises';
+import { constants, type Stats } from 'node:fs';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { Ajv } from 'ajv';
 import type { DeviceCapabilities } from '../protocol/index.js';
 import { type Address, ExoError, LIMITS, parseAddress, printable } from '../shared/index.js';
@@ -72,16 +73,10 @@ export async function readPeersFile(file: string): Promise<PeersFile> {
 }
 
 async function readText(file: string): Promise<string> {
-  let handle: Awaited<ReturnType<typeof open>>;
+  const handle = await openFile(file);
   try {
-    handle = await open(file, 'r');
-  } catch (error) {
-    throw unreadable(file, error);
-  }
-  try {
-    if (!(await handle.stat()).isFile()) {
-      throw new ExoError('peers-file-unreadable', `${file} is not a file; name a peers.json`);
-    }
+    // Again on what is open: the name may have got another meaning in between.
+    refuseNonFile(file, await handle.stat());
     // One byte more than allowed tells "too large", also of a file that grows while it is read.
     const buffer = Buffer.allocUnsafe(LIMITS.peersFileBytesMax + 1);
     let length = 0;
@@ -102,6 +97,33 @@ async function readText(file: string): Promise<string> {
   } finally {
     await handle.close();
   }
+}
+
+/**
+ * Looked at before it is opened: opening a named pipe waits for a writer, in a thread that nothing can call back, and
+ * the process could not end any more. O_NONBLOCK for what takes its place in between.
+ */
+async function openFile(file: string): Promise<FileHandle> {
+  try {
+    refuseNonFile(file, await stat(file));
+    // Windows has no O_NONBLOCK, and no named pipes among its files.
+    return await open(file, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+  } catch (error) {
+    throw error instanceof ExoError ? error : unreadable(file, error);
+  }
+}
+
+/** Throws unless it is a regular file (or a link to one). */
+function refuseNonFile(file: string, stats: Stats): void {
+  if (stats.isFile()) return;
+  const kind = stats.isDirectory()
+    ? 'a folder'
+    : stats.isFIFO()
+      ? 'a named pipe'
+      : stats.isSocket()
+        ? 'a socket'
+        : 'a device';
+  throw new ExoError('peers-file-unreadable', `${file} is ${kind}, not a file; name a peers.json`);
 }
 
 function unreadable(file: string, cause: unknown): ExoError {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -169,4 +170,50 @@ test('manual needs no file system events: the poll alone applies an edit within 
     await manual.stop();
     await rm(elsewhere, { recursive: true });
   }
+});
+
+const NO_MKFIFO = spawnSync('mkfifo', ['--version']).error === undefined ? false : 'there is no mkfifo';
+
+function makePipe(file: string): void {
+  assert.equal(spawnSync('mkfifo', [file]).status, 0);
+}
+
+test('manual refuses to start with a named pipe instead of waiting for its writer', {
+  skip: NO_MKFIFO,
+}, async (t) => {
+  const { file, folder, manual } = await setUp(t);
+  const pipe = join(folder, 'pipe');
+  makePipe(pipe);
+  await rm(file);
+  await symlink(pipe, file);
+  await assert.rejects(manual.start(), (error) => {
+    assert.ok(error instanceof ExoError);
+    assert.equal(error.code, 'peers-file-unreadable');
+    assert.match(error.message, /peers\.json is a named pipe, not a file/);
+    return true;
+  });
+});
+
+test('manual keeps its peers while a named pipe has the name of its file, and reads the file when it is back', {
+  skip: NO_MKFIFO,
+}, async (t) => {
+  const { file, folder, sink, manual } = await setUp(t);
+  await manual.start();
+  const pipe = join(folder, 'pipe');
+  makePipe(pipe);
+  await timed(
+    sink,
+    () => rename(pipe, file),
+    () => sink.refusals.length > 0,
+  );
+  assert.equal(sink.refusals[0]?.code, 'peers-file-unreadable');
+  assert.match(sink.refusals[0]?.reason ?? '', /is a named pipe, not a file.*the peers it named before stay/);
+  assert.deepEqual(sink.withdrawn, []);
+  const draft = join(folder, 'draft');
+  await writeFile(draft, '{"peers": {"b": {"address": "127.0.0.1:9"}}}');
+  await timed(
+    sink,
+    () => rename(draft, file),
+    () => sink.offers.at(-1)?.address.port === 9,
+  );
 });

@@ -182,7 +182,8 @@ test('peers file that is missing, a folder or too large is refused with what to 
         return true;
       });
     await refused(join(folder, 'none.json'), /there is no file .*none\.json; make one with \{"peers"/);
-    await refused(folder, /is not a file|cannot be read/);
+    await refused(folder, /is a folder, not a file; name a peers\.json$/);
+    await refused('/dev/null', /is a device, not a file|there is no file/);
     const large = join(folder, 'large.json');
     await writeFile(large, `{"peers": {}}${' '.repeat(LIMITS.peersFileBytesMax)}`);
     await refused(large, /is larger than 4194304 bytes/);
