@@ -1,6 +1,6 @@
 /** $EXO_HOME. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
@@ -41,4 +41,33 @@ test('a home that cannot be made is refused with the folder and EXO_HOME in the 
       error.message.includes(file) &&
       error.message.includes('EXO_HOME'),
   );
+});
+
+function refused(home: string, reason: RegExp): void {
+  assert.throws(
+    () => ensureHome(home),
+    (error: unknown) => {
+      assert.ok(error instanceof ExoError);
+      assert.equal(error.code, 'state-unwritable');
+      assert.match(error.message, reason);
+      assert.match(error.message, /set EXO_HOME to a folder that you may write to$/);
+      return true;
+    },
+  );
+}
+
+test('a home below a file or behind a link to nothing is refused', () => {
+  const file = path.join(folder, 'plain');
+  writeFileSync(file, '');
+  refused(path.join(file, 'below'), /plain\/below/);
+  const link = path.join(folder, 'link');
+  symlinkSync(path.join(folder, 'nothing'), link);
+  refused(path.join(link, 'below'), /link/);
+});
+
+test('a home on a file system that makes no folders is refused at once', {
+  skip: existsSync('/proc/self') ? false : 'there is no /proc',
+}, () => {
+  refused('/proc/exo-home', /cannot create the folder \/proc\/exo-home/);
+  refused('/proc/exo-home/below', /cannot create the folder \/proc\/exo-home\/below/);
 });

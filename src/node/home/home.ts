@@ -1,5 +1,5 @@
 /** `$EXO_HOME`, the folder of everything that a node keeps: where it is, and that it is there for the owner alone. */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import envPaths from 'env-paths';
 import { ExoError } from '../../shared/index.js';
@@ -19,7 +19,7 @@ export function runFolder(home: string): string {
 export function ensureHome(home: string): void {
   for (const folder of [home, runFolder(home)]) {
     try {
-      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      makeFolders(folder);
     } catch (error) {
       throw new ExoError(
         'state-unwritable',
@@ -28,4 +28,35 @@ export function ensureHome(home: string): void {
       );
     }
   }
+}
+
+/**
+ * One folder after the other from the nearest that is there. Not `mkdir` with `recursive`: where a folder that exists
+ * answers ENOENT, as /proc does, Node 20 goes up and down between the two for ever.
+ */
+function makeFolders(folder: string): void {
+  const missing: string[] = [];
+  let at = folder;
+  while (!isFolder(at)) {
+    missing.push(at);
+    const parent = path.dirname(at);
+    if (parent === at) break;
+    at = parent;
+  }
+  for (const each of missing.reverse()) {
+    try {
+      mkdirSync(each, { mode: 0o700 });
+    } catch (error) {
+      // Another start may have made it just now.
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || !isFolder(each)) throw error;
+    }
+  }
+}
+
+/** Throws where it is something else, or where that cannot be told. */
+function isFolder(name: string): boolean {
+  const stats = statSync(name, { throwIfNoEntry: false });
+  if (stats === undefined) return false;
+  if (stats.isDirectory()) return true;
+  throw new Error(`${name} is a file`);
 }
