@@ -303,7 +303,12 @@ export class MemoryPipe implements Runnable {
     this.#timer?.handle.cancel();
     this.#timer = undefined;
     const waitMs = nextMs - this.#scheduler.clock.now();
-    if (waitMs <= 0 || waitMs === Number.POSITIVE_INFINITY) return;
+    if (waitMs === Number.POSITIVE_INFINITY) return;
+    if (waitMs <= 0) {
+      // On a real clock it fell due since `deliver` looked.
+      this.wake();
+      return;
+    }
     const handle = this.#scheduler.clock.after(waitMs, () => {
       this.#timer = undefined;
       this.wake();
