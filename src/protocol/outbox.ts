@@ -73,6 +73,13 @@ export class Outbox {
     return this.#bulkBytes < LIMITS.sendQueueBytesSoft;
   }
 
+  /** Whether a body of this size may be echoed: a peer that asks and never reads must not fill the memory. */
+  mayEcho(bytes: number): boolean {
+    return (
+      (bytes > LIMITS.fragmentBytesMax ? this.#bulkBytes : this.#ordinary.bytes) < LIMITS.sendQueueBytesSoft
+    );
+  }
+
   /** Whether a correlated message with this body goes in fragments. */
   isBulk(body: EncodedBody): boolean {
     const { text, payload } = body;

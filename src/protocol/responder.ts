@@ -53,8 +53,15 @@ export class Responder {
   ): void {
     if (message.kind === 'ping') {
       const pong: Message = { kind: 'pong', data: message.data };
-      if (id !== undefined && id !== 0) this.#session.send(pong, id);
-      done?.(pong);
+      if (id === undefined || id === 0) done?.(undefined);
+      else if (this.#session.outbox.mayEcho(message.data.length)) {
+        this.#session.send(pong, id);
+        done?.(pong);
+      } else {
+        done?.(undefined);
+        const reason = 'the answers to earlier requests were not read yet';
+        this.#session.answerError(id, new ExoError('overloaded', reason, { retryable: true }));
+      }
       return;
     }
     // a base prompt is a request only in its correlated form
