@@ -123,7 +123,12 @@ class MeshNode implements Node {
     this.#logger = logger;
     this.#probe = components.capabilities ?? probeCapabilities({ clock });
     this.#warnings = new Warnings(clock);
-    this.#view = new TopologyView({ id: selfId, epoch: options.epoch, capabilities: this.#probe.instant });
+    this.#view = new TopologyView({
+      id: selfId,
+      epoch: options.epoch,
+      capabilities: this.#probe.instant,
+      wallMs: () => clock.wall(),
+    });
 
     this.#peers = new PeerTable({
       clock,
@@ -149,7 +154,7 @@ class MeshNode implements Node {
           const target = link.targetKey === undefined ? undefined : this.#dialer.get(link.targetKey);
           if (target !== undefined) this.#dialer.rest(target);
         },
-        onChange: () => this.#changed(),
+        onChange: () => this.#meshChanged(),
         onDuplicateId: (peer, other) => {
           const message = `two machines use the id "${peer.id}": ${peer.link?.connection.remote} and ${other}; give one of them another --node-id`;
           this.#warn('duplicate-id', message);
@@ -159,7 +164,13 @@ class MeshNode implements Node {
     });
 
     const activeNode = new ActiveNode(() => this.#changed());
-    const port = createRingPort({ selfId, peers: this.#peers, snapshot: () => this.#gossip.snapshot() });
+    const port = createRingPort({
+      selfId,
+      clock,
+      peers: this.#peers,
+      snapshot: () => this.#gossip.snapshot(),
+      changedAtMs: () => this.#meshChangedAtMs,
+    });
     const { maxGenerateTokens, defaultTemperature, responseTimeoutMs, defaultModel, systemPrompt } = options;
     this.#ring = new Ring(
       { maxGenerateTokens, defaultTemperature, responseTimeoutMs },
@@ -176,7 +187,7 @@ class MeshNode implements Node {
       logger,
       view: this.#view,
       peers: this.#peers,
-      onChange: () => this.#changed(),
+      onChange: () => this.#meshChanged(),
       onHeardOf: (id) => this.#dialer.hint({ peerId: id }),
     });
     const router = new Router({
@@ -355,6 +366,13 @@ class MeshNode implements Node {
     if (this.#warnings.add(code, text)) this.#logger.warn(code, { message: text });
     this.#changed();
   }
+
+  /** A peer or the view changed. */
+  #meshChanged(): void {
+    this.#meshChangedAtMs = this.#clock.now();
+    this.#changed();
+  }
+  #meshChangedAtMs = 0;
 
   /** Many things change at once; listeners hear of it once. */
   #changed(): void {

@@ -142,6 +142,10 @@ const TABLE = {
   topologyNodesMax: [4_096, 'nodes in the graph'],
   topologyEdgesPerNode: [1_024, 'as peersMax'],
   topologyTextCharsMax: [256, 'an edge description, model or chip; the longest known chip name has 60'],
+  topologyEpochAheadMs: [
+    24 * 60 * 60 * 1000,
+    'how far ahead of the clock an entry told by others may start: clocks set to the wrong time zone stay within it',
+  ],
   topologyTombstoneMs: [
     600_000,
     'how long an absent node’s entry is kept, so that a late old one is known as old; frames live seconds',
@@ -164,6 +168,10 @@ const TABLE = {
   generationRetryDelayMsMin: [50, 'before such a try: a change of the topology travels 50 ms later'],
   generationRetryDelayMsMax: [250, 'as topologySettleMs; a person does not notice it'],
   tokensQueuedMax: [4_096, 'tokens not yet read by a slow client before it is cut'],
+  ringSteadyMs: [
+    1_000,
+    'without a change for so long, a missing connection is no passing state; nodes that met agree in less',
+  ],
   ringHopTimeoutMs: [30_000, 'a tensor must be accepted by the next node within this'],
   ringRequestsMax: [1_024, 'requests that a ring member works on: full entry nodes, sixteen of them'],
   ringStepsQueuedMax: [

@@ -52,10 +52,7 @@ export class StoredEntry {
 /** Accepted entries by id. */
 export type EntryTable = ReadonlyMap<string, StoredEntry>;
 
-/**
- * The highest epoch accepted from others (2^52: far beyond any wall clock in milliseconds). It leaves the named node room to
- * raise its own epoch above a forged one.
- */
+/** No epoch reaches this (2^52: far beyond any wall clock in milliseconds), not even what a node says of itself. */
 export const EPOCH_MAX = 2 ** 52;
 
 /** Indexes an entry. */
@@ -111,11 +108,14 @@ function estimatedBytes({ id, capabilities, edges, lost }: TopologyEntry): numbe
   );
 }
 
-/** Why an entry can't be taken in, in words; undefined when it can. */
-export function entryProblem(entry: TopologyEntry): string | undefined {
+/** Why an entry can't be taken in, in words; undefined when it can. `epochMax`: the highest that is believed of it. */
+export function entryProblem(entry: TopologyEntry, epochMax = EPOCH_MAX): string | undefined {
   if (!isId(entry.id)) return `its id is empty or longer than ${LIMITS.nodeIdCharsMax} characters`;
   if (!isCount(entry.epoch) || entry.epoch >= EPOCH_MAX || !isCount(entry.version)) {
     return 'its epoch or version is out of range';
+  }
+  if (entry.epoch > epochMax) {
+    return 'its epoch is more than a day ahead of the clock of this machine; compare the clocks of both';
   }
   if (!isCapabilities(entry.capabilities)) return 'its capabilities are not usable';
   if (entry.edges.length > LIMITS.topologyEdgesPerNode) {

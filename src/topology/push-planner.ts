@@ -61,6 +61,8 @@ export class PushPlanner {
   readonly #handOver = new Map<string, number>();
   /** New neighbours that missed what was passed to all just before. */
   readonly #latecomers = new Set<string>();
+  /** Neighbours that are to hear at once what another said of them, and since when. */
+  readonly #contested = new Map<string, number>();
   /** When to look whether a newcomer announced its edge, by newcomer. */
   readonly #settling = new Map<string, number>();
 
@@ -117,7 +119,8 @@ export class PushPlanner {
     nowMs: number,
     neighbours: ReadonlySet<string>,
   ): MergeResult {
-    const result = this.#view.merge(update.entries, nowMs, neighbours);
+    const result = this.#view.merge(update.entries, nowMs, neighbours, from);
+    for (const id of result.contested) this.#contested.set(id, nowMs);
     const changed = new Set(result.changed);
     const spread = new Set(update.spread ?? []);
     for (const entry of update.entries) {
@@ -137,6 +140,7 @@ export class PushPlanner {
   nextDueMs(): number | undefined {
     const dues = [
       ...this.#handOver.values(),
+      ...this.#contested.values(),
       ...this.#settling.values(),
       ...[...this.#heard.values()].map((heard) => heard.dueMs),
       ...(this.#batch === undefined ? [] : [this.#batch.dueMs]),
@@ -155,6 +159,8 @@ export class PushPlanner {
       if (neighbours.has(newcomer)) this.#handOverTo(newcomer, nowMs, post);
     }
     this.#handOver.clear();
+    for (const id of this.#contested.keys()) if (neighbours.has(id)) post(id, id);
+    this.#contested.clear();
     if (this.#batch !== undefined && this.#batch.dueMs <= nowMs) {
       this.#batch = undefined;
       this.#takeOwn(nowMs, neighbours, post);

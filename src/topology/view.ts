@@ -18,11 +18,13 @@ import {
   compareAge,
   compareEntries,
   type EntryTable,
+  EPOCH_MAX,
   entryProblem,
   type StoredEntry,
   splitBySize,
   storeEntry,
 } from './entry.js';
+import { EpochBound } from './epoch-bound.js';
 import { FormerLinks } from './former-links.js';
 import { bothDirections, claimedEdges, digestOf, reachable, type ShownEdge, toWireView } from './reach.js';
 
@@ -37,6 +39,8 @@ export interface MergeResult {
   readonly refuted: boolean;
   /** The own entry changed, by refuting. */
   readonly ownChanged: boolean;
+  /** Ids of connected nodes that another says started anew: they are to hear what is said of them, and answer it. */
+  readonly contested: readonly string[];
   /** Entries not taken in, and why, in words. */
   readonly rejected: ReadonlyArray<{ readonly id: string; readonly reason: string }>;
 }
@@ -57,18 +61,22 @@ export class TopologyView {
   /** Since when an entry's node is not present. Kept by `expire`. */
   readonly #absentSinceMs = new Map<string, number>();
   readonly #formerLinks = new FormerLinks();
+  readonly #epochs: EpochBound;
   #present: ReadonlySet<string> | undefined;
   #digest: string | undefined;
 
-  /** `epoch`: `clock.wall()` at start, so that it rises with every restart. */
+  /** `epoch`: `clock.wall()` at start, so that it rises with every restart. `wallMs`: the same clock, now. */
   constructor(self: {
     readonly id: string;
     readonly epoch: number;
     readonly capabilities: DeviceCapabilities;
+    readonly wallMs: () => number;
   }) {
-    this.#id = self.id;
+    const { id, capabilities } = self;
+    this.#id = id;
+    this.#epochs = new EpochBound(self.wallMs);
     const epoch = Math.floor(self.epoch);
-    this.#entries.set(self.id, storeEntry({ ...self, epoch, version: 1, edges: [], lost: [] }));
+    this.#entries.set(id, storeEntry({ id, epoch, version: 1, capabilities, edges: [], lost: [] }));
   }
 
   get id(): string {
@@ -126,7 +134,9 @@ export class TopologyView {
 
   /** What a hello said of a node, until its own first entry is heard. Returns whether it is new. */
   introduce(id: string, epoch: number, capabilities: DeviceCapabilities): boolean {
-    if (id === this.#id || compareAge({ epoch, version: 0 }, this.entry(id) ?? NEVER) <= 0) return false;
+    if (id === this.#id) return false;
+    this.#epochs.greeted(id, epoch);
+    if (compareAge({ epoch, version: 0 }, this.entry(id) ?? NEVER) <= 0) return false;
     const hello: TopologyEntry = { id, epoch, version: 0, capabilities, edges: [], lost: [] };
     return entryProblem(hello) === undefined && this.#accept(storeEntry(hello));
   }
@@ -147,16 +157,23 @@ export class TopologyView {
   }
 
   /**
-   * Takes in heard entries that are newer than what is known. `connected` only helps to find absent entries that
-   * make room when the view is full.
+   * Takes in heard entries that are newer than what is known. `from`: whose connection they came over. What a node says
+   * of itself there may have any epoch; one that is told by others, this node's own id included, is bounded.
    */
-  merge(entries: readonly TopologyEntry[], nowMs: number, connected?: ReadonlySet<string>): MergeResult {
+  merge(
+    entries: readonly TopologyEntry[],
+    nowMs: number,
+    connected: ReadonlySet<string> = new Set(),
+    from?: string,
+  ): MergeResult {
     const changed: string[] = [];
+    const contested: string[] = [];
+    const epochMax = this.#epochs.maxOf(connected);
     const rejected: Array<{ id: string; reason: string }> = [];
     const ownBefore = this.#own;
     let refuted = false;
     for (const entry of entries) {
-      const problem = entryProblem(entry);
+      const problem = entryProblem(entry, entry.id === from ? EPOCH_MAX : epochMax);
       if (problem !== undefined) {
         rejected.push({ id: entry.id, reason: problem });
         continue;
@@ -172,10 +189,12 @@ export class TopologyView {
         rejected.push({ id: entry.id, reason: `the view holds ${LIMITS.topologyNodesMax} nodes already` });
         continue;
       }
+      const isRestart = known !== undefined && entry.epoch > known.entry.epoch;
+      if (isRestart && entry.id !== from && connected.has(entry.id)) contested.push(entry.id);
       this.#accept(heard);
       changed.push(entry.id);
     }
-    return { changed, refuted, ownChanged: this.#own !== ownBefore, rejected };
+    return { changed, contested, refuted, ownChanged: this.#own !== ownBefore, rejected };
   }
 
   /** Nodes that claim an edge to this one without a connection: it is coming up, or of an earlier start of this node. */
@@ -307,7 +326,7 @@ export class TopologyView {
   }
 
   /** Whether one more entry fits; the longest absent one makes room. */
-  #makeRoom(nowMs: number, connected: Iterable<string> | undefined): boolean {
+  #makeRoom(nowMs: number, connected: Iterable<string>): boolean {
     if (this.#entries.size < LIMITS.topologyNodesMax) return true;
     this.expire(nowMs, connected);
     const [oldest] = [...this.#absentSinceMs].sort(([, a], [, b]) => a - b);
@@ -319,6 +338,7 @@ export class TopologyView {
     this.#entries.delete(id);
     this.#absentSinceMs.delete(id);
     this.#formerLinks.forget(id);
+    this.#epochs.forget(id);
   }
 }
 

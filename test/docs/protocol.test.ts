@@ -120,7 +120,7 @@ describe('what the document quotes', () => {
     const texts = blocks(part, 'json')[0]!.trimEnd().split('\n').join('');
     assert.equal(createHash('sha256').update(texts).digest('hex').slice(0, 16), told);
     const capabilities = { model: 'M', chip: 'C', memory: 1024, flops: { fp32: 0, fp16: 0, int8: 0 } };
-    const view = new TopologyView({ id: 'a', epoch: 1, capabilities });
+    const view = new TopologyView({ id: 'a', epoch: 1, capabilities, wallMs: () => 1 });
     view.introduce('b', 2, capabilities);
     view.addEdge('b', 'MAN');
     assert.equal(view.digest(), told);

@@ -52,6 +52,7 @@ export class GossipMesh {
       id,
       epoch,
       capabilities: capabilities(randomInt(this.random, 1, 9) * 1024),
+      wallMs: () => 1_000_000 + this.nowMs,
     });
     const node: MeshNode = {
       id,

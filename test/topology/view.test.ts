@@ -5,8 +5,8 @@ import { LIMITS } from '../../src/shared/index.js';
 import { SyncGate, TopologyView } from '../../src/topology/index.js';
 import { capabilities } from './gossip-mesh.js';
 
-function view(id = 'self', epoch = 100): TopologyView {
-  return new TopologyView({ id, epoch, capabilities: capabilities() });
+function view(id = 'self', epoch = 100, wallMs = () => 1_000): TopologyView {
+  return new TopologyView({ id, epoch, capabilities: capabilities(), wallMs });
 }
 
 function entry(id: string, to: string[] = [], more: Partial<TopologyEntry> = {}): TopologyEntry {
