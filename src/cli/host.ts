@@ -34,6 +34,8 @@ export interface CliHost {
   onParentGone(listener: () => void): () => void;
   /** Calls `listener` with what nobody caught; the process must then end. */
   onUncaught(listener: (error: unknown) => void): void;
+  /** The terminal has hung up: the process is to end without touching it again. */
+  terminalGone(): void;
   /** Ends the process at once. */
   exitNow(code: number): never;
 }

@@ -3,11 +3,20 @@
  * The command `exo`: hands the process to the program and ends it. The only file that calls `process.exit`.
  */
 import { systemClock, systemRandom } from '../shared/index.js';
+import { EXIT } from './errors.js';
 import type { CliHost } from './host.js';
 import { runProgram } from './program.js';
 
-/** As a shell reports a process that died of SIGPIPE. */
-const BROKEN_PIPE_CODE = 141;
+let hasTerminalGone = false;
+
+/**
+ * Once the terminal is gone, SIGKILL: at its exit Node sets the terminal back as it was, and where that fails it
+ * crashes (SIGABRT or SIGSEGV, a core file). Everything has been stopped and written by then.
+ */
+function end(code: number): never {
+  if (hasTerminalGone) process.kill(process.pid, 'SIGKILL');
+  process.exit(code);
+}
 
 const host: CliHost = {
   argv: process.argv.slice(2),
@@ -38,14 +47,24 @@ const host: CliHost = {
     process.on('uncaughtException', listener);
     process.on('unhandledRejection', listener);
   },
-  exitNow: (code) => process.exit(code),
+  terminalGone() {
+    hasTerminalGone = true;
+  },
+  exitNow: end,
 };
 
-// A reader that has seen enough (`exo peers | head -1`) is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  process.exit(error.code === 'EPIPE' ? BROKEN_PIPE_CODE : 1);
+  // What stops in order goes on stopping; there is nobody to read.
+  if (hasTerminalGone) return;
+  // A reader that has seen enough (`exo peers | head -1`) is no error.
+  if (error.code === 'EPIPE') end(EXIT.ok);
+  process.stderr.write(`error: the answer could not be written (${error.message})\n`);
+  end(EXIT.failed);
 });
 // Nobody reads what is said about it; the work goes on.
 process.stderr.on('error', () => undefined);
 
-process.exit(await runProgram(host));
+const code = await runProgram(host);
+// A write that failed is told only a turn later, to the listener above.
+if (!hasTerminalGone) await new Promise((resolve) => process.stdout.write('', resolve));
+end(code);

@@ -56,8 +56,12 @@ export function stopSignal(host: CliHost, options: StopOptions = {}): StopSignal
       }
     }),
     host.onSignal(['SIGHUP'], () => {
-      if (host.stderr.isTTY === true || host.stdout.isTTY === true) stop('SIGHUP');
-      else options.onHangupIgnored?.();
+      if (host.stderr.isTTY === true || host.stdout.isTTY === true) {
+        host.terminalGone();
+        stop('SIGHUP');
+      } else {
+        options.onHangupIgnored?.();
+      }
     }),
     host.onParentGone(() => stop('the end of the parent process')),
   ];

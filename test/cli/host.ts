@@ -21,6 +21,7 @@ export class TestHost implements CliHost {
   readonly random = systemRandom;
   out = '';
   err = '';
+  hasTerminalGone = false;
   readonly stdout: { write(text: string): void; isTTY?: boolean };
   readonly stderr: { write(text: string): void; isTTY?: boolean };
   #signals: Array<{ signals: readonly NodeJS.Signals[]; listener: (signal: NodeJS.Signals) => void }> = [];
@@ -68,6 +69,10 @@ export class TestHost implements CliHost {
   }
 
   onUncaught(): void {}
+
+  terminalGone(): void {
+    this.hasTerminalGone = true;
+  }
 
   exitNow(code: number): never {
     throw new ExitedNow(code);

@@ -1,6 +1,6 @@
 /** The command line itself: help, versions, mistakes, exit codes. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
@@ -122,5 +122,18 @@ test('the command as a process: stdout for the answer, exit codes, and a closed 
   );
   await piped.closed;
   assert.equal(piped.stderr, '');
-  assert.match(piped.stdout, /^Usage: exo node.*\n(0|141)\n$/);
+  assert.match(piped.stdout, /^Usage: exo node.*\n0\n$/);
+});
+
+test('an answer that cannot be written is exit code 1 and a word on stderr', {
+  skip: existsSync('/dev/full') ? false : 'there is no /dev/full',
+}, async () => {
+  const child = new Child(
+    'bash',
+    ['-c', `${process.execPath} --import tsx src/cli/main.ts --version > /dev/full; echo "$?"`],
+    { cwd: ROOT },
+  );
+  await child.closed;
+  assert.equal(child.stdout, '1\n');
+  assert.match(child.stderr, /^error: the answer could not be written \(ENOSPC.*\)\n$/);
 });

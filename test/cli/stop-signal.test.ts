@@ -37,10 +37,12 @@ test('a hangup ends what talks to the terminal, and nothing that does not (nohup
   const onTerminal = setUp(true);
   onTerminal.host.send('SIGHUP');
   assert.deepEqual(onTerminal.heard, ['first SIGHUP']);
+  assert.equal(onTerminal.host.hasTerminalGone, true);
   const inFile = setUp(false);
   inFile.host.send('SIGHUP');
   assert.deepEqual(inFile.heard, ['hangup ignored']);
   assert.equal(inFile.stop.signal.aborted, false);
+  assert.equal(inFile.host.hasTerminalGone, false);
 });
 
 test('the end of the parent process asks like a signal', () => {
