@@ -1,9 +1,10 @@
 /** The two that may answer `exo run`: a node that runs already, and one started in this process. */
-import { readConfig } from '../node/config/index.js';
+import { type NodeSettings, readConfig } from '../node/config/index.js';
 import type { RawOptions } from '../node/options/index.js';
-import { createLogger, ExoError, formatAddress } from '../shared/index.js';
+import { closest, createLogger, ExoError, formatAddress, toExoError } from '../shared/index.js';
 import { askNode, type Question } from './chat-stream.js';
 import type { Answer, Answerer } from './commands/run.js';
+import { HintedError } from './errors.js';
 import { type CliHost, wantsColour } from './host.js';
 import { Progress } from './progress.js';
 import type { ApiTarget } from './target.js';
@@ -44,6 +45,7 @@ export function remoteAnswerer(host: CliHost, target: ApiTarget, raw: RawOptions
 /** A node of its own for one question; it says only what goes wrong. */
 export async function localAnswerer(host: CliHost, raw: RawOptions, signal: AbortSignal): Promise<Answerer> {
   const settings = readConfig(raw, host.env);
+  await refuseUnknownModel(settings);
   const logger = createLogger({
     level: host.env['DEBUG'] ? settings.logLevel : 'error',
     format: host.stderr.isTTY === true ? 'pretty' : 'json',
@@ -79,6 +81,21 @@ export async function localAnswerer(host: CliHost, raw: RawOptions, signal: Abor
     close: () => running.stop(),
     abandon: () => running.abandon(),
   };
+}
+
+/** Before anything is started for it: a node takes a moment, and leaves files and log lines. */
+async function refuseUnknownModel({ inference, question }: NodeSettings): Promise<void> {
+  const { modelsOf, resolveModel } = await import('../inference/index.js');
+  const name = question.model ?? undefined;
+  try {
+    resolveModel(name, inference);
+  } catch (error) {
+    const { code, message } = toExoError(error);
+    const known = modelsOf(inference.engine).map(({ id }) => id);
+    const near = closest(name ?? '', known);
+    const hint = near === undefined ? `for example: exo run ${known[0]}` : `did you mean: exo run ${near}?`;
+    throw new HintedError(code, message, hint);
+  }
 }
 
 /** Progress until the first piece of text. */

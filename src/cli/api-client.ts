@@ -11,6 +11,7 @@ import {
   isErrorCode,
   printable,
 } from '../shared/index.js';
+import { HintedError } from './errors.js';
 import type { ApiTarget } from './target.js';
 
 /** One request. */
@@ -41,7 +42,7 @@ export async function callApi<T>(clock: Clock, target: ApiTarget, call: ApiCall)
   try {
     const signal = call.signal === undefined ? late.signal : AbortSignal.any([call.signal, late.signal]);
     const response = await open(target, call, signal);
-    const text = await readAll(response, where);
+    const text = await readAll(response, target);
     return parseAnswer(text, where) as T;
   } finally {
     timer.cancel();
@@ -73,7 +74,7 @@ export async function open(
       reject(signal.reason);
       request.destroy();
     };
-    request.on('error', (error: NodeJS.ErrnoException) => reject(unreachable(error, where)));
+    request.on('error', (error: NodeJS.ErrnoException) => reject(unreachable(error, target)));
     request.on('response', (incoming) => resolve(incoming));
     if (signal.aborted) onAbort();
     signal.addEventListener('abort', onAbort, { once: true });
@@ -82,20 +83,21 @@ export async function open(
   });
   signal.addEventListener('abort', () => response.destroy(signal.reason as Error), { once: true });
   if ((response.statusCode ?? 0) < 400) return response;
-  throw refused(response.statusCode ?? 0, await readAll(response, where), call, where);
+  throw refused(response.statusCode ?? 0, await readAll(response, target), call, where);
 }
 
-async function readAll(response: http.IncomingMessage, where: string): Promise<string> {
+async function readAll(response: http.IncomingMessage, target: ApiTarget): Promise<string> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   try {
     for await (const chunk of response as AsyncIterable<Buffer>) {
       bytes += chunk.length;
-      if (bytes > ANSWER_BYTES_MAX) throw new ExoError('api-refused', `the answer of ${where} does not end`);
+      if (bytes > ANSWER_BYTES_MAX)
+        throw new ExoError('api-refused', `the answer of ${formatAddress(target)} does not end`);
       chunks.push(chunk);
     }
   } catch (error) {
-    throw error instanceof ExoError ? error : unreachable(error as NodeJS.ErrnoException, where);
+    throw error instanceof ExoError ? error : unreachable(error as NodeJS.ErrnoException, target);
   }
   return Buffer.concat(chunks).toString('utf8');
 }
@@ -108,8 +110,16 @@ function parseAnswer(text: string, where: string): unknown {
   }
 }
 
-function unreachable(error: NodeJS.ErrnoException, where: string): ExoError {
+function unreachable(error: NodeJS.ErrnoException, target: ApiTarget): ExoError {
   if (error instanceof ExoError) return error;
+  if (error.code === 'ENOTFOUND' || error.code === 'EAI_AGAIN') {
+    return new HintedError(
+      'api-unreachable',
+      `the name ${printable(target.host)} could not be looked up (${error.code})`,
+      'check the name, or use an IP address: --api 192.168.1.20:52415',
+    );
+  }
+  const where = formatAddress(target);
   const why =
     error.code === 'ECONNREFUSED'
       ? `no node answers at ${where}`

@@ -18,11 +18,11 @@ const ERROR_SCHEMA_VERSION = 1;
 /** An error message may list what there is; more is a flood. */
 const MESSAGE_CHARS_MAX = 2_000;
 
-/** What to do next, where the message does not say it. */
+/** What to do next, where the message does not say it; HELP stands for the help of the command that failed. */
 const HINTS: Partial<Record<ErrorCode, string>> = {
-  'option-invalid': 'exo node --help lists the options and their values',
-  'option-missing': 'exo node --help shows examples',
-  'option-unsupported': 'exo node --help lists what this version has',
+  'option-invalid': 'HELP lists the options and their values',
+  'option-missing': 'HELP shows examples',
+  'option-unsupported': 'HELP lists what this version has',
   'peers-file-invalid': 'peers.example.json shows every field; editors complete it through "$schema"',
   'peer-unknown': 'exo peers lists the peers',
   'peer-unreachable': 'exo peers --all says why',
@@ -49,15 +49,17 @@ export function exitCode(error: ExoError): number {
   return error.code.startsWith('option-') ? EXIT.usage : EXIT.failed;
 }
 
-/** The hint of an error, if there is one. */
-export function hintOf(error: ExoError): string | undefined {
-  return error instanceof HintedError ? error.hint : HINTS[error.code];
+/** The hint of an error of a command, if there is one. */
+function hintOf(error: ExoError, command: string): string | undefined {
+  return error instanceof HintedError
+    ? error.hint
+    : HINTS[error.code]?.replace('HELP', `exo ${command} --help`);
 }
 
 /** Writes a failure to stderr, as JSON under `--json`, and returns the exit code. */
-export function reportError(host: CliHost, thrown: unknown, asJson: boolean): number {
+export function reportError(host: CliHost, thrown: unknown, asJson: boolean, command = 'node'): number {
   const error = toExoError(thrown);
-  const hint = hintOf(error);
+  const hint = hintOf(error, command);
   if (asJson) {
     const body = { code: error.code, message: error.message, hint: hint ?? null };
     host.stderr.write(`${JSON.stringify({ schema_version: ERROR_SCHEMA_VERSION, error: body })}\n`);

@@ -4,9 +4,10 @@
  */
 import { Command, CommanderError, Option } from 'commander';
 import { ExoError } from '../shared/index.js';
-import { COMMANDS, type CommandSpec } from './commands.js';
+import { COMMAND_NAMES, COMMANDS, type CommandSpec } from './commands.js';
 import { EXIT, HintedError, reportError } from './errors.js';
 import { type CliHost, wantsColour } from './host.js';
+import { unknownCommand } from './unknown-command.js';
 import { version } from './version.js';
 
 const ABOUT = `exo makes the machines you already own behave as one.
@@ -24,31 +25,52 @@ const EXAMPLES = [
 /** Runs the command of `host.argv`; resolves with the exit code and never rejects. */
 export async function runProgram(host: CliHost): Promise<number> {
   let code: number = EXIT.ok;
-  const program = buildProgram(host, (result) => {
-    code = result;
-  });
+  let command: string | undefined;
+  const program = buildProgram(
+    host,
+    (result) => {
+      code = result;
+    },
+    (name) => {
+      command = name;
+    },
+  );
   const asJson = host.argv.includes('--json');
   try {
+    refuseHelpOfNothing(host.argv);
     await program.parseAsync([...host.argv], { from: 'user' });
     return code;
   } catch (error) {
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return EXIT.ok;
-      return reportError(host, usageError(error), asJson);
+      return reportError(host, usageError(error), asJson, command);
     }
-    return reportError(host, error, asJson);
+    return reportError(host, error, asJson, command);
   }
 }
 
-/** The tree of commands. `done` gets the exit code of the one that ran. */
-export function buildProgram(host: CliHost, done: (code: number) => void): Command {
-  const program = prepare(new Command('exo'), host)
+/** Commander answers `help` of an unknown word with the help of everything, as an error without words. */
+function refuseHelpOfNothing([first, word]: readonly string[]): void {
+  if (first !== 'help' || word === undefined || word === 'help' || word.startsWith('-')) return;
+  if (!COMMAND_NAMES.includes(word)) throw unknownCommand(word);
+}
+
+/**
+ * The tree of commands. `done` gets the exit code of the one that ran, `entered` the name of the one that runs or
+ * that the line was meant for.
+ */
+export function buildProgram(
+  host: CliHost,
+  done: (code: number) => void,
+  entered: (name: string) => void = () => undefined,
+): Command {
+  const program = prepare(new Command('exo'), host, () => undefined)
     .description(ABOUT)
     .version(version(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .usage('[command] [options]')
     .addHelpText('after', examples(EXAMPLES));
-  for (const spec of COMMANDS) program.addCommand(buildCommand(spec, host, done), placing(spec));
+  for (const spec of COMMANDS) program.addCommand(buildCommand(spec, host, done, entered), placing(spec));
   program.helpCommand('help [command]', 'print the help of a command');
   return program;
 }
@@ -57,8 +79,13 @@ function placing(spec: CommandSpec) {
   return { isDefault: spec.name === 'node', hidden: spec.hidden === true };
 }
 
-function buildCommand(spec: CommandSpec, host: CliHost, done: (code: number) => void): Command {
-  const command = prepare(new Command(spec.name), host).description(spec.summary);
+function buildCommand(
+  spec: CommandSpec,
+  host: CliHost,
+  done: (code: number) => void,
+  entered: (name: string) => void,
+): Command {
+  const command = prepare(new Command(spec.name), host, entered).description(spec.summary);
   command.helpOption('-h, --help', 'print this help');
   if (spec.args !== undefined) command.arguments(spec.args);
   if (spec.client === true) {
@@ -75,6 +102,7 @@ function buildCommand(spec: CommandSpec, host: CliHost, done: (code: number) => 
   if (spec.name === '__complete') command.allowUnknownOption().helpOption(false);
   if (spec.examples !== undefined) command.addHelpText('after', examples(spec.examples));
   command.action(async () => {
+    entered(spec.name);
     const values = command.opts();
     done(await spec.run(host, command.args, values));
   });
@@ -82,8 +110,12 @@ function buildCommand(spec: CommandSpec, host: CliHost, done: (code: number) => 
 }
 
 /** Output and errors go through the host; nothing here ends the process. */
-function prepare(command: Command, host: CliHost): Command {
-  return command.exitOverride().configureOutput({
+function prepare(command: Command, host: CliHost, entered: (name: string) => void): Command {
+  const onExit = (error: CommanderError) => {
+    entered(command.name());
+    throw error;
+  };
+  return command.exitOverride(onExit).configureOutput({
     writeOut: (text) => host.stdout.write(text),
     writeErr: () => undefined,
     outputError: () => undefined,

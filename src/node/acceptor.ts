@@ -3,7 +3,15 @@
  * per source. It knows nothing of what is said.
  */
 import type { ByteStream, Listener, Transport } from '../protocol/index.js';
-import { type Address, ExoError, isLoopback, LIMITS, type Logger, type Startable } from '../shared/index.js';
+import {
+  type Address,
+  ExoError,
+  isLoopback,
+  LIMITS,
+  type Logger,
+  type Startable,
+  toExoError,
+} from '../shared/index.js';
 
 /** An accepted connection, as far as the door is concerned. */
 export interface Visitor {
@@ -56,7 +64,13 @@ export class Acceptor implements Startable {
           { cause: error },
         );
       }
-      throw error;
+      // The cause is the system's own error, where there is one: a port that this user may not have, or the host.
+      const denied = /^(EACCES|EPERM)$/.test(
+        String((error as { cause?: NodeJS.ErrnoException }).cause?.code),
+      );
+      const option = denied ? `--node-port ${this.#asked.port}` : `--node-host ${this.#asked.host}`;
+      const { code, message } = toExoError(error);
+      throw new ExoError(code, `${option}: ${message}`, { cause: error });
     }
   }
 

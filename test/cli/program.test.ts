@@ -44,6 +44,10 @@ test('exo --version is that of the package', async () => {
 /** Command line, exit code, what stderr says. */
 const MISTAKES: ReadonlyArray<readonly [string, number, readonly RegExp[]]> = [
   ['statsu', 2, [/^error: "statsu" is not a command/, /^hint: did you mean: exo status\?/m]],
+  ['help statsu', 2, [/^error: "statsu" is not a command/, /^hint: did you mean: exo status\?/m]],
+  ['help frobnicate', 2, [/not a command/, /exo --help/]],
+  ['run nosuch', 1, [/Unsupported model: nosuch; .*has: dummy/, /^hint: for example: exo run dummy$/m]],
+  ['run dumy --node-port 0', 1, [/Unsupported model: dumy/, /^hint: did you mean: exo run dummy\?/m]],
   ['frobnicate', 2, [/not a command/, /exo --help/]],
   ['eval dummy', 2, [/eval.*not supported yet/]],
   ['train dummy --iters 5', 2, [/train.*not supported yet/]],
@@ -54,13 +58,20 @@ const MISTAKES: ReadonlyArray<readonly [string, number, readonly RegExp[]]> = [
   ['--node-id', 2, [/--node-id/, /argument missing/]],
   ['run', 2, [/model/]],
   ['ping', 2, [/node/]],
-  ['ping x -c none', 2, [/--count/, /1 to/]],
-  ['status extra', 2, [/too many arguments/]],
+  ['ping x -c none', 2, [/--count/, /1 to/, /^hint: exo ping --help lists/m]],
+  ['status extra', 2, [/too many arguments/, /^hint: exo status --help lists/m]],
+  ['--node-port x', 2, [/--node-port/, /^hint: exo node --help lists/m]],
+  ['--node-port 0 --node-host 192.0.2.1', 2, [/--node-host 192\.0\.2\.1: .*not an address of this machine/]],
   ['completion powershell', 2, [/powershell/, /bash, zsh, fish/]],
   ['status --api 127.0.0.1:99999', 2, [/--api/, /99999/]],
   ['run dummy --api 127.0.0.1:1 --node-id x', 2, [/--api/, /--node-id/]],
   ['run dummy --max-generate-tokens 0 --api 127.0.0.1:1', 2, [/--max-generate-tokens/]],
   ['status', 1, [/no node runs here/, /start one with "exo"/]],
+  [
+    'status --api no-such-name.invalid',
+    1,
+    [/no-such-name\.invalid could not be looked up/, /check the name/],
+  ],
   ['status --api 127.0.0.1:1', 1, [/no node answers at 127\.0\.0\.1:1/]],
   ['stop --api 127.0.0.1:1', 1, [/no node answers/]],
 ];
@@ -78,7 +89,7 @@ for (const [line, code, says] of MISTAKES) {
 test('EXO_API names the node like --api, and is named when it is wrong; empty it is not set', async () => {
   assert.match(
     (await exo(['status'], { ...env, EXO_API: 'nowhere' })).err,
-    /EXO_API: "nowhere" .*port|no .*answer|no connection/,
+    /the name nowhere could not be looked up|no .*answer|no connection/,
   );
   assert.match((await exo(['status'], { ...env, EXO_API: '127.0.0.1:70000' })).err, /^error: EXO_API: /);
   assert.match((await exo(['status'], { ...env, EXO_API: '' })).err, /no node runs here/);

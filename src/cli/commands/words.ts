@@ -3,10 +3,11 @@
  * the other two are told apart from a mistyped command.
  */
 import type { RawOptions } from '../../node/options/index.js';
-import { closest, ExoError, printable } from '../../shared/index.js';
+import { ExoError, printable } from '../../shared/index.js';
 import { COMMAND_NAMES } from '../commands.js';
 import { HintedError } from '../errors.js';
 import type { CliHost } from '../host.js';
+import { unknownCommand } from '../unknown-command.js';
 import { run } from './run.js';
 
 /** Runs `run <model>`; throws for everything else. */
@@ -31,10 +32,5 @@ export async function words(host: CliHost, args: readonly string[], raw: RawOpti
         : `"${command}" must come before the options`;
     throw new HintedError('option-invalid', what, `write it as: exo ${command} …`);
   }
-  const near = closest(command, COMMAND_NAMES);
-  throw new HintedError(
-    'option-invalid',
-    `"${printable(command, 60)}" is not a command of exo`,
-    near === undefined ? 'exo --help lists the commands' : `did you mean: exo ${near}?`,
-  );
+  throw unknownCommand(command);
 }
