@@ -46,10 +46,13 @@ const TOKEN_BYTES = 32;
 export async function startNode(host: CliHost, options: RunningNodeOptions): Promise<RunningNode> {
   const { settings, logger } = options;
   const { clock, random } = host;
-  const { identity, runFile } = takeIdentity(
+  const { identity, runFile, firstHolder } = takeIdentity(
     { home: exoHome(host.env), nodeId: settings.nodeId, version: version() },
     { clock, random },
   );
+  if (firstHolder !== undefined) {
+    logger.info('node-id-in-use', { id: firstHolder.id, pid: firstHolder.pid, taken: identity.id });
+  }
   const node = createNode(nodeOptions(settings, identity, version()), { clock, random, logger });
   const ownerToken = random.bytes(TOKEN_BYTES).toString('hex');
   const api = options.api

@@ -54,6 +54,8 @@ test('a second node on the machine gets an id of its own, and the same one again
   const first = take(home, null);
   const second = take(home, null);
   assert.notEqual(second.identity.id, first.identity.id);
+  assert.equal(first.firstHolder, undefined);
+  assert.equal(second.firstHolder?.id, first.identity.id);
   assert.equal(readFileSync(path.join(home, 'node-id-2'), 'utf8').trim(), second.identity.id);
   assert.equal(listRunning(home).length, 2);
   second.runFile.remove();

@@ -28,6 +28,14 @@ export interface IdentityOptions {
   readonly version: string;
 }
 
+/** The identity, and what holds it. */
+export interface TakenIdentity {
+  readonly identity: NodeIdentity;
+  readonly runFile: RunFile;
+  /** The living process that has the kept id, where this one got another for that reason. */
+  readonly firstHolder?: RunRecord;
+}
+
 /** Nodes without `--node-id` that may run beside each other with one home; more is a script gone wild. */
 const KEPT_IDS_MAX = 64;
 const INSTANCE_BYTES = 8;
@@ -40,7 +48,7 @@ const INSTANCE_BYTES = 8;
 export function takeIdentity(
   options: IdentityOptions,
   components: { readonly clock: Clock; readonly random: Random },
-): { readonly identity: NodeIdentity; readonly runFile: RunFile } {
+): TakenIdentity {
   const { home, nodeId, version } = options;
   const { clock, random } = components;
   ensureHome(home);
@@ -53,10 +61,15 @@ export function takeIdentity(
     if ('holder' in claimed) throw inUse(nodeId, claimed.holder);
     return { identity: { id: nodeId, instance, epoch }, runFile: claimed.runFile };
   }
+  let firstHolder: RunRecord | undefined;
   for (let place = 1; place <= KEPT_IDS_MAX; place += 1) {
     const id = keptId(path.join(home, place === 1 ? 'node-id' : `node-id-${place}`), random);
     const claimed = claim(id);
-    if ('runFile' in claimed) return { identity: { id, instance, epoch }, runFile: claimed.runFile };
+    if ('runFile' in claimed) {
+      const identity = { id, instance, epoch };
+      return { identity, runFile: claimed.runFile, ...(firstHolder === undefined ? {} : { firstHolder }) };
+    }
+    firstHolder ??= claimed.holder;
   }
   throw new ExoError(
     'option-conflict',
