@@ -89,6 +89,10 @@ export class CandidatePool implements CandidateSink {
     this.#arm(deadlineMs);
   }
 
+  has(key: string): boolean {
+    return this.#entries.has(key);
+  }
+
   withdraw(key: string): void {
     this.#drop(key);
   }

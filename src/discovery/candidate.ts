@@ -50,6 +50,8 @@ export interface CandidateSink {
   withdraw(key: string): void;
   /** Not used, and why. */
   refuse(refusal: Omit<Refusal, 'atMs'>): void;
+  /** Whether what was offered under the key has a place. */
+  has?(key: string): boolean;
   /** What was refused is all right now: its refusals are forgotten. */
   unrefuse?(subject: string): void;
 }

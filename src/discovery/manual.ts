@@ -133,7 +133,9 @@ export class ManualDiscovery implements DiscoveryModule {
       this.#apply(file);
       this.#problem = undefined;
       this.#c.sink.unrefuse?.(this.#file);
-      this.#c.logger.info('peers-file-applied', { file: this.#file, peers: this.#keys.size });
+      const { sink, logger } = this.#c;
+      const used = [...this.#keys].filter((key) => sink.has?.(key) ?? true).length;
+      logger.info('peers-file-applied', { file: this.#file, peers: this.#keys.size, used });
     } catch (error) {
       const { code, message } = toExoError(error);
       if (message !== this.#problem) {

@@ -217,3 +217,33 @@ test('manual keeps its peers while a named pipe has the name of its file, and re
     () => sink.offers.at(-1)?.address.port === 9,
   );
 });
+
+test('manual logs how many entries of a changed file found a place', async (t) => {
+  const { file, sink } = await setUp(t);
+  const lines: unknown[] = [];
+  const limited = Object.assign(sink, { has: (key: string) => key !== 'manual:c' });
+  const logged = new Promise<void>((resolve) => {
+    const logger = {
+      ...silentLogger,
+      info: (...line: unknown[]) => {
+        lines.push(line);
+        resolve();
+      },
+    };
+    const manual = new ManualDiscovery(
+      { path: file, nodeId: 'a' },
+      { clock: systemClock, logger, sink: limited },
+    );
+    t.after(() => manual.stop());
+    void manual
+      .start()
+      .then(() =>
+        writeFile(
+          file,
+          '{"peers": {"b": {"address": "h:1"}, "c": {"address": "h:2"}, "d": {"address": "h:3"}}}',
+        ),
+      );
+  });
+  await logged;
+  assert.deepEqual(lines, [['peers-file-applied', { file, peers: 3, used: 2 }]]);
+});
