@@ -25,10 +25,8 @@ const message = z.looseObject(
   { error: 'must be an object with "role" and "content"' },
 );
 
-const tokenCount = z
-  .int({ error: 'must be a whole number of at least 1' })
-  .min(1, { error: 'must be a whole number of at least 1' })
-  .nullish();
+const TOKEN_COUNT = `must be a whole number of at least 1 and at most ${Number.MAX_SAFE_INTEGER}`;
+const tokenCount = z.int({ error: TOKEN_COUNT }).min(1, { error: TOKEN_COUNT }).nullish();
 
 const stopText = z
   .string({ error: 'must be a string' })

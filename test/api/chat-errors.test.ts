@@ -97,6 +97,7 @@ describe('chat, errors', () => {
     [{ temperature: 3 }, 'temperature', /0 to 2/],
     [{ temperature: 'hot' }, 'temperature', /0 to 2/],
     [{ max_tokens: 0 }, 'max_tokens', /at least 1/],
+    [{ max_tokens: 1e300 }, 'max_tokens', /at most 9007199254740991/],
     [{ max_tokens: 1.5 }, 'max_tokens', /whole number/],
     [{ n: 2 }, 'n', /must be 1/],
     [{ stop: Array(17).fill('x') }, 'stop', /at most 16/],
