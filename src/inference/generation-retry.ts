@@ -16,6 +16,7 @@ import {
   type TimerHandle,
   toExoError,
 } from '../shared/index.js';
+import { NoEntrance } from './entrance.js';
 import type { Ring } from './ring.js';
 import { resultError } from './ring-errors.js';
 import type { LocalPrompt } from './ring-options.js';
@@ -121,7 +122,7 @@ export class GenerationRetry {
 
   /** Until the next try; undefined when there is none. */
   #delayMs(nowMs: number, error: ExoError): number | undefined {
-    if (this.#isAnswered || !PASSING.has(error.code)) return undefined;
+    if (!this.#isPassing(error)) return undefined;
     const { generationRetryMs, generationRetryDelayMsMin, generationRetryDelayMsMax } = LIMITS;
     const delayMs = randomInt(this.#parts.random, generationRetryDelayMsMin, generationRetryDelayMsMax);
     // A last try that is cut by the deadline would tell the client of a timeout, not of the ring.
@@ -130,8 +131,12 @@ export class GenerationRetry {
     return nowMs + delayMs < untilMs ? delayMs : undefined;
   }
 
+  #isPassing(error: ExoError): boolean {
+    return !this.#isAnswered && PASSING.has(error.code) && !(error instanceof NoEntrance);
+  }
+
   #exhausted(error: ExoError, tookMs: number): ExoError {
-    if (this.#isAnswered || !PASSING.has(error.code)) return error;
+    if (!this.#isPassing(error)) return error;
     return new ExoError(
       error.code,
       `the nodes did not come to one ring in ${(tookMs / 1000).toFixed(1)} s (${this.#tries} tries; "exo topology" on each node shows what it sees): ${error.message}`,

@@ -11,13 +11,8 @@ const RETRYABLE: ReadonlySet<ErrorCode> = new Set([
   'generation-timeout',
 ]);
 
-/** The ways in which a connection is gone; for a generation they are all one. */
-const GONE: ReadonlySet<ErrorCode> = new Set([
-  'connection-closed',
-  'connect-failed',
-  'peer-unreachable',
-  'peer-unknown',
-]);
+/** No connection, perhaps never one. For a generation it is the same as one that is gone. */
+const UNREACHED: ReadonlySet<ErrorCode> = new Set(['connect-failed', 'peer-unreachable', 'peer-unknown']);
 
 /** An error with a message, `retryable` by its code. */
 export function ringError(code: ErrorCode, message: string, cause?: unknown): ExoError {
@@ -28,7 +23,10 @@ export function ringError(code: ErrorCode, message: string, cause?: unknown): Ex
 export function hopError(nodeId: string, cause: unknown): ExoError {
   const error = toExoError(cause, 'request-failed');
   const who = printable(nodeId, 60);
-  if (GONE.has(error.code)) {
+  if (UNREACHED.has(error.code)) {
+    return ringError('peer-lost', `node ${who} cannot be reached from here (${error.message})`, cause);
+  }
+  if (error.code === 'connection-closed') {
     return ringError('peer-lost', `node ${who} left the ring (${error.message}); ask again`, cause);
   }
   if (error.code === 'request-timeout') {
@@ -57,4 +55,9 @@ export function resultError(result: Result): ExoError | undefined {
   if (result.error === undefined) return undefined;
   const { code, message } = result.error;
   return ringError(isErrorCode(code) ? code : 'request-failed', printable(message, 500));
+}
+
+/** Why what still comes for a request is refused. */
+export function over(requestId: string): ExoError {
+  return ringError('request-cancelled', `request ${requestId} is over`);
 }

@@ -21,6 +21,10 @@ export interface RingPort {
   ring(modelId: string, layers: number): readonly RingMember[];
   /** Whether this is a connected peer that speaks hello, so that it can be sent errors, cancels and results of its own. */
   isNew(nodeId: string): boolean;
+  /** Whether this is a connected peer, old or new. */
+  isConnected(nodeId: string): boolean;
+  /** Whether nothing has changed in the mesh, as this node sees it, for `LIMITS.ringSteadyMs`, and no peer is being dialled again. */
+  isSteady(): boolean;
   /**
    * New peer: resolves when it has taken the prompt over (0x11). Old peer: when it has been written.
    * Rejects with the peer's own code, `peer-unreachable`, `connection-closed`, `request-timeout` (after

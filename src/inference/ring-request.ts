@@ -33,7 +33,14 @@ export class RingRequest {
   readonly ring: readonly RingMember[];
   /** This node's place in the ring; -1 when it holds no layer. */
   readonly place: number;
-  readonly client: RingClient | undefined;
+  /** The client here; on a gateway what stands for it. */
+  client: RingClient | undefined;
+  /** Only on a gateway: the node that serves the client. `origin` is then the gateway itself. */
+  entry: string | undefined;
+  /** The member that was sent the prompt. */
+  entrance: string | undefined;
+  /** The entrance is the gateway: the only member whose loss concerns the entry node. */
+  hasGateway = false;
   origin: string | undefined;
   inferenceState: JsonObject | null;
   /** Elements of the sequence that have gone through this shard. */
@@ -100,10 +107,15 @@ export class RingRequest {
     );
   }
 
-  /** The neighbours in the ring, who must be there for the request to go on. */
-  isNeighbour(nodeId: string): boolean {
+  /** Whether the request can't go on here without this node. Who serves the client looks after the whole ring. */
+  needs(nodeId: string): boolean {
+    if (this.client === undefined) return this.#isNeighbour(nodeId);
+    return this.hasGateway ? this.entrance === nodeId : this.has(nodeId);
+  }
+
+  #isNeighbour(nodeId: string): boolean {
     const count = this.ring.length;
-    if (this.place < 0) return this.ring[0]?.nodeId === nodeId;
+    if (this.place < 0) return this.entrance === nodeId;
     const before = this.ring[(this.place + count - 1) % count];
     const after = this.ring[(this.place + 1) % count];
     return before?.nodeId === nodeId || after?.nodeId === nodeId;

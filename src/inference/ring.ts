@@ -23,8 +23,10 @@ import {
   TokenBucket,
   toExoError,
 } from '../shared/index.js';
+import { entranceOf } from './entrance.js';
+import { Gateway, hasOldMember, needsGateway } from './gateway.js';
 import { findModel } from './models.js';
-import { failedResult, hopError, resultError, ringError } from './ring-errors.js';
+import { failedResult, hopError, over, resultError, ringError } from './ring-errors.js';
 import type { LocalPrompt, RingComponents, RingOptions } from './ring-options.js';
 import { type RingClient, RingRequest } from './ring-request.js';
 import { RingRequests } from './ring-requests.js';
@@ -87,8 +89,16 @@ export class Ring implements Startable {
       prompt.client,
     );
     const work = this.#process(request, baseShard, prompt.prompt, prompt.tokens);
-    if (request.isFirst) work.catch((error) => this.#fail(request, toExoError(error)));
-    else await work;
+    if (request.isFirst) {
+      work.catch((error) => this.#fail(request, toExoError(error)));
+      return;
+    }
+    try {
+      await work;
+    } catch (error) {
+      this.#drop(request, toExoError(error));
+      throw error;
+    }
   }
 
   /** The client's request is over, in whatever way: frees it here and on all members that can be told. Idempotent. */
@@ -108,6 +118,7 @@ export class Ring implements Startable {
       // An old client may use an id again.
       if (message.origin !== undefined) this.#assertNotOver(requestId, message.origin);
       const request = this.#begin(requestId, message.shard, message.origin, message.inferenceState);
+      if (from !== null && needsGateway(request, from, this.#parts.port)) this.#standFor(request, from);
       this.#process(request, message.shard, message.prompt).catch((error) =>
         this.#fail(request, toExoError(error)),
       );
@@ -174,6 +185,7 @@ export class Ring implements Startable {
     const request = this.#requests.get(requestId);
     // It overtook its prompt or tensor.
     if (request === undefined) this.#requests.bury(requestId, over(requestId));
+    else if (request.entry === from) this.end(requestId);
     else if (request.client === undefined && (request.origin ?? from) === from)
       this.#drop(request, over(requestId));
   }
@@ -182,10 +194,10 @@ export class Ring implements Startable {
   onPeerLost(nodeId: string): void {
     this.#parts.activeNode.clear(nodeId);
     for (const request of this.#requests.all()) {
-      const concerns = request.client === undefined ? request.isNeighbour(nodeId) : request.has(nodeId);
-      if (request.origin === nodeId) this.#drop(request, over(request.requestId));
-      else if (concerns)
-        this.#fail(request, hopError(nodeId, ringError('peer-unreachable', 'its connection is lost')));
+      if (request.entry === nodeId) this.end(request.requestId);
+      else if (request.origin === nodeId) this.#drop(request, over(request.requestId));
+      else if (request.needs(nodeId))
+        this.#fail(request, hopError(nodeId, ringError('connection-closed', 'its connection is lost')));
     }
   }
 
@@ -218,7 +230,16 @@ export class Ring implements Startable {
     return request;
   }
 
-  /** Computes the prompt, or passes it to the holder of the first layer. Rejects only when passing it on fails. */
+  /** This node is the gateway: to the ring it is the entry node from now on. */
+  #standFor(request: RingRequest, entry: string): void {
+    const { requestId } = request;
+    const { port } = this.#parts;
+    request.entry = entry;
+    request.origin = port.selfId;
+    request.client = new Gateway({ requestId, entry }, port, () => this.end(requestId));
+  }
+
+  /** Computes the prompt, or passes it into the ring. Rejects only when passing it on fails. */
   async #process(
     request: RingRequest,
     baseShard: Shard,
@@ -236,10 +257,11 @@ export class Ring implements Startable {
 
   async #passOn(request: RingRequest, prompt: string): Promise<void> {
     const { requestId, inferenceState, origin, signal } = request;
-    const first = request.ring[0];
-    if (first === undefined) throw ringError('ring-incomplete', 'the ring is empty');
+    const { port } = this.#parts;
+    const { nodeId, shard } = entranceOf(request, port);
     request.forwarded = true;
-    const { nodeId, shard } = first;
+    request.entrance = nodeId;
+    request.hasGateway = request.place < 0 && !hasOldMember(request, port);
     const message: Prompt = {
       kind: 'prompt',
       shard,
@@ -249,11 +271,9 @@ export class Ring implements Startable {
       ...(origin === undefined ? {} : { origin }),
     };
     try {
-      await this.#parts.port.sendPrompt(nodeId, message, signal);
+      await port.sendPrompt(nodeId, message, signal);
     } catch (error) {
-      const failure = hopError(nodeId, error);
-      if (request.client !== undefined) this.#drop(request, failure);
-      throw failure;
+      throw hopError(nodeId, error);
     }
   }
 
@@ -332,8 +352,4 @@ export class Ring implements Startable {
     }
     throw ringError('protocol-violation', `request id ${requestId} is in use; every request needs its own`);
   }
-}
-
-function over(requestId: string): ExoError {
-  return ringError('request-cancelled', `request ${requestId} is over`);
 }

@@ -4,7 +4,7 @@
  */
 import type { RingMember, RingPort } from '../inference/index.js';
 import type { Message, OpaqueStatus, Prompt, Result, TensorRequest } from '../protocol/index.js';
-import { ExoError, LIMITS } from '../shared/index.js';
+import { type Clock, ExoError, LIMITS } from '../shared/index.js';
 import { assignShards, partitionRing, ringMembers, type ViewSnapshot } from '../topology/index.js';
 import type { PeerTable } from './peer-table.js';
 
@@ -12,11 +12,15 @@ import type { PeerTable } from './peer-table.js';
 export interface RingPortComponents {
   readonly selfId: string;
   readonly peers: PeerTable;
+  readonly clock: Clock;
   snapshot(): ViewSnapshot;
+  /** `clock.now()` of the last change of a peer or of the view. */
+  changedAtMs(): number;
 }
 
 /** The mesh as the ring sees it. */
-export function createRingPort({ selfId, peers, snapshot }: RingPortComponents): RingPort {
+export function createRingPort(components: RingPortComponents): RingPort {
+  const { selfId, peers, clock, snapshot } = components;
   const send = (nodeId: string, message: Message): void => {
     peers.get(nodeId)?.link?.connection.notify(message);
   };
@@ -41,6 +45,10 @@ export function createRingPort({ selfId, peers, snapshot }: RingPortComponents):
   return {
     selfId,
     ring: (modelId, layers) => currentRing(snapshot(), modelId, layers),
+    isConnected: (nodeId) => peers.isUp(nodeId),
+    isSteady: () =>
+      clock.now() - components.changedAtMs() >= LIMITS.ringSteadyMs &&
+      [...peers.all()].every((peer) => !peer.present || peer.reachable),
     isNew: (nodeId) => peers.get(nodeId)?.protocol === 'exo' && peers.isUp(nodeId),
     sendPrompt: request,
     sendTensor: request,

@@ -32,6 +32,10 @@ export interface RingNetOptions {
   readonly legacy?: readonly string[];
   /** Ids that hold no layer. */
   readonly outside?: readonly string[];
+  /** Pairs of ids with a connection. @default every node with every other */
+  readonly links?: ReadonlyArray<readonly [string, string]>;
+  /** What the nodes say of the mesh. @default true */
+  readonly steady?: boolean;
   readonly seed?: number;
   /** @default the dummy engine */
   readonly engine?: (id: string) => InferenceEngine;
@@ -115,15 +119,24 @@ export class RingNet {
     return [...this.#nodes.keys()].filter((id) => !this.#lost.has(id));
   }
 
-  /** Ids of all others that are there. */
+  /** Ids of all others that are there and connected with this one. */
   others(id: string): readonly string[] {
-    return this.#options.ids.filter((other) => other !== id && !this.#lost.has(other));
+    return this.#options.ids.filter((other) => this.isConnected(id, other));
+  }
+
+  /** Whether messages pass between two nodes. */
+  isConnected(one: string, two: string): boolean {
+    if (one === two || this.#lost.has(one) || this.#lost.has(two)) return false;
+    const { links, ids } = this.#options;
+    if (links === undefined) return ids.includes(one) && ids.includes(two);
+    return links.some(([a, b]) => (a === one && b === two) || (a === two && b === one));
   }
 
   /** The node is gone; the others hear of it. */
   lose(id: string): void {
+    const others = this.others(id);
     this.#lost.add(id);
-    for (const node of this.#nodes.values()) if (!this.#lost.has(node.id)) node.ring.onPeerLost(id);
+    for (const other of others) this.#nodes.get(other)?.ring.onPeerLost(id);
   }
 
   /** Passes virtual time until `work` is settled. Fails after ten virtual minutes. */
@@ -161,7 +174,7 @@ export class RingNet {
       signal?.addEventListener('abort', onAbort, { once: true });
       this.clock.after(atMs - this.clock.now(), () => {
         const sent = { from, to, message: wire };
-        if (this.#lost.has(to) || this.#lost.has(from)) {
+        if (!this.isConnected(from, to)) {
           reject(new ExoError('connection-closed', 'closed'));
           return;
         }
@@ -239,7 +252,7 @@ export class RingNet {
     };
     const request = async (to: string, message: Prompt | TensorRequest, signal: AbortSignal) => {
       if (to === selfId) throw new Error(`${selfId} sends ${message.kind} to itself`);
-      if (this.#lost.has(to)) throw new ExoError('peer-unreachable', 'gone');
+      if (!this.isConnected(selfId, to)) throw new ExoError('peer-unreachable', 'no connection');
       const sent = this.send(selfId, to, message, signal);
       // An old peer does not answer a prompt.
       if (this.#legacy.has(to) && message.kind === 'prompt') sent.catch(() => undefined);
@@ -254,7 +267,9 @@ export class RingNet {
         const members = this.members(modelId, layers);
         return this.view?.(selfId, members) ?? members;
       },
-      isNew: (nodeId) => this.#nodes.has(nodeId) && nodeId !== selfId && !this.#lost.has(nodeId),
+      isNew: (nodeId) => this.#nodes.has(nodeId) && this.isConnected(selfId, nodeId),
+      isConnected: (nodeId) => this.isConnected(selfId, nodeId),
+      isSteady: () => this.#options.steady ?? true,
       sendPrompt: request,
       sendTensor: request,
       sendResult: notify,
