@@ -43,12 +43,12 @@ export function capabilitiesJson({ model, chip, memory, flops }: DeviceCapabilit
   return { model, chip, memory, flops: { fp32: flops.fp32, fp16: flops.fp16, int8: flops.int8 } };
 }
 
-/** Received capabilities as ours; what is missing is unknown, names are made printable. */
+/** Received capabilities as ours; what is missing is unknown, names are made printable, an absurd memory cut. */
 export function readCapabilities(json: CapabilitiesJson | undefined): DeviceCapabilities {
   return {
     model: printable(json?.model ?? UNKNOWN_CAPABILITIES.model, NAME_CHARS_MAX),
     chip: printable(json?.chip ?? UNKNOWN_CAPABILITIES.chip, NAME_CHARS_MAX),
-    memory: json?.memory ?? UNKNOWN_CAPABILITIES.memory,
+    memory: Math.min(json?.memory ?? UNKNOWN_CAPABILITIES.memory, LIMITS.memoryMbMax),
     flops: {
       fp32: json?.flops?.fp32 ?? 0,
       fp16: json?.flops?.fp16 ?? 0,

@@ -2,7 +2,7 @@
  * Parts that several bodies share, to and from their wire shape: capabilities, shard, hello, topology entries. Pure.
  * Used by the two halves of the message codec.
  */
-import { ExoError } from '../shared/index.js';
+import { ExoError, LIMITS } from '../shared/index.js';
 import type { Hello } from './hello.js';
 import {
   type CapabilitiesBody,
@@ -28,12 +28,12 @@ export function capabilitiesToWire(capabilities: DeviceCapabilities): PythonJson
   };
 }
 
-/** Capabilities from the wire; figures that are missing or not finite become 0. */
+/** Capabilities from the wire; figures that are missing or not finite become 0, an absurd memory the most that counts. */
 export function capabilitiesFromWire(body: CapabilitiesBody): DeviceCapabilities {
   return {
     model: body.model,
     chip: body.chip,
-    memory: finite(body.memory),
+    memory: Math.min(finite(body.memory), LIMITS.memoryMbMax),
     flops: { fp32: finite(body.flops?.fp32), fp16: finite(body.flops?.fp16), int8: finite(body.flops?.int8) },
   };
 }

@@ -142,6 +142,10 @@ const TABLE = {
   topologyNodesMax: [4_096, 'nodes in the graph'],
   topologyEdgesPerNode: [1_024, 'as peersMax'],
   topologyTextCharsMax: [256, 'an edge description, model or chip; the longest known chip name has 60'],
+  memoryMbMax: [
+    64 * 1024 * 1024,
+    '64 TiB, twice the largest server on sale; a larger claim counts as this, so that no sum of shares overflows',
+  ],
   topologyEpochAheadMs: [
     24 * 60 * 60 * 1000,
     'how far ahead of the clock an entry told by others may start: clocks set to the wrong time zone stay within it',

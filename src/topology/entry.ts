@@ -147,6 +147,7 @@ function isCapabilities(capabilities: DeviceCapabilities): boolean {
   return (
     model.length <= LIMITS.topologyTextCharsMax &&
     chip.length <= LIMITS.topologyTextCharsMax &&
+    memory <= LIMITS.memoryMbMax &&
     [memory, flops.fp32, flops.fp16, flops.int8].every((figure) => Number.isFinite(figure) && figure >= 0)
   );
 }

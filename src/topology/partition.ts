@@ -9,7 +9,7 @@
  * the original's own `shards[index]` gives wherever it does not throw.
  */
 import type { DeviceCapabilities, Shard } from '../protocol/index.js';
-import { ExoError } from '../shared/index.js';
+import { ExoError, LIMITS } from '../shared/index.js';
 
 /** A node's share of any model; `start` and `end` are fractions, rounded to 5 places. The last `end` may miss 1 by rounding. */
 export interface Partition {
@@ -24,7 +24,7 @@ export interface ShardAssignment {
   readonly shard: Shard;
 }
 
-/** One partition a node, in ring order: (memory, id) descending. Memory that is not a positive number counts as 0. */
+/** One partition a node, in ring order: (memory, id) descending. Memory that is not a positive number counts as 0, more than `memoryMbMax` as that. */
 export function partitionRing(nodes: ReadonlyMap<string, DeviceCapabilities>): Partition[] {
   const order = ringOrder(nodes);
   const weights = order.map((id) => usableMemory(nodes.get(id)!));
@@ -89,7 +89,8 @@ export function roundTo5Places(value: number): number {
 }
 
 function usableMemory(capabilities: DeviceCapabilities): number {
-  return Number.isFinite(capabilities.memory) && capabilities.memory > 0 ? capabilities.memory : 0;
+  const { memory } = capabilities;
+  return Number.isFinite(memory) && memory > 0 ? Math.min(memory, LIMITS.memoryMbMax) : 0;
 }
 
 /** UTF-16 order differs from code point order only where surrogates meet characters above U+D7FF. */

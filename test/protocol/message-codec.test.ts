@@ -16,6 +16,7 @@ import {
   TYPE_OF_KIND,
   tensorBytes,
 } from '../../src/protocol/index.js';
+import { LIMITS } from '../../src/shared/index.js';
 import { DUMMY_SHARD, helloOf } from '../support/connection-pair.js';
 import { bodyBytes } from '../support/frames.js';
 import { propertyRuns } from '../support/scale.js';
@@ -248,6 +249,14 @@ describe('the message codec', () => {
         code: 'frame-malformed',
       });
     }
+  });
+
+  it('counts an absurd memory in a hello as the largest that is plausible', () => {
+    const hello = helloOf('n', { capabilities: { ...CAPABILITIES, memory: 1e308 } });
+    const body = bodyBytes(encodeBase({ kind: 'health-request', hello }));
+    const message = new MessageDecoder().decode(TYPE.healthRequest, body);
+    assert.ok(message.kind === 'health-request' && message.hello !== undefined);
+    assert.equal(message.hello.capabilities.memory, LIMITS.memoryMbMax);
   });
 
   it('refuses tensors whose shape, type and bytes do not fit', () => {

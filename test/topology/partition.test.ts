@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
+import { LIMITS } from '../../src/shared/index.js';
 import { assignShards, partitionRing } from '../../src/topology/index.js';
 import { roundTo5Places } from '../../src/topology/partition.js';
 import { capabilities } from './gossip-mesh.js';
@@ -97,6 +98,14 @@ describe('partition', () => {
       ['a', 4, 7],
     ]);
     assert.deepEqual(layers({ a: Number.NaN, b: -5, c: 100 }, 8), [['c', 0, 7]]);
+  });
+
+  it('counts an absurd memory as the largest that is plausible: no sum overflows, and the others hold layers', () => {
+    const partitions = ring({ a: 1e308, b: 1e308, c: LIMITS.memoryMbMax });
+    assert.deepEqual(
+      partitions.map(({ end }) => end),
+      [0.33333, 0.66666, 0.99999],
+    );
   });
 
   it('gives one node everything, and nobody nothing', () => {

@@ -99,6 +99,7 @@ describe('topology view: merging', () => {
       entry('b', [], { epoch: 2 ** 53 }),
       entry('b', [], { version: -1 }),
       entry('b', [], { capabilities: { ...capabilities(), memory: Number.NaN } }),
+      entry('b', [], { capabilities: { ...capabilities(), memory: 1e308 } }),
       entry('b', [], { capabilities: { ...capabilities(), chip: 'x'.repeat(1_000) } }),
       entry('b', [], { edges: [{ toId: 'c', description: 'x'.repeat(1_000) }] }),
     ];
