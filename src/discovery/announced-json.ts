@@ -4,7 +4,7 @@
  */
 import type { ValidateFunction } from 'ajv';
 import { type DeviceCapabilities, UNKNOWN_CAPABILITIES } from '../protocol/index.js';
-import { ExoError, LIMITS, printable } from '../shared/index.js';
+import { ExoError, LIMITS, PRINTABLE_PATTERN, printable } from '../shared/index.js';
 
 /** As received: anything may be missing. */
 export interface CapabilitiesJson {
@@ -32,7 +32,7 @@ export const NODE_ID_SCHEMA = {
   type: 'string',
   minLength: 1,
   maxLength: LIMITS.nodeIdCharsMax,
-  pattern: '^[^\\u0000-\\u001f\\u007f]+$',
+  pattern: PRINTABLE_PATTERN,
 } as const;
 
 /** Longest model or chip name kept; the original's longest is under 60. */

@@ -2,7 +2,7 @@
  * Parts that several bodies share, to and from their wire shape: capabilities, shard, hello, topology entries. Pure.
  * Used by the two halves of the message codec.
  */
-import { ExoError, LIMITS } from '../shared/index.js';
+import { ExoError, idFault, LIMITS, printable } from '../shared/index.js';
 import type { Hello } from './hello.js';
 import {
   type CapabilitiesBody,
@@ -31,8 +31,8 @@ export function capabilitiesToWire(capabilities: DeviceCapabilities): PythonJson
 /** Capabilities from the wire; figures that are missing or not finite become 0, an absurd memory the most that counts. */
 export function capabilitiesFromWire(body: CapabilitiesBody): DeviceCapabilities {
   return {
-    model: body.model,
-    chip: body.chip,
+    model: printable(body.model, body.model.length),
+    chip: printable(body.chip, body.chip.length),
     memory: Math.min(finite(body.memory), LIMITS.memoryMbMax),
     flops: { fp32: finite(body.flops?.fp32), fp16: finite(body.flops?.fp16), int8: finite(body.flops?.int8) },
   };
@@ -92,6 +92,8 @@ export function helloFromWire(value: unknown): Hello {
     );
   }
   const body: HelloBody = check.hello(value);
+  const fault = idFault(body.node_id);
+  if (fault !== undefined) throw new ExoError('frame-malformed', `the node_id of a hello ${fault}`);
   return {
     versionMax: body.version_max,
     versionMin: body.version_min,
@@ -103,8 +105,13 @@ export function helloFromWire(value: unknown): Hello {
       body.capabilities === undefined ? UNKNOWN_CAPABILITIES : capabilitiesFromWire(body.capabilities),
     nodePort: body.node_port ?? 0,
     topologyDigest: body.topology_digest ?? '',
-    ...(body.path && { path: { description: body.path.description, priority: body.path.priority } }),
-    agent: body.agent ?? '',
+    ...(body.path && {
+      path: {
+        description: printable(body.path.description, LIMITS.topologyTextCharsMax),
+        priority: body.path.priority,
+      },
+    }),
+    agent: printable(body.agent ?? ''),
   };
 }
 

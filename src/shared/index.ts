@@ -34,6 +34,6 @@ export {
   silentLogger,
 } from './log.js';
 export { type Random, randomInt, randomUuid, seededRandom, systemRandom } from './random.js';
-export { printable } from './text.js';
+export { idFault, isPrintable, PRINTABLE_PATTERN, printable } from './text.js';
 export { SourceLimiter, TokenBucket } from './token-bucket.js';
 export { VirtualClock } from './virtual-clock.js';

@@ -1,10 +1,30 @@
-/** Text that came from outside, made safe for a terminal or a log. */
+/** Text that came from outside, made safe for a terminal or a log; and what an id may look like. */
+import { LIMITS } from './limits.js';
+
+/** C0, C1, line separators and bidi marks, as the inside of a character class. */
+const UNPRINTABLE = '\\u0000-\\u001f\\u007f-\\u009f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069';
+const UNPRINTABLE_CHARS = new RegExp(`[${UNPRINTABLE}]`, 'g');
+
+/** For JSON schemas: a text that is not empty and that `printable` leaves as it is, but for its length. */
+export const PRINTABLE_PATTERN = `^[^${UNPRINTABLE}]+$`;
 
 /** Escapes control characters (also C1 and bidi overrides) and cuts at `charsMax`. */
 export function printable(text: string, charsMax = 200): string {
   const cut = text.length > charsMax ? `${text.slice(0, charsMax - 1)}…` : text;
-  return cut.replace(
-    /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g,
-    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+  return cut.replace(UNPRINTABLE_CHARS, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+/** Whether `printable` would escape nothing. */
+export function isPrintable(text: string): boolean {
+  return printable(text, text.length) === text;
+}
+
+/** Why a text cannot be the id of any node, one's own or another's; undefined when it can. To be read after "it". */
+export function idFault(id: string): string | undefined {
+  if (id === '') return 'must not be empty';
+  if (id.length > LIMITS.nodeIdCharsMax) {
+    return `has ${id.length} characters; at most ${LIMITS.nodeIdCharsMax} are allowed`;
+  }
+  if (!isPrintable(id)) return `"${printable(id, 60)}" has characters that cannot be printed`;
+  return undefined;
 }

@@ -3,7 +3,7 @@
  * Pure; only the view and its helpers use it.
  */
 import type { DeviceCapabilities, TopologyEntry } from '../protocol/index.js';
-import { LIMITS } from '../shared/index.js';
+import { idFault, isPrintable, LIMITS } from '../shared/index.js';
 
 /** An accepted entry with its edges and losses by id. Texts are made when they are first asked for. */
 export class StoredEntry {
@@ -110,7 +110,8 @@ function estimatedBytes({ id, capabilities, edges, lost }: TopologyEntry): numbe
 
 /** Why an entry can't be taken in, in words; undefined when it can. `epochMax`: the highest that is believed of it. */
 export function entryProblem(entry: TopologyEntry, epochMax = EPOCH_MAX): string | undefined {
-  if (!isId(entry.id)) return `its id is empty or longer than ${LIMITS.nodeIdCharsMax} characters`;
+  const fault = idFault(entry.id);
+  if (fault !== undefined) return `its id ${fault}`;
   if (!isCount(entry.epoch) || entry.epoch >= EPOCH_MAX || !isCount(entry.version)) {
     return 'its epoch or version is out of range';
   }
@@ -124,10 +125,8 @@ export function entryProblem(entry: TopologyEntry, epochMax = EPOCH_MAX): string
   if (entry.lost.length > LIMITS.topologyEdgesPerNode) {
     return `it has more than ${LIMITS.topologyEdgesPerNode} losses`;
   }
-  const edgesFit = entry.edges.every(
-    (edge) => isId(edge.toId) && edge.description.length <= LIMITS.topologyTextCharsMax,
-  );
-  if (!edgesFit) return 'one of its edges has an id or description that is empty or too long';
+  const edgesFit = entry.edges.every((edge) => isId(edge.toId) && isText(edge.description));
+  if (!edgesFit) return 'one of its edges has an id or description that is empty, too long or not printable';
   if (!entry.lost.every((loss) => isId(loss.id) && isCount(loss.epoch))) {
     return 'one of its losses has an id or epoch that is out of range';
   }
@@ -135,7 +134,11 @@ export function entryProblem(entry: TopologyEntry, epochMax = EPOCH_MAX): string
 }
 
 function isId(id: string): boolean {
-  return id.length > 0 && id.length <= LIMITS.nodeIdCharsMax;
+  return idFault(id) === undefined;
+}
+
+function isText(text: string): boolean {
+  return text.length <= LIMITS.topologyTextCharsMax && isPrintable(text);
 }
 
 function isCount(value: number): boolean {
@@ -145,8 +148,8 @@ function isCount(value: number): boolean {
 function isCapabilities(capabilities: DeviceCapabilities): boolean {
   const { model, chip, memory, flops } = capabilities;
   return (
-    model.length <= LIMITS.topologyTextCharsMax &&
-    chip.length <= LIMITS.topologyTextCharsMax &&
+    isText(model) &&
+    isText(chip) &&
     memory <= LIMITS.memoryMbMax &&
     [memory, flops.fp32, flops.fp16, flops.int8].every((figure) => Number.isFinite(figure) && figure >= 0)
   );

@@ -60,6 +60,16 @@ test('announce that is none is refused with the reason', async (t) => {
     ['broken JSON', '{"type": }', /not complete, valid JSON/],
     ['another type', '{"type":"discovery","node_id":"x","grpc_port":1}', /type must be equal/],
     ['no port', '{"type":"announce","node_id":"x"}', /grpc_port/],
+    [
+      'an id with a C1 character',
+      '{"type":"announce","node_id":"x\u009b","grpc_port":1}',
+      /node_id must match/,
+    ],
+    [
+      'an id with a bidi override',
+      '{"type":"announce","node_id":"x\u202e","grpc_port":1}',
+      /node_id must match/,
+    ],
     ['an id that is a number', '{"type":"announce","node_id":1,"grpc_port":1}', /node_id must be string/],
   ];
   for (const [what, text, expected] of cases) {

@@ -259,6 +259,22 @@ describe('the message codec', () => {
     assert.equal(message.hello.capabilities.memory, LIMITS.memoryMbMax);
   });
 
+  it('refuses a hello whose id cannot be printed, and makes its other words printable', () => {
+    const decode = (hello: ReturnType<typeof helloOf>) =>
+      new MessageDecoder().decode(
+        TYPE.healthRequest,
+        bodyBytes(encodeBase({ kind: 'health-request', hello })),
+      );
+    for (const id of ['\u0007', 'a\u009bb', 'a\u202eb', 'a\u2066b']) {
+      assert.throws(() => decode(helloOf(id)), { code: 'frame-malformed', message: /node_id.*printed/ });
+    }
+    const path = { description: 'MAN\u001b[2J', priority: 1 };
+    const message = decode(helloOf('n', { path, agent: 'a\u202e' }));
+    assert.ok(message.kind === 'health-request' && message.hello !== undefined);
+    assert.equal(message.hello.path?.description, 'MAN\\u001b[2J');
+    assert.equal(message.hello.agent, 'a\\u202e');
+  });
+
   it('refuses tensors whose shape, type and bytes do not fit', () => {
     const cases: ReadonlyArray<[number[], string, number]> = [
       [[2], 'float32', 4],
