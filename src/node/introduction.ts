@@ -5,7 +5,6 @@
  */
 import {
   type ByteStream,
-  type CloseReason,
   type Connection,
   type ConnectionHandlers,
   type Hello,

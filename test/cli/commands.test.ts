@@ -38,10 +38,15 @@ before(async () => {
     start('mac1', homes.one, node1, api1, { mac2: node2 }),
     start('mac2', homes.both, node2, api2, { mac1: node1 }),
   ]);
-  await eventually({ timeoutMs: 20_000, what: 'both nodes list each other' }, async () => {
-    const both = await Promise.all([homes.one, homes.both].map(peersOf));
-    return both.every(({ peers }) => peers.length === 1 && peers[0]!.state === 'alive');
-  });
+  await eventually(
+    { timeoutMs: 20_000, what: 'both nodes list each other and have measured the way' },
+    async () => {
+      const both = await Promise.all([homes.one, homes.both].map(peersOf));
+      return both.every(
+        ({ peers }) => peers.length === 1 && peers[0]!.state === 'alive' && peers[0]!.rtt_ms !== null,
+      );
+    },
+  );
 });
 
 after(() => cleanup.dispose());
