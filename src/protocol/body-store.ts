@@ -5,7 +5,7 @@
 import { LIMITS } from '../shared/index.js';
 import type { BudgetClass, MemoryBudget } from './memory-budget.js';
 import type { PayloadPool } from './payload-pool.js';
-import type { Slab } from './slab.js';
+import type { SlabAllocator } from './slab.js';
 
 /** What a large body holds until it is given back. */
 export interface Held {
@@ -15,12 +15,12 @@ export interface Held {
 
 /** Takes and gives back the memory of bodies. */
 export class BodyStore {
-  readonly #slab: Slab;
+  readonly #slabs: SlabAllocator;
   readonly #budget: MemoryBudget;
   readonly #pool: PayloadPool;
 
-  constructor(budget: MemoryBudget, pool: PayloadPool, slab: Slab) {
-    this.#slab = slab;
+  constructor(budget: MemoryBudget, pool: PayloadPool, slabs: SlabAllocator) {
+    this.#slabs = slabs;
     this.#budget = budget;
     this.#pool = pool;
   }
@@ -32,7 +32,7 @@ export class BodyStore {
 
   /** Memory for a small body; nothing to give back. */
   takeSmall(length: number): Buffer {
-    return this.#slab.take(length);
+    return this.#slabs.take(length);
   }
 
   /** Memory for a large body, or undefined when the budget is used up. */

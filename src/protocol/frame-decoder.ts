@@ -45,7 +45,7 @@ export interface FrameSink {
    * The whole body is in `chunk`, from `at` on, and only valid during the call. True when the sink has taken it; false when
    * it wants `place` and `frame`.
    */
-  whole?(head: FrameHead, chunk: Uint8Array, at: number): boolean;
+  whole?(head: FrameHead, chunk: Buffer, at: number): boolean;
 }
 
 /** Of bytes that are no frame, this many are shown. */
@@ -87,7 +87,7 @@ export class FrameDecoder {
   }
 
   /** Takes the next bytes; the chunk's memory is not kept. Throws `ExoError` (`frame-*` or what the sink throws). */
-  push(chunk: Uint8Array): void {
+  push(chunk: Buffer): void {
     let at = 0;
     while (at < chunk.length && !this.#stopped) {
       if (this.#inBody) {
@@ -135,7 +135,7 @@ export class FrameDecoder {
   }
 
   /** A head that is spread over chunks. */
-  #gatherHead(chunk: Uint8Array, from: number): number {
+  #gatherHead(chunk: Buffer, from: number): number {
     const raw = this.#raw;
     let at = from;
     while (at < chunk.length) {
@@ -152,7 +152,7 @@ export class FrameDecoder {
   }
 
   /** The head is complete, and its body begins at `at`. Returns where to go on. */
-  #begin(chunk: Uint8Array, at: number): number {
+  #begin(chunk: Buffer, at: number): number {
     const head = this.#head;
     this.#rawFill = 0;
     this.#rawNeed = HEADER_BYTES;
@@ -167,7 +167,7 @@ export class FrameDecoder {
     return at;
   }
 
-  #fillBody(chunk: Uint8Array, from: number): number {
+  #fillBody(chunk: Buffer, from: number): number {
     const count = Math.min(this.#head.bodyLength - this.#bodyFill, chunk.length - from);
     const body = this.#body;
     if (body !== undefined) {

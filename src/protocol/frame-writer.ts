@@ -1,11 +1,11 @@
 /**
- * Writes frames one behind the other into the node's slab, so that many small frames leave as one chunk, and large payloads
- * go out as chunks of their own, uncopied. Used by the outbox, one per lane. What has been taken is lent from the slab until
- * `sent` is called.
+ * Writes frames one behind the other into the node's slabs, so that many small frames leave as one chunk, and large payloads
+ * go out as chunks of their own, uncopied. Used by the outbox, one per lane. Their memory is lent until `sent` is
+ * called.
  */
 import { CORRELATED, HEADER_BYTES, PREFIX_BYTES } from './frame.js';
 import type { EncodedBody } from './message-encoder.js';
-import type { Slab } from './slab.js';
+import type { Slab, SlabAllocator } from './slab.js';
 
 /** Below this a copy costs less than one more element in a gathered write. */
 export const COPY_BYTES_MAX = 16 * 1024;
@@ -16,23 +16,27 @@ interface Run {
   readonly payload: Uint8Array | undefined;
 }
 
+/** Memory of frames that have not all left. */
+interface Lent {
+  readonly slab: Slab;
+  bytes: number;
+}
+
 /** A queue of encoded frames. */
 export class FrameWriter {
-  readonly #slab: Slab;
-  /** The piece of the slab that is being written. */
-  #memory: Buffer = NOTHING;
-  /** Bytes of it from here to `#end` are frames not yet taken. */
+  readonly #slabs: SlabAllocator;
+  /** What is being written: bytes of the slab from `#start` to `#end` are frames not yet taken. */
+  #slab: Slab | undefined;
   #start = 0;
   #end = 0;
   #runs: Run[] = [];
   #bytes = 0;
   #frames = 0;
-  /** Memory of what was taken and is not sent yet, and how much of it. */
-  #lent: Buffer = NOTHING;
-  #lentBytes = 0;
+  /** One for each slab, the current one last. */
+  readonly #lent: Lent[] = [];
 
-  constructor(slab: Slab) {
-    this.#slab = slab;
+  constructor(slabs: SlabAllocator) {
+    this.#slabs = slabs;
   }
 
   /** Bytes not yet taken. */
@@ -52,8 +56,8 @@ export class FrameWriter {
     const payloadBytes = payload === undefined ? 0 : payload.length;
     const copied = payloadBytes <= COPY_BYTES_MAX;
     const length = (id === undefined ? 0 : PREFIX_BYTES) + (framed ? 4 : 0) + textBytes + payloadBytes;
-    let at = this.#room(HEADER_BYTES + length - (copied ? 0 : payloadBytes));
-    const memory = this.#memory;
+    const { memory } = this.#room(HEADER_BYTES + length - (copied ? 0 : payloadBytes));
+    let at = this.#end;
     memory[at] = 0x45;
     memory[at + 1] = 0x58;
     memory[at + 2] = 0x4f;
@@ -79,21 +83,21 @@ export class FrameWriter {
   /** Takes the oldest frames that can leave together: appends their head, and returns the payload that must follow. */
   take(chunks: Uint8Array[]): Uint8Array | undefined {
     const run = this.#runs.shift();
-    const head = run === undefined ? this.#lend() : run.head;
+    const head = run === undefined ? this.#head() : run.head;
     const payload = run?.payload;
     chunks.push(head);
     this.#bytes -= head.length + (payload === undefined ? 0 : payload.length);
-    // an idle connection must not keep an old slab alive
+    // an idle connection keeps no slab alive
     if (this.#bytes === 0) this.#forget();
     return payload;
   }
 
   /** Everything that was ever added has left: its memory may be used again. */
   sent(): void {
-    if (this.#lentBytes === 0) return;
-    this.#slab.giveBack(this.#lent, this.#lentBytes);
-    this.#lentBytes = 0;
-    this.#lent = NOTHING;
+    const lent = this.#lent;
+    if (lent.length === 0) return;
+    for (const { slab, bytes } of lent) this.#slabs.giveBack(slab, bytes);
+    lent.length = 0;
   }
 
   /** Forgets everything not taken. */
@@ -104,40 +108,36 @@ export class FrameWriter {
   }
 
   #forget(): void {
-    this.#memory = NOTHING;
+    this.#slab = undefined;
     this.#start = 0;
     this.#end = 0;
   }
 
-  /** Where to write `bytes` bytes: behind the last frame, or where a new run begins. */
-  #room(bytes: number): number {
-    const at = this.#slab.reserve(bytes);
-    const { memory } = this.#slab;
-    if (memory === this.#memory && at === this.#end) return at;
-    if (this.#end > this.#start) this.#cut(undefined);
-    this.#memory = memory;
-    this.#start = at;
-    return at;
+  /** Makes room at `#end`: behind the last frame, or where a new run begins. */
+  #room(bytes: number): Slab {
+    const slab = this.#slabs.reserve(bytes);
+    const at = slab.at - bytes;
+    const last = this.#lent[this.#lent.length - 1];
+    if (last?.slab === slab) last.bytes += bytes;
+    else this.#lent.push({ slab, bytes });
+    if (slab !== this.#slab || at !== this.#end) {
+      if (this.#end > this.#start) this.#cut(undefined);
+      this.#slab = slab;
+      this.#start = at;
+      this.#end = at;
+    }
+    return slab;
   }
 
   #cut(payload: Uint8Array | undefined): void {
-    this.#runs.push({ head: this.#lend(), payload });
+    this.#runs.push({ head: this.#head(), payload });
   }
 
   /** What is written and not cut off yet, as a chunk. */
-  #lend(): Uint8Array {
+  #head(): Uint8Array {
     const at = this.#start;
-    const bytes = this.#end - this.#start;
-    if (this.#lent === this.#memory) this.#lentBytes += bytes;
-    else {
-      // what was lent from the slab before is left to the garbage collector with it
-      this.#lent = this.#memory;
-      this.#lentBytes = bytes;
-    }
     this.#start = this.#end;
-    return this.#memory === this.#slab.memory
-      ? this.#slab.view(at, bytes)
-      : this.#memory.subarray(at, at + bytes);
+    return this.#slab!.view(at, this.#end - at);
   }
 }
 
@@ -149,5 +149,3 @@ export function putUint32(bytes: Uint8Array, at: number, value: number): number 
   bytes[at + 3] = value;
   return at + 4;
 }
-
-const NOTHING = Buffer.alloc(0);

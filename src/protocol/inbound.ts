@@ -19,13 +19,14 @@ import {
 import { FrameDecoder, type FrameHead, type FrameSink } from './frame-decoder.js';
 import type { BudgetClass } from './memory-budget.js';
 import { type Assembly, MessageAssembler, type SkipReason } from './message-assembler.js';
-import { bytesOf } from './message-bytes.js';
+import { bytesOf, isKept } from './message-bytes.js';
 import { MessageDecoder } from './message-decoder.js';
 import type { Message } from './messages.js';
 import type { Session, SessionOptions } from './session.js';
 
 const CORRELATED_FRAME_BYTES_MAX = LIMITS.fragmentBytesMax + PREFIX_BYTES + TOTAL_BYTES;
 
+const NO_BYTES = Buffer.alloc(0);
 /** What an old peer may begin a connection with. */
 const LARGE_FROM_OLD_PEERS: ReadonlySet<number> = new Set([TYPE.prompt, TYPE.tensorRequest, TYPE.result]);
 /** More than this on their way at once are left to the garbage collector. */
@@ -136,14 +137,18 @@ export class Inbound implements FrameSink {
   }
 
   /** A small message in one frame: nothing has to be remembered for it. */
-  whole(head: FrameHead, chunk: Uint8Array, at: number): boolean {
+  whole(head: FrameHead, chunk: Buffer, at: number): boolean {
     const type = head.type & ~CORRELATED;
     if (type === head.type || head.flags !== 0 || this.#assembler.size > 0) return false;
     const { bodyLength } = head;
     if (this.#store.isLarge(bodyLength) || bodyLength > typeLimitBytes(type)) return false;
     if (this.#admitCorrelated(type, head.id) !== undefined) return false;
-    const body = this.#store.takeSmall(bodyLength);
-    if (bodyLength > 0) body.set(chunk.subarray(at, at + bodyLength));
+    let body = bodyLength === 0 ? NO_BYTES : chunk.subarray(at, at + bodyLength);
+    if (bodyLength > 0 && isKept(type, bodyLength)) {
+      const own = this.#store.takeSmall(bodyLength);
+      own.set(body);
+      body = own;
+    }
     this.#complete(type, head.id, body, undefined);
     return true;
   }

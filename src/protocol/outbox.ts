@@ -19,7 +19,7 @@ import {
 } from './frame.js';
 import { FrameWriter, putUint32 } from './frame-writer.js';
 import type { EncodedBody } from './message-encoder.js';
-import type { Slab } from './slab.js';
+import type { SlabAllocator } from './slab.js';
 
 /** Which frames go first. */
 export type Lane = 'control' | 'ordinary';
@@ -51,10 +51,10 @@ export class Outbox {
   #bulkBytes = 0;
   #bulkFrames = 0;
 
-  /** `slab`: where frames are written, shared by all connections of a node. */
-  constructor(slab: Slab) {
-    this.#control = new FrameWriter(slab);
-    this.#ordinary = new FrameWriter(slab);
+  /** `slabs`: where frames are written, shared by all connections of a node. */
+  constructor(slabs: SlabAllocator) {
+    this.#control = new FrameWriter(slabs);
+    this.#ordinary = new FrameWriter(slabs);
   }
 
   /** Bytes not yet pulled. */

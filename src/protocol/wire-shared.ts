@@ -5,7 +5,7 @@ import { type Clock, LIMITS, type Logger, SourceLimiter } from '../shared/index.
 import type { ConnectionHandlers, ConnectionRole } from './connection-api.js';
 import { MemoryBudget } from './memory-budget.js';
 import { PayloadPool } from './payload-pool.js';
-import { Slab } from './slab.js';
+import { SlabAllocator } from './slab.js';
 
 /** How a connection begins. */
 export interface ConnectionOptions {
@@ -17,9 +17,9 @@ export interface ConnectionOptions {
 /** Memory for small pieces. Two, because frames are written one behind the other. */
 export interface WireSlabs {
   /** Small bodies that came. */
-  readonly bodies: Slab;
+  readonly bodies: SlabAllocator;
   /** Frames that leave. */
-  readonly frames: Slab;
+  readonly frames: SlabAllocator;
 }
 
 /** What all connections of a node share. */
@@ -48,7 +48,7 @@ export function createWireShared(): WireShared {
   return {
     budget: new MemoryBudget(),
     pool: new PayloadPool(),
-    slabs: { bodies: new Slab(), frames: new Slab() },
+    slabs: { bodies: new SlabAllocator(), frames: new SlabAllocator() },
     rejections: new SourceLimiter(REJECTIONS_PER_SECOND, 1, LIMITS.acceptedConnections),
     nextSerial: () => {
       serial += 1;

@@ -144,9 +144,10 @@ describe('the frame decoder', () => {
   });
 
   it('costs linear time in one-byte chunks, 1 MiB within 2 s', () => {
-    oneByteCost(256 * 1024);
-    const half = oneByteCost(512 * 1024);
-    const whole = oneByteCost(1024 * 1024);
+    // the least of a few: whatever else the machine does only adds
+    const least = (bytes: number) => Math.min(...Array.from({ length: 4 }, () => oneByteCost(bytes)));
+    const half = least(512 * 1024);
+    const whole = least(1024 * 1024);
     assert.ok(whole <= 2_000, `${whole} ms`);
     assert.ok(whole <= half * 2.3, `${half} ms, then ${whole} ms for twice the size`);
   });
