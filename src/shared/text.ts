@@ -4,6 +4,8 @@ import { LIMITS } from './limits.js';
 /** C0, C1, line separators and bidi marks, as the inside of a character class. */
 const UNPRINTABLE = '\\u0000-\\u001f\\u007f-\\u009f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069';
 const UNPRINTABLE_CHARS = new RegExp(`[${UNPRINTABLE}]`, 'g');
+// Without `g` it keeps no position, and `test` makes no copy: a topology update has thousands of ids.
+const UNPRINTABLE_CHAR = new RegExp(`[${UNPRINTABLE}]`);
 
 /** For JSON schemas: a text that is not empty and that `printable` leaves as it is, but for its length. */
 export const PRINTABLE_PATTERN = `^[^${UNPRINTABLE}]+$`;
@@ -16,7 +18,7 @@ export function printable(text: string, charsMax = 200): string {
 
 /** Whether `printable` would escape nothing. */
 export function isPrintable(text: string): boolean {
-  return printable(text, text.length) === text;
+  return !UNPRINTABLE_CHAR.test(text);
 }
 
 /** Why a text cannot be the id of any node, one's own or another's; undefined when it can. To be read after "it". */
