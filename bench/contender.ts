@@ -8,6 +8,7 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { compiled } from './compiled.js';
 
 const HERE = path.dirname(fileURLToPath(import.meta.url));
 const ROUND_TIMEOUT_MS = 120_000;
@@ -20,7 +21,7 @@ export class Contender {
   #server: Program | undefined;
   #client: Program | undefined;
 
-  /** `files` are relative to bench/; .ts files run through tsx. */
+  /** `files` are relative to bench/; .ts files run compiled. */
   constructor(name: string, files: { readonly server: string; readonly client: string }) {
     this.name = name;
     this.#files = files;
@@ -55,8 +56,8 @@ class Program {
 
   constructor(file: string, args: readonly string[]) {
     this.#name = file;
-    const loader = file.endsWith('.ts') ? ['--import', 'tsx'] : [];
-    const argv = [...PIN, process.execPath, '--expose-gc', ...loader, path.join(HERE, file), ...args];
+    const program = file.endsWith('.ts') ? compiled(file) : path.join(HERE, file);
+    const argv = [...PIN, process.execPath, '--expose-gc', program, ...args];
     this.#child = spawn(argv[0]!, argv.slice(1), { stdio: ['pipe', 'pipe', 'inherit'] });
     this.#lines = createInterface({ input: this.#child.stdout! })[Symbol.asyncIterator]();
   }

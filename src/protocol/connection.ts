@@ -143,7 +143,7 @@ class StreamConnection implements Connection {
 
   recycle(answer: Message): void {
     const bytes = bytesOf(answer);
-    if (bytes !== undefined) this.#components.pool.release(bytes);
+    if (bytes !== undefined && bytes.length > LIMITS.smallBodyBytesMax) this.#components.pool.release(bytes);
   }
 
   notify(message: Message): boolean {

@@ -19,7 +19,7 @@ interface Run {
 /** Memory of frames that have not all left. */
 interface Lent {
   readonly slab: Slab;
-  bytes: number;
+  readonly bytes: number;
 }
 
 /** A queue of encoded frames. */
@@ -32,8 +32,11 @@ export class FrameWriter {
   #runs: Run[] = [];
   #bytes = 0;
   #frames = 0;
-  /** One for each slab, the current one last. */
-  readonly #lent: Lent[] = [];
+  /** The slab that was written last, and how much of it is lent. */
+  #lentSlab: Slab | undefined;
+  #lentBytes = 0;
+  /** Those before it. */
+  #lentBefore: Lent[] | undefined;
 
   constructor(slabs: SlabAllocator) {
     this.#slabs = slabs;
@@ -82,9 +85,9 @@ export class FrameWriter {
 
   /** Takes the oldest frames that can leave together: appends their head, and returns the payload that must follow. */
   take(chunks: Uint8Array[]): Uint8Array | undefined {
-    const run = this.#runs.shift();
+    const run = this.#runs.length === 0 ? undefined : this.#runs.shift();
     const head = run === undefined ? this.#head() : run.head;
-    const payload = run?.payload;
+    const payload = run === undefined ? undefined : run.payload;
     chunks.push(head);
     this.#bytes -= head.length + (payload === undefined ? 0 : payload.length);
     // an idle connection keeps no slab alive
@@ -94,10 +97,13 @@ export class FrameWriter {
 
   /** Everything that was ever added has left: its memory may be used again. */
   sent(): void {
-    const lent = this.#lent;
-    if (lent.length === 0) return;
-    for (const { slab, bytes } of lent) this.#slabs.giveBack(slab, bytes);
-    lent.length = 0;
+    if (this.#lentSlab === undefined) return;
+    this.#slabs.giveBack(this.#lentSlab, this.#lentBytes);
+    this.#lentSlab = undefined;
+    this.#lentBytes = 0;
+    if (this.#lentBefore === undefined) return;
+    for (const { slab, bytes } of this.#lentBefore) this.#slabs.giveBack(slab, bytes);
+    this.#lentBefore = undefined;
   }
 
   /** Forgets everything not taken. */
@@ -117,9 +123,15 @@ export class FrameWriter {
   #room(bytes: number): Slab {
     const slab = this.#slabs.reserve(bytes);
     const at = slab.at - bytes;
-    const last = this.#lent[this.#lent.length - 1];
-    if (last?.slab === slab) last.bytes += bytes;
-    else this.#lent.push({ slab, bytes });
+    if (slab !== this.#lentSlab) {
+      if (this.#lentSlab !== undefined) {
+        this.#lentBefore ??= [];
+        this.#lentBefore.push({ slab: this.#lentSlab, bytes: this.#lentBytes });
+      }
+      this.#lentSlab = slab;
+      this.#lentBytes = 0;
+    }
+    this.#lentBytes += bytes;
     if (slab !== this.#slab || at !== this.#end) {
       if (this.#end > this.#start) this.#cut(undefined);
       this.#slab = slab;
