@@ -95,7 +95,10 @@ const TABLE = {
     1 * MIB,
     'bytes written before the event loop turns: a fast reader must not keep this side from reading',
   ],
-  receiveScratchBytes: [64 * KIB, 'one buffer for all sockets of a transport; larger ones read no faster'],
+  receiveScratchBytes: [
+    256 * KIB,
+    'one buffer for all sockets of a transport; with 64 KiB the system often leaves the window small, at half the rate',
+  ],
   tcpKeepaliveMs: [15_000, 'idle time before TCP probes; keeps NAT and firewall entries alive'],
   acceptBacklog: [511, 'connections made by the system and not yet accepted; Node’s default'],
   // ------------------------------------------------------------------ membership
