@@ -43,6 +43,12 @@ export const ERROR_CODES = {
   'peers-file-unreadable': 'peers.json cannot be read',
   'peers-file-invalid': 'peers.json is not valid JSON, or not of the published schema',
   'state-unwritable': 'a file of $EXO_HOME cannot be written',
+  // tunnels
+  'tunnel-spec-invalid': 'a description of an ssh tunnel that cannot be used, or must not be',
+  'tunnel-clash': 'a tunnel needs a port or a name that something else has',
+  'tunnel-exists': 'a tunnel of that name is there already',
+  'tunnel-unknown': 'no tunnel of that name is known',
+  'tunnel-failed': 'an ssh session or a forward through it failed',
   // topology and inference
   'ring-incomplete': 'the nodes present cannot form a ring for the model',
   'model-unknown': 'no model of that name is known',

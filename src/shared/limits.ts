@@ -141,6 +141,19 @@ const TABLE = {
   announceDialsMax: [64, 'TCP announces being sent at once: two seconds of a sweep'],
   sweepDialsPerSecond: [32, 'a /24 takes 8 s: polite to the network'],
   peersFileBytesMax: [4 * MIB, 'ten thousand peers; larger is not a peers file'],
+  // ------------------------------------------------------------------ tunnels
+  tunnelsMax: [256, 'ssh sessions of one node; a team has tens of machines'],
+  tunnelForwardsMax: [64, '-L and -R of one tunnel together'],
+  tunnelConnectTimeoutMs: [
+    10_000,
+    'TCP connect and ssh banner; the usual ConnectTimeout of supervised tunnels',
+  ],
+  tunnelKeepaliveIntervalMs: [10_000, 'ServerAliveInterval: a dead session ends after three of them'],
+  tunnelKeepaliveCountMax: [3, 'ServerAliveCountMax; ssh’s own default'],
+  tunnelProbeIntervalMs: [10_000, 'health check through a forward while nothing is wrong'],
+  tunnelProbeTimeoutMs: [3_000, 'answer to such a check; the slowest link worth using takes under 2 s'],
+  tunnelGateMs: [30_000, 'from the start of ssh to the first proof; autossh’s gate time'],
+  tunnelHistoryMax: [64, 'changes of state kept per tunnel'],
   // ------------------------------------------------------------------ topology
   topologyNodesMax: [4_096, 'nodes in the graph'],
   topologyEdgesPerNode: [1_024, 'as peersMax'],

@@ -17,30 +17,36 @@ const ABOVE_NODE = ['api', 'web', 'cli'];
 const RULES: readonly Rule[] = [
   {
     room: 'shared',
-    never: ['protocol', 'discovery', 'topology', 'inference', 'node', ...ABOVE_NODE],
+    never: ['protocol', 'discovery', 'tunnels', 'topology', 'inference', 'node', ...ABOVE_NODE],
     reason: 'the ground floor stands on nothing of ours',
   },
   {
     room: 'protocol',
-    never: ['discovery', 'topology', 'inference', 'node', ...ABOVE_NODE],
+    never: ['discovery', 'tunnels', 'topology', 'inference', 'node', ...ABOVE_NODE],
     reason: 'the wire knows messages, not what they are for',
   },
   {
     room: 'discovery',
-    never: ['topology', 'inference'],
+    never: ['tunnels', 'topology', 'inference'],
     reason: 'rooms beside each other do not know each other: they meet in node',
   },
   {
+    room: 'tunnels',
+    never: ['protocol', 'discovery', 'topology', 'inference'],
+    reason:
+      'a forward is an address and a probe is a function: tunnels know nothing of the protocol or of peers',
+  },
+  {
     room: 'topology',
-    never: ['discovery', 'inference'],
+    never: ['discovery', 'tunnels', 'inference'],
     reason: 'rooms beside each other do not know each other: they meet in node',
   },
   {
     room: 'inference',
-    never: ['discovery'],
+    never: ['discovery', 'tunnels'],
     reason: 'rooms beside each other do not know each other; only the ring needs the partition (topology)',
   },
-  ...['discovery', 'topology', 'inference'].map((room) => ({
+  ...['discovery', 'tunnels', 'topology', 'inference'].map((room) => ({
     room,
     never: ['node', ...ABOVE_NODE],
     reason: 'a room declares the narrow port that it needs; node implements it',
@@ -53,7 +59,7 @@ const RULES: readonly Rule[] = [
   },
   {
     room: 'web',
-    never: ['protocol', 'discovery', 'topology', 'inference', 'node', 'api', 'cli'],
+    never: ['protocol', 'discovery', 'tunnels', 'topology', 'inference', 'node', 'api', 'cli'],
     reason: 'a page talks to the API over HTTP, as any client does',
   },
 ];
@@ -77,6 +83,7 @@ const FENCES: Record<string, { readonly places: readonly string[]; readonly reas
   '@hono/node-server': { places: ['api/'], reason: 'only the API serves HTTP' },
   pino: { places: ['shared/log.ts'], reason: 'one logger' },
   'pino-pretty': { places: ['shared/log.ts'], reason: 'one logger' },
+  ssh2: { places: ['tunnels/ssh2/'], reason: 'one driver, and the embedded server beside it' },
   'ipaddr.js': {
     places: ['shared/address.ts', 'discovery/'],
     reason: 'addresses are parsed on the ground floor; ranges matter to discovery',

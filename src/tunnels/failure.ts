@@ -1,0 +1,55 @@
+/**
+ * Why a tunnel is not up, as one list: what each reason is called, what the supervisor does about it, and what a person
+ * can do. Drivers report these codes; nothing in this room ever decides by the text of a message.
+ */
+
+/**
+ * What the supervisor does: `fatal` stays down until the description changes or a person reloads; `retry` is tried again
+ * after a delay; `busy` waits for a port, and evicts whoever holds it where it can.
+ */
+export type Verdict = 'fatal' | 'retry' | 'busy';
+
+/** Every code: verdict, and one line about when it is used. */
+export const TUNNEL_FAILURES = {
+  'ssh-missing': ['fatal', 'there is no ssh program on this machine'],
+  'spec-refused': ['fatal', 'the description cannot be used as it is'],
+  'resolve-failed': ['retry', 'the name of the host leads nowhere'],
+  'connect-refused': ['retry', 'nothing listens on the ssh port'],
+  'connect-timeout': ['retry', 'the host does not answer'],
+  'network-unreachable': ['retry', 'there is no way to the host now'],
+  'server-silent': ['retry', 'the server accepts and says nothing'],
+  'not-ssh': ['fatal', 'what answers on the port does not speak ssh'],
+  'no-common-algorithm': ['fatal', 'the two sides have no cipher, key exchange or host key type in common'],
+  'host-key-unknown': ['fatal', 'the host key is in no known_hosts file'],
+  'host-key-changed': ['fatal', 'the host shows another key than the known one'],
+  'host-key-revoked': ['fatal', 'the key of the host is marked as revoked'],
+  'host-key-unreadable': ['fatal', 'a known_hosts file cannot be read or used'],
+  'auth-failed': ['fatal', 'the server accepts none of the keys'],
+  'identity-unreadable': ['fatal', 'a key file cannot be read, or needs a passphrase that no agent holds'],
+  'forward-refused': ['fatal', 'the policy of the server forbids a forward'],
+  'local-port-busy': ['busy', 'a port of -L is taken on this machine'],
+  'remote-port-busy': ['busy', 'a port of -R is taken on the far machine'],
+  'connection-lost': ['retry', 'the ssh connection broke'],
+  'keepalive-timeout': ['retry', 'the server has not answered keepalives'],
+  'probe-timeout': ['retry', 'nothing comes back through the tunnel any more'],
+  'server-closed': ['retry', 'the server ended the connection'],
+  killed: ['retry', 'the ssh process was ended by a signal'],
+  'driver-fault': ['retry', 'the driver failed in a way that is not known'],
+} as const satisfies Record<string, readonly [Verdict, string]>;
+
+/** A stable reason. */
+export type TunnelFailureCode = keyof typeof TUNNEL_FAILURES;
+
+/** Why a session ended or could not be opened. */
+export interface TunnelFailure {
+  readonly code: TunnelFailureCode;
+  /** A sentence for a person, with the way out (for a host key: the command that mends it). No secrets, printable. */
+  readonly message: string;
+  /** The forwards concerned, as written (`forward-refused`, `*-port-busy`). */
+  readonly forwards?: readonly string[];
+}
+
+/** What the supervisor does about a code. */
+export function verdictOf(code: TunnelFailureCode): Verdict {
+  return TUNNEL_FAILURES[code][0];
+}
