@@ -3,7 +3,7 @@
  * taken back without telling the other side, and it counts against the connection. Sans-I/O; only `requester.ts` uses it.
  */
 import type { ExoError } from '../shared/index.js';
-import type { EncodedBody } from './message-encoder.js';
+import type { EncodedBody } from './messages/message-encoder.js';
 import type { PendingRequest } from './pending-requests.js';
 
 /** One request that is ready to be sent. */

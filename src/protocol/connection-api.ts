@@ -3,8 +3,8 @@
  */
 
 import type { ExoError } from '../shared/index.js';
-import type { Hello } from './hello.js';
-import type { Message } from './messages.js';
+import type { Hello } from './messages/hello.js';
+import type { Message } from './messages/messages.js';
 
 /**
  * fresh → legacy (spoke only the base protocol) or established (hello on both sides) → closed.

@@ -13,13 +13,13 @@ import type {
   RequestOptions,
 } from './connection-api.js';
 import { HandlerContext, LazySignal } from './handler-context.js';
-import type { Hello } from './hello.js';
-import { bytesOf } from './message-bytes.js';
-import type { Message } from './messages.js';
+import type { Hello } from './messages/hello.js';
+import { bytesOf } from './messages/message-bytes.js';
+import type { Message } from './messages/messages.js';
 import { RejectionLog } from './rejection-log.js';
 import { requestUntilAborted } from './request-until-aborted.js';
 import { Session } from './session.js';
-import type { ByteStream } from './transport.js';
+import type { ByteStream } from './transports/transport.js';
 import type { ConnectionComponents, ConnectionOptions } from './wire-shared.js';
 import { WriteProgress } from './write-progress.js';
 

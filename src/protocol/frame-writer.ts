@@ -4,7 +4,7 @@
  * called.
  */
 import { CORRELATED, HEADER_BYTES, PREFIX_BYTES } from './frame.js';
-import type { EncodedBody } from './message-encoder.js';
+import type { EncodedBody } from './messages/message-encoder.js';
 import type { Slab, SlabAllocator } from './slab.js';
 
 /** Below this a copy costs less than one more element in a gathered write. */

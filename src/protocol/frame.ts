@@ -22,7 +22,7 @@
  * docs/PROTOCOL.md is the norm.
  */
 import { LIMITS } from '../shared/index.js';
-import type { MessageKind } from './messages.js';
+import type { MessageKind } from './messages/messages.js';
 
 /** `EXO` and the version of the base protocol. */
 export const MAGIC: readonly number[] = [0x45, 0x58, 0x4f, 0x01];

@@ -18,10 +18,10 @@ import {
 } from './frame.js';
 import { FrameDecoder, type FrameHead, type FrameSink } from './frame-decoder.js';
 import type { BudgetClass } from './memory-budget.js';
-import { type Assembly, MessageAssembler, type SkipReason } from './message-assembler.js';
-import { bytesOf, isKept } from './message-bytes.js';
-import { MessageDecoder } from './message-decoder.js';
-import type { Message } from './messages.js';
+import { type Assembly, MessageAssembler, type SkipReason } from './messages/message-assembler.js';
+import { bytesOf, isKept } from './messages/message-bytes.js';
+import { MessageDecoder } from './messages/message-decoder.js';
+import type { Message } from './messages/messages.js';
 import type { Session, SessionOptions } from './session.js';
 
 const CORRELATED_FRAME_BYTES_MAX = LIMITS.fragmentBytesMax + PREFIX_BYTES + TOTAL_BYTES;

@@ -18,7 +18,7 @@ import {
   TOTAL_BYTES,
 } from './frame.js';
 import { FrameWriter, putUint32 } from './frame-writer.js';
-import type { EncodedBody } from './message-encoder.js';
+import type { EncodedBody } from './messages/message-encoder.js';
 import type { SlabAllocator } from './slab.js';
 
 /** Which frames go first. */

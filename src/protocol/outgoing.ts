@@ -3,8 +3,8 @@
  */
 import { ExoError, isErrorCode } from '../shared/index.js';
 import { TYPE, typeLimitBytes } from './frame.js';
-import { type EncodedBody, encodeBase, encodeCorrelated } from './message-encoder.js';
-import type { HealthResponse, Message } from './messages.js';
+import { type EncodedBody, encodeBase, encodeCorrelated } from './messages/message-encoder.js';
+import type { HealthResponse, Message } from './messages/messages.js';
 import type { Lane } from './outbox.js';
 
 /** Which lane a type takes: these overtake everything else. */

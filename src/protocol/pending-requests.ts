@@ -3,7 +3,7 @@
  * session ticks; there is no timer per request. Sans-I/O.
  */
 import { ExoError, LIMITS } from '../shared/index.js';
-import type { Message } from './messages.js';
+import type { Message } from './messages/messages.js';
 import type { BulkMessage } from './outbox.js';
 
 /** One request, from the call to its answer. */

@@ -3,7 +3,7 @@
  * and should not pay for one.
  */
 import { ExoError } from '../shared/index.js';
-import type { Message } from './messages.js';
+import type { Message } from './messages/messages.js';
 import type { Session } from './session.js';
 
 /** As `Session.request`; rejects with `request-cancelled` when `signal` is aborted first. */

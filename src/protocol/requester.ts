@@ -5,8 +5,8 @@
 import { ExoError, LIMITS } from '../shared/index.js';
 import { BulkLine } from './bulk-line.js';
 import { isOneWayType, TYPE, TYPE_OF_KIND } from './frame.js';
-import type { EncodedBody } from './message-encoder.js';
-import type { HealthRequest, HealthResponse, Message } from './messages.js';
+import type { EncodedBody } from './messages/message-encoder.js';
+import type { HealthRequest, HealthResponse, Message } from './messages/messages.js';
 import { encodeChecked, laneOf, remoteError } from './outgoing.js';
 import { type PendingRequest, PendingRequests, timeoutError } from './pending-requests.js';
 import { SerialLane } from './serial-lane.js';

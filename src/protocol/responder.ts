@@ -5,7 +5,7 @@
 import { ExoError, toExoError } from '../shared/index.js';
 import { AnswerQueue, type AnswerSlot } from './answer-queue.js';
 import { isOneWayType, TYPE, TYPE_OF_KIND } from './frame.js';
-import type { HealthResponse, Message } from './messages.js';
+import type { HealthResponse, Message } from './messages/messages.js';
 import type { Session, SessionHost } from './session.js';
 
 /** One request at work. */

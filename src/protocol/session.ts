@@ -6,10 +6,10 @@
 import { ExoError, LIMITS, toExoError } from '../shared/index.js';
 import type { CloseReason, ConnectionRole, ConnectionState } from './connection-api.js';
 import { isAnswerType, isBaseType, isOneWayType, TYPE, TYPE_OF_KIND } from './frame.js';
-import type { Hello } from './hello.js';
 import { Inbound } from './inbound.js';
 import type { MemoryBudget } from './memory-budget.js';
-import type { Message, MessageKind } from './messages.js';
+import type { Hello } from './messages/hello.js';
+import type { Message, MessageKind } from './messages/messages.js';
 import { type BulkMessage, Outbox } from './outbox.js';
 import { ERROR_TEXT_CHARS_MAX, encodeChecked, HEALTHY, laneOf } from './outgoing.js';
 import type { PayloadPool } from './payload-pool.js';

@@ -3,8 +3,13 @@ import assert from 'node:assert/strict';
 import net from 'node:net';
 import { describe, it } from 'node:test';
 import { createTcpTransport, type TcpTransportOptions } from '../../src/protocol/index.js';
-import { probeOnread } from '../../src/protocol/tcp-receive.js';
-import { dialError, isSelfConnected, listenError, plainHost } from '../../src/protocol/tcp-words.js';
+import { probeOnread } from '../../src/protocol/transports/tcp-receive.js';
+import {
+  dialError,
+  isSelfConnected,
+  listenError,
+  plainHost,
+} from '../../src/protocol/transports/tcp-words.js';
 import { systemClock } from '../../src/shared/index.js';
 import { type TestNetwork, transportSuite } from '../compliance/transport-suite.js';
 import { openSilentPort, type SilentPort } from '../support/silent-port.js';

@@ -2,7 +2,7 @@
  * Element types and metadata of tensors: both spellings of the original in, the canonical one out, sizes checked.
  * Conversions of half floats are in `half-float.ts`. Pure.
  */
-import { ExoError } from '../shared/index.js';
+import { ExoError } from '../../shared/index.js';
 import type { DType, Tensor } from './tensor.js';
 
 /** Bytes of one element. */

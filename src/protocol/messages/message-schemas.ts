@@ -3,7 +3,7 @@
  * accepted and ignored, so that a later version may add some. The types are those of the wire (snake_case).
  */
 import { Ajv, type ValidateFunction } from 'ajv';
-import { ExoError, LIMITS } from '../shared/index.js';
+import { ExoError, LIMITS } from '../../shared/index.js';
 import type { JsonObject } from './messages.js';
 
 // Infinity and null stand for floats that Python calls inf and nan; see json-reader.ts.

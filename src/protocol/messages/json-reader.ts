@@ -3,7 +3,7 @@
  * Form is checked here, shape in `message-schemas.ts`.
  */
 import { isUtf8 } from 'node:buffer';
-import { ExoError, LIMITS } from '../shared/index.js';
+import { ExoError, LIMITS } from '../../shared/index.js';
 
 /** The value in UTF-8 JSON bytes. Throws `frame-malformed`. `NaN` reads as null, `Infinity` as itself. */
 export function readJson(bytes: Buffer): unknown {

@@ -1,5 +1,5 @@
 /** One end of a stream of the in-memory network. What is between two ends is `memory-pipe.ts`. */
-import { ExoError, LIMITS } from '../shared/index.js';
+import { ExoError, LIMITS } from '../../shared/index.js';
 import type { MemoryHost } from './memory-host.js';
 import type { MemoryPipe } from './memory-pipe.js';
 import type { MemoryScheduler } from './memory-scheduler.js';

@@ -1,5 +1,5 @@
 /** A listener on a host of the in-memory network. */
-import { type Address, addressScope, ExoError, isLoopback } from '../shared/index.js';
+import { type Address, addressScope, ExoError, isLoopback } from '../../shared/index.js';
 import type { MemoryHost, PortOwner } from './memory-host.js';
 import { notOurAddress, portInUse } from './tcp-words.js';
 import type { ByteStream, Listener } from './transport.js';

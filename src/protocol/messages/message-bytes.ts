@@ -1,8 +1,8 @@
 /**
  * Which kinds of messages carry bytes. Used where memory of bodies is given back.
  */
-import { TYPE } from './frame.js';
-import { COPY_BYTES_MAX } from './frame-writer.js';
+import { TYPE } from '../frame.js';
+import { COPY_BYTES_MAX } from '../frame-writer.js';
 import type { Message } from './messages.js';
 
 /** Bytes of a message that are views of the body that it came in. */

@@ -2,7 +2,7 @@
  * Runs what is due now in the in-memory network: in batches, in the order in which it was asked for, never inside the
  * call that asked. Microtasks make it quick and, under a virtual clock, part of the same instant.
  */
-import { type Clock, LIMITS } from '../shared/index.js';
+import { type Clock, LIMITS } from '../../shared/index.js';
 
 /** Something that runs soon. */
 export interface Runnable {

@@ -1,5 +1,5 @@
 /** What the operating system says about dialling and listening, in words and as an `ExoError`. Pure. */
-import { type Address, ExoError, formatAddress } from '../shared/index.js';
+import { type Address, ExoError, formatAddress } from '../../shared/index.js';
 
 /** An IP as people write it: an IPv4 address that came in over an IPv6 socket loses its `::ffff:`. */
 export function plainHost(host: string): string {

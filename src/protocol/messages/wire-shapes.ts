@@ -2,7 +2,7 @@
  * Parts that several bodies share, to and from their wire shape: capabilities, shard, hello, topology entries. Pure.
  * Used by the two halves of the message codec.
  */
-import { ExoError, idFault, LIMITS, printable } from '../shared/index.js';
+import { ExoError, idFault, LIMITS, printable } from '../../shared/index.js';
 import type { Hello } from './hello.js';
 import {
   type CapabilitiesBody,

@@ -10,8 +10,8 @@ import {
   isLoopback,
   type Random,
   seededRandom,
-} from '../shared/index.js';
-import { type LinkName, type LinkProfile, linkProfile } from './link-profile.js';
+} from '../../shared/index.js';
+import { type LinkName, type LinkProfile, linkProfile } from '../link-profile.js';
 import { MemoryHost } from './memory-host.js';
 import { MemoryLink } from './memory-link.js';
 import { MemoryPipe, type PipeEvent } from './memory-pipe.js';

@@ -2,11 +2,11 @@
  * Puts the fragments of correlated messages together: each fragment is received straight into its message's memory.
  * Knows nothing of what messages mean; the session decides which are kept. Sans-I/O.
  */
-import { ExoError, LIMITS } from '../shared/index.js';
-import type { BodyStore, Held } from './body-store.js';
-import { FLAG_ABANDON, FLAG_MORE, FLAG_TOTAL, isAnswerType } from './frame.js';
-import type { FrameHead } from './frame-decoder.js';
-import type { BudgetClass } from './memory-budget.js';
+import { ExoError, LIMITS } from '../../shared/index.js';
+import type { BodyStore, Held } from '../body-store.js';
+import { FLAG_ABANDON, FLAG_MORE, FLAG_TOTAL, isAnswerType } from '../frame.js';
+import type { FrameHead } from '../frame-decoder.js';
+import type { BudgetClass } from '../memory-budget.js';
 
 /** Why a body is received and thrown away; `silent`: nobody waits for it. */
 export type SkipReason = 'request-unsupported' | 'overloaded' | 'silent';

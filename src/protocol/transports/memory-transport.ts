@@ -3,8 +3,8 @@
  * The same seed under a virtual clock gives the same run, event by event. Shipped: simulations, demos and tests of
  * whole meshes in one process use it in the place of TCP.
  */
-import type { Clock, Random } from '../shared/index.js';
-import { type LinkName, type LinkProfile, linkProfile } from './link-profile.js';
+import type { Clock, Random } from '../../shared/index.js';
+import { type LinkName, type LinkProfile, linkProfile } from '../link-profile.js';
 import { dialFrom } from './memory-dial.js';
 import { MemoryFabric, type MemoryNetworkOptions } from './memory-fabric.js';
 import type { MemoryLink } from './memory-link.js';

@@ -5,7 +5,7 @@
  * Knows nothing of streams' life; `tcp-transport.ts` and `tcp-stream.ts` call it.
  */
 import net from 'node:net';
-import type { Clock } from '../shared/index.js';
+import type { Clock } from '../../shared/index.js';
 
 /** How a socket is read. */
 export type ReceiveMode = 'onread' | 'data';

@@ -2,7 +2,7 @@
  * What carries bytes: TCP (`tcp-transport.ts`) and its in-memory twin with seeded faults (`memory-transport.ts`).
  * One compliance suite runs over both.
  */
-import type { Address, Startable } from '../shared/index.js';
+import type { Address, Startable } from '../../shared/index.js';
 
 /** A reliable, ordered, two-way stream of bytes. Callbacks are set once, before the first tick passes. */
 export interface ByteStream {

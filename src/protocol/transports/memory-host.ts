@@ -1,5 +1,5 @@
 /** One simulated machine: its state, its ports and who listens at them. */
-import { LIMITS } from '../shared/index.js';
+import { LIMITS } from '../../shared/index.js';
 import type { MemoryStream } from './memory-stream.js';
 
 /** Someone who listens at a port. */

@@ -4,7 +4,7 @@
  * `tcp-transport.ts` makes one, when the socket is connected.
  */
 import type net from 'node:net';
-import { ExoError, formatAddress, LIMITS } from '../shared/index.js';
+import { ExoError, formatAddress, LIMITS } from '../../shared/index.js';
 import type { OpenSocket } from './tcp-receive.js';
 import { plainHost } from './tcp-words.js';
 import type { ByteStream } from './transport.js';

@@ -3,7 +3,7 @@
  * never copied here. Base bodies are spelled as the original spells them (golden frames in the tests), correlated ones are
  * compact. The reading half is `message-decoder.ts`.
  */
-import { ExoError } from '../shared/index.js';
+import { ExoError } from '../../shared/index.js';
 import type { Json, Message, Prompt, Result, Shard, TensorRequest } from './messages.js';
 import { pythonJson, pythonString } from './python-json.js';
 import type { Tensor } from './tensor.js';

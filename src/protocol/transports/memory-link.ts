@@ -1,6 +1,6 @@
 /** One direction between two hosts of the in-memory network: when what is sent now arrives, and whether it does. */
-import { type Random, randomInt } from '../shared/index.js';
-import { type LinkProfile, windowBytes } from './link-profile.js';
+import { type Random, randomInt } from '../../shared/index.js';
+import { type LinkProfile, windowBytes } from '../link-profile.js';
 import type { MemoryPipe } from './memory-pipe.js';
 
 /** Bytes of a full packet on an ordinary network: what one loss costs. */

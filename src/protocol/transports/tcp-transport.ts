@@ -3,7 +3,7 @@
  * one is `tcp-stream.ts`, how bytes are read `tcp-receive.ts`. Made once by the node.
  */
 import net from 'node:net';
-import { type Address, type Clock, LIMITS } from '../shared/index.js';
+import { type Address, type Clock, LIMITS } from '../../shared/index.js';
 import { acceptedSocket, newSocket, probeOnread, type ReceiveMode } from './tcp-receive.js';
 import { TcpStream } from './tcp-stream.js';
 import { dialAborted, dialError, dialTimeout, isSelfConnected, listenError } from './tcp-words.js';

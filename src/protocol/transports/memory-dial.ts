@@ -1,5 +1,5 @@
 /** Making a connection in the in-memory network: one round trip, an answer, or none. Only `memory-transport.ts` calls it. */
-import { type Address, ExoError } from '../shared/index.js';
+import { type Address, ExoError } from '../../shared/index.js';
 import type { MemoryFabric } from './memory-fabric.js';
 import { MemoryHost } from './memory-host.js';
 import type { MemoryStream } from './memory-stream.js';

@@ -3,7 +3,7 @@
  * delivered. Behaves as TCP does: order is kept, a window bounds what is on its way, a cut holds bytes back, a reset
  * arrives after what was sent before it. Acknowledgements take no time; congestion is not modelled.
  */
-import type { TimerHandle } from '../shared/index.js';
+import type { TimerHandle } from '../../shared/index.js';
 import type { MemoryLink } from './memory-link.js';
 import type { MemoryScheduler, Runnable } from './memory-scheduler.js';
 import type { MemoryStream } from './memory-stream.js';

@@ -2,8 +2,8 @@
  * Bodies to messages. Everything that hostile bytes can cause here is an `ExoError` with `frame-malformed`.
  * The writing half is `message-encoder.ts`.
  */
-import { ExoError, LIMITS } from '../shared/index.js';
-import { TYPE } from './frame.js';
+import { ExoError, LIMITS } from '../../shared/index.js';
+import { TYPE } from '../frame.js';
 import { readJson } from './json-reader.js';
 import { check, type TensorBody } from './message-schemas.js';
 import type { Message, Result, TensorRequest, TopologyResponse } from './messages.js';
