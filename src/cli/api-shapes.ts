@@ -73,8 +73,89 @@ export interface TopologyJson {
   }>;
 }
 
+/** One `-L` or `-R` of a tunnel. */
+export interface ForwardJson {
+  readonly kind: 'L' | 'R';
+  /** As written. */
+  readonly text: string;
+  /** The listening end with its real port. */
+  readonly listen: string;
+  readonly target: string;
+  /** `ok`, `closed`, `silent`, `not-exo` or `untested`. */
+  readonly verdict: string;
+  readonly rtt_ms: number | null;
+}
+
+/** One tunnel. */
+export interface TunnelJson {
+  readonly name: string;
+  /** `peers-file` or `command`. */
+  readonly source: string;
+  readonly peer: string | null;
+  readonly destination: string;
+  readonly driver: string | null;
+  /** `starting`, `gate`, `up`, `degraded`, `backoff`, `failed` or `stopped`. */
+  readonly state: string;
+  readonly reason: string;
+  readonly code: string | null;
+  readonly since_at_ms: number;
+  readonly up_since_at_ms: number | null;
+  readonly restarts: number;
+  readonly next_try_ms: number | null;
+  readonly bytes_in: number | null;
+  readonly bytes_out: number | null;
+  readonly rtt_ms: number | null;
+  readonly forwards: readonly ForwardJson[];
+  readonly pid: number | null;
+  readonly cipher: string | null;
+  readonly notes: readonly string[];
+}
+
+/** One line of the history of a tunnel. */
+export interface TunnelEventJson {
+  readonly at_ms: number;
+  readonly from: string;
+  readonly to: string;
+  readonly code: string | null;
+  readonly reason: string;
+}
+
+/** GET /v1/tunnels, POST /v1/tunnels/reload. */
+export interface TunnelsJson {
+  readonly schema_version: number;
+  readonly tunnels: readonly TunnelJson[];
+  /** Of the node: what of tunnels only a person can mend, clashes among it. */
+  readonly warnings: readonly WarningJson[];
+}
+
+/** GET /v1/tunnels/:name, and without the history POST /v1/tunnels (201) and DELETE /v1/tunnels/:name. */
+export interface TunnelDetailJson {
+  readonly schema_version: number;
+  readonly tunnel: TunnelJson;
+  /** Newest last. */
+  readonly history: readonly TunnelEventJson[];
+}
+
+/**
+ * Body of POST /v1/tunnels: the words of a `tunnel` in peers.json, and a name (absent: one made from the destination).
+ */
+export interface TunnelRequestJson {
+  readonly name?: string;
+  readonly ssh: string;
+  readonly forward?: readonly string[];
+  readonly reverse?: readonly string[];
+  readonly identity?: string | readonly string[];
+  readonly knownHosts?: string;
+  readonly sshConfig?: string;
+  readonly jump?: string;
+  readonly driver?: string;
+  readonly options?: Readonly<Record<string, string | number | boolean>>;
+  readonly probe?: boolean;
+}
+
 /** GET /v1/status. */
 export interface StatusJson extends PeersJson {
+  readonly tunnels: readonly TunnelJson[];
   readonly version: string;
   readonly uptime_ms: number;
   readonly self: {

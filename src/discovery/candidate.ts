@@ -71,4 +71,6 @@ export interface DiscoveryModule extends Startable {
   readonly name: DiscoveryModuleName;
   /** One line for `exo status`: what it does now, or why it can't. */
   describe(): string;
+  /** Reads its file again, where it has one; rejects when that cannot be used. */
+  reload?(): Promise<void>;
 }

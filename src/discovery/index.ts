@@ -19,6 +19,7 @@ import { DirectDiscovery } from './direct.js';
 import { type LocalInterface, localInterfaces, readHardwarePorts } from './interfaces.js';
 import { ManualDiscovery } from './manual.js';
 import { type ReadNeighbours, readNeighbours } from './neighbours.js';
+import type { PeerEntry } from './peers-file.js';
 import { TcpDiscovery } from './tcp.js';
 import { UdpDiscovery } from './udp.js';
 
@@ -74,8 +75,8 @@ export interface DiscoveryComponents {
   onWithdrawn(key: string): void;
   /** Another node announces this node's id; told every time it is heard. It is refused as a candidate. */
   onDuplicateId?(candidate: Candidate): void;
-  /** Top-level `tunnels` of peers.json, as written; at start and after every change. */
-  onTunnels?(tunnels: Readonly<Record<string, unknown>>): void;
+  /** Top-level `tunnels` of peers.json, as written, and its entries; at start and after every change. */
+  onTunnels?(tunnels: Readonly<Record<string, unknown>>, peers: readonly PeerEntry[]): void;
   /** The machine's interfaces. @default the system's */
   readonly interfaces?: () => readonly LocalInterface[];
   /** The machine's neighbour table. @default the system's */
@@ -98,6 +99,8 @@ export interface Discovery extends Startable {
   bestFor(peerId: string): readonly Candidate[];
   /** Whether `--node-id-filter` lets an id in (to be asked again with the id of a hello). */
   allowsId(id: string): boolean;
+  /** Reads what was configured again, now. Rejects with `peers-file-unreadable` or `peers-file-invalid`. */
+  reload(): Promise<void>;
   /** One line per module, for `exo status`. */
   describe(): ReadonlyArray<{ readonly module: DiscoveryModuleName; readonly state: string }>;
 }
@@ -125,7 +128,7 @@ export function createDiscovery(options: DiscoveryOptions, components: Discovery
       const path = needed(options.configPath, 'manual', '--discovery-config-path peers.json');
       return new ManualDiscovery(
         { path, nodeId: self.nodeId },
-        { clock, logger, sink: pool, onTunnels: (tunnels) => components.onTunnels?.(tunnels) },
+        { clock, logger, sink: pool, onTunnels: (...told) => components.onTunnels?.(...told) },
       );
     },
     direct: () => {
@@ -179,6 +182,9 @@ export function createDiscovery(options: DiscoveryOptions, components: Discovery
     candidates: () => pool.candidates(),
     bestFor: (peerId) => pool.bestFor(peerId),
     allowsId: (id) => pool.allowsId(id),
+    async reload() {
+      for (const module of modules) await module.reload?.();
+    },
     describe: () => modules.map((module) => ({ module: module.name, state: module.describe() })),
   };
 }

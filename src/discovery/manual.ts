@@ -7,6 +7,7 @@ import { stat } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import {
   type Clock,
+  type ExoError,
   formatAddress,
   LIMITS,
   type Logger,
@@ -30,8 +31,11 @@ export interface ManualComponents {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly sink: CandidateSink;
-  /** Told the top-level `tunnels`, as written, at start and after every change of the file. */
-  onTunnels?(tunnels: Readonly<Record<string, unknown>>): void;
+  /**
+   * Told the top-level `tunnels`, as written, and the entries (a peer may carry a tunnel), at start and after every change
+   * of the file.
+   */
+  onTunnels?(tunnels: Readonly<Record<string, unknown>>, peers: readonly PeerEntry[]): void;
 }
 
 /** The file system's events come in bursts: an editor writes, renames and sets the mode. */
@@ -49,7 +53,7 @@ export class ManualDiscovery implements DiscoveryModule {
   readonly #c: ManualComponents;
   #keys: ReadonlySet<string> = new Set();
   #stamp = '';
-  #problem: string | undefined;
+  #problem: ExoError | undefined;
   #watcher: FSWatcher | undefined;
   #poll: TimerHandle | undefined;
   #settle: TimerHandle | undefined;
@@ -85,9 +89,18 @@ export class ManualDiscovery implements DiscoveryModule {
     this.#keys = new Set();
   }
 
+  /** Reads the file now, whether it looks changed or not. Rejects with the reason when it cannot be used. */
+  async reload(): Promise<void> {
+    if (!this.#running) return;
+    this.#stamp = '';
+    this.#look();
+    await this.#check;
+    if (this.#problem !== undefined) throw this.#problem;
+  }
+
   describe(): string {
     const count = `${this.#keys.size} peer${this.#keys.size === 1 ? '' : 's'} from ${this.#file}`;
-    return this.#problem === undefined ? count : `${count} as it was before: ${this.#problem}`;
+    return this.#problem === undefined ? count : `${count} as it was before: ${this.#problem.message}`;
   }
 
   /** The folder is watched, not the file: an editor that replaces the file leaves its old inode behind. */
@@ -137,11 +150,12 @@ export class ManualDiscovery implements DiscoveryModule {
       const used = [...this.#keys].filter((key) => sink.has?.(key) ?? true).length;
       logger.info('peers-file-applied', { file: this.#file, peers: this.#keys.size, used });
     } catch (error) {
-      const { code, message } = toExoError(error);
-      if (message !== this.#problem) {
+      const problem = toExoError(error);
+      const { code, message } = problem;
+      if (message !== this.#problem?.message) {
         this.#c.logger.warn('peers-file-refused', { file: this.#file, reason: message });
       }
-      this.#problem = message;
+      this.#problem = problem;
       this.#c.sink.refuse({
         module: 'manual',
         subject: this.#file,
@@ -176,7 +190,7 @@ export class ManualDiscovery implements DiscoveryModule {
       });
       this.#c.sink.offer(candidate);
     }
-    this.#c.onTunnels?.(file.tunnels);
+    this.#c.onTunnels?.(file.tunnels, peers);
   }
 }
 

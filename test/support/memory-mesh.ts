@@ -138,6 +138,8 @@ export class AddressList implements Discovery {
     this.#components?.onWithdrawn(key);
   }
 
+  async reload(): Promise<void> {}
+
   noteOutcome(): void {}
 
   refuse(refusal: Omit<Refusal, 'atMs'>): void {
