@@ -33,6 +33,14 @@ export type {
 } from './candidate.js';
 export type { CandidateOutcome, CandidateStatus } from './candidate-entry.js';
 export { INTERFACE_PRIORITY, type InterfaceType, type LocalInterface } from './interfaces.js';
+export {
+  EMPTY_PEERS_FILE,
+  type PeerEdit,
+  peerAsWritten,
+  withoutPeer,
+  withoutTunnel,
+  withPeer,
+} from './peers-edit.js';
 export { type PeerEntry, type PeersFile, parsePeersFile, readPeersFile } from './peers-file.js';
 export { PEERS_SCHEMA } from './peers-schema.js';
 
