@@ -28,9 +28,9 @@ export class Contender {
   }
 
   async start(): Promise<void> {
-    this.#server = new Program(this.#files.server, []);
+    this.#server = new Program(this.#files.server, { prefix: PIN });
     const { port } = (await this.#server.line()) as { port: number };
-    this.#client = new Program(this.#files.client, [String(port)]);
+    this.#client = new Program(this.#files.client, { args: [String(port)], prefix: PIN });
   }
 
   /** One round of the client, e.g. `{size, count}` → `{p50, p99}` in microseconds. */
@@ -49,15 +49,26 @@ export class Contender {
   }
 }
 
-class Program {
+/** A program of bench/ in a process of its own: a line of JSON in, a line of JSON out. It ends when its input does. */
+export class Program {
   readonly #child: ChildProcess;
   readonly #lines: AsyncIterator<string>;
   readonly #name: string;
 
-  constructor(file: string, args: readonly string[]) {
+  /** `file` is relative to bench/; a .ts file runs compiled. `prefix` stands before the command and becomes it (exec). */
+  constructor(
+    file: string,
+    options: { readonly args?: readonly string[]; readonly prefix?: readonly string[] } = {},
+  ) {
     this.#name = file;
     const program = file.endsWith('.ts') ? compiled(file) : path.join(HERE, file);
-    const argv = [...PIN, process.execPath, '--expose-gc', program, ...args];
+    const argv = [
+      ...(options.prefix ?? []),
+      process.execPath,
+      '--expose-gc',
+      program,
+      ...(options.args ?? []),
+    ];
     this.#child = spawn(argv[0]!, argv.slice(1), { stdio: ['pipe', 'pipe', 'inherit'] });
     this.#lines = createInterface({ input: this.#child.stdout! })[Symbol.asyncIterator]();
   }
