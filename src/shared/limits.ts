@@ -154,6 +154,14 @@ const TABLE = {
   tunnelProbeTimeoutMs: [3_000, 'answer to such a check; the slowest link worth using takes under 2 s'],
   tunnelGateMs: [30_000, 'from the start of ssh to the first proof; autossh’s gate time'],
   tunnelHistoryMax: [64, 'changes of state kept per tunnel'],
+  tunnelChannelsMax: [
+    512,
+    'connections at once through one ssh session of the ssh2 driver; a mesh needs a few per peer',
+  ],
+  embeddedSessionsMax: [64, 'ssh connections to the embedded server at once, logged in or not'],
+  embeddedChannelsMax: [256, 'channels of one such connection; a window of 2 MiB stands behind each'],
+  embeddedAuthTimeoutMs: [10_000, 'time to log in to it; OpenSSH gives 120 s to a person who types'],
+  embeddedAuthTriesMax: [6, 'refused keys before it hangs up; OpenSSH’s MaxAuthTries'],
   // ------------------------------------------------------------------ topology
   topologyNodesMax: [4_096, 'nodes in the graph'],
   topologyEdgesPerNode: [1_024, 'as peersMax'],
