@@ -28,6 +28,12 @@ export interface CliHost {
   readonly random: Random;
   /** Everything on standard input, as text. */
   readInput(): Promise<string>;
+  /** Standard input line by line, as it comes; ends with it. */
+  inputLines(): AsyncIterable<string>;
+  /** Asks the person at the terminal for one line; undefined where there is no terminal to ask on. */
+  ask(question: string): Promise<string | undefined>;
+  /** Whoever reads the answers may leave before this process has put things in order: that is no reason to end. */
+  outliveReader(): void;
   /** Calls `listener` at each signal; the signal's own effect is off meanwhile. Returns the way back. */
   onSignal(signals: readonly NodeJS.Signals[], listener: (signal: NodeJS.Signals) => void): () => void;
   /** Calls `listener` when the parent process is gone, where that can be known (it holds an IPC channel). */

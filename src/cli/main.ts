@@ -2,12 +2,14 @@
 /**
  * The command `exo`: hands the process to the program and ends it. The only file that calls `process.exit`.
  */
+import { createInterface } from 'node:readline';
 import { systemClock, systemRandom } from '../shared/index.js';
 import { EXIT } from './errors.js';
 import type { CliHost } from './host.js';
 import { runProgram } from './program.js';
 
 let hasTerminalGone = false;
+let outlivesReader = false;
 
 /**
  * Once the terminal is gone, SIGKILL: at its exit Node sets the terminal back as it was, and where that fails it
@@ -30,6 +32,27 @@ const host: CliHost = {
     let text = '';
     for await (const chunk of process.stdin) text += chunk;
     return text;
+  },
+  inputLines: () => createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY }),
+  async ask(question) {
+    if (!process.stdin.isTTY || !process.stderr.isTTY) return undefined;
+    const terminal = createInterface({ input: process.stdin, output: process.stderr });
+    try {
+      // Ctrl-D and Ctrl-C answer nothing; the latter is told as a signal, too.
+      return await new Promise<string>((resolve) => {
+        terminal.once('close', () => resolve(''));
+        terminal.once('SIGINT', () => {
+          terminal.close();
+          process.kill(process.pid, 'SIGINT');
+        });
+        terminal.question(question, resolve);
+      });
+    } finally {
+      terminal.close();
+    }
+  },
+  outliveReader() {
+    outlivesReader = true;
   },
   onSignal(signals, listener) {
     for (const signal of signals) process.on(signal, listener);
@@ -55,7 +78,7 @@ const host: CliHost = {
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   // What stops in order goes on stopping; there is nobody to read.
-  if (hasTerminalGone) return;
+  if (hasTerminalGone || outlivesReader) return;
   // A reader that has seen enough (`exo peers | head -1`) is no error.
   if (error.code === 'EPIPE') end(EXIT.ok);
   process.stderr.write(`error: the answer could not be written (${error.message})\n`);

@@ -2,6 +2,7 @@
  * A node inside this process: configuration read, identity taken, everything started, and everything undone again.
  * `exo node` runs it with the HTTP API, `exo run` may run it without.
  */
+import path from 'node:path';
 import { type ApiServer, createApiServer } from '../api/index.js';
 import { exoHome } from '../node/home/index.js';
 import {
@@ -76,6 +77,7 @@ export async function startNode(host: CliHost, options: RunningNodeOptions): Pro
     const { nodeHost, nodePort } = node.mesh.self();
     runFile.update({
       nodePort,
+      peersFile: peersFileOf(settings),
       api: api === undefined ? null : { ...api.address, token: ownerToken },
     });
     return {
@@ -90,6 +92,12 @@ export async function startNode(host: CliHost, options: RunningNodeOptions): Pro
     await stop().catch(() => undefined);
     throw withRemedy(error, settings);
   }
+}
+
+/** The file that `exo connect` may edit: the node reads it again when it changes. */
+function peersFileOf({ discovery }: NodeSettings): string | null {
+  const file = discovery.modules.includes('manual') ? discovery.configPath : undefined;
+  return file === undefined ? null : path.resolve(file);
 }
 
 /** The API first, so that no new work comes; the run file last, so that `exo stop` sees when it is over. */

@@ -53,6 +53,14 @@ export class TestHost implements CliHost {
     return Promise.resolve('');
   }
 
+  async *inputLines(): AsyncIterable<string> {}
+
+  ask(): Promise<string | undefined> {
+    return Promise.resolve(undefined);
+  }
+
+  outliveReader(): void {}
+
   onSignal(signals: readonly NodeJS.Signals[], listener: (signal: NodeJS.Signals) => void): () => void {
     const entry = { signals, listener };
     this.#signals.push(entry);

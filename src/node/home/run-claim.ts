@@ -33,7 +33,7 @@ export class RunFile {
   }
 
   /** Writes what is known once the node listens. Throws `state-unwritable`. */
-  update(change: Pick<RunRecord, 'api' | 'nodePort'>): void {
+  update(change: Pick<RunRecord, 'api' | 'nodePort' | 'peersFile'>): void {
     this.#record = { ...this.#record, ...change };
     try {
       writeFileAtomic.sync(this.#file, toText(this.#record), { mode: 0o600 });

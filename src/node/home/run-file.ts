@@ -23,6 +23,8 @@ export interface RunRecord {
   readonly api: { readonly host: string; readonly port: number; readonly token: string } | null;
   /** Null until the node listens. */
   readonly nodePort: number | null;
+  /** The peers file of manual discovery, absolute; null or absent where the node reads none. */
+  readonly peersFile?: string | null;
   /** ISO 8601. */
   readonly startedAt: string;
   readonly version: string;
@@ -144,6 +146,7 @@ function isRunRecord(value: unknown): value is RunRecord {
     Number.isInteger(record['pid']) &&
     (record['pid'] as number) > 0 &&
     (record['processStart'] === null || typeof record['processStart'] === 'string') &&
+    (record['peersFile'] == null || typeof record['peersFile'] === 'string') &&
     (api === null ||
       (typeof api === 'object' &&
         typeof api['host'] === 'string' &&
