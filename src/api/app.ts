@@ -14,6 +14,7 @@ import { meshRoutes } from './mesh-routes.js';
 import { modelRoutes } from './model-routes.js';
 import { errorAnswer, HttpError } from './openai-errors.js';
 import type { ApiContext, ApiRequest, Route } from './route.js';
+import { tunnelRoutes } from './tunnel-routes.js';
 
 /** The HTTP application; `guard` is asked for each request because the port is known only after the bind. */
 export function createApp(api: ApiContext, guard: () => GuardOptions): Hono<{ Bindings: HttpBindings }> {
@@ -65,6 +66,7 @@ function allRoutes(api: ApiContext): Route[] {
   return [
     { method: 'GET', paths: ['/'], handle: page },
     ...meshRoutes(api),
+    ...tunnelRoutes(api),
     ...new EventRoutes(api).routes(),
     ...modelRoutes(api),
     ...chatRoutes(api),

@@ -3,8 +3,9 @@ import type { Mesh, MeshWarning, PeerSummary, SelfSummary, TopologySnapshot } fr
 import type { DeviceCapabilities } from '../protocol/index.js';
 import { assignShards } from '../topology/index.js';
 import type { ChatModel } from './ports.js';
+import { tunnelJson } from './tunnels-json.js';
 
-/** Version of the shapes of `/v1/status` and `/v1/peers`; rises when a field changes its meaning or goes. */
+/** Version of the shapes of `/v1/status`, `/v1/peers` and `/v1/tunnels`; rises when a field changes its meaning or goes. */
 export const STATUS_SCHEMA_VERSION = 1;
 
 /** The original's `/topology`: `peer_graph` has a key only for a node with an outgoing edge. */
@@ -55,6 +56,7 @@ export function statusJson(mesh: Mesh, models: readonly ChatModel[], wallMs: num
   const topology = mesh.topology();
   return {
     ...peersJson(mesh),
+    tunnels: mesh.tunnels.list().map(tunnelJson),
     version: self.version,
     uptime_ms: Math.max(0, Math.round(wallMs - self.startedAtMs)),
     self: selfJson(self),
@@ -109,7 +111,8 @@ function peerJson(peer: PeerSummary) {
   };
 }
 
-function warningJson({ code, message, atMs }: MeshWarning) {
+/** A warning, wherever it stands. */
+export function warningJson({ code, message, atMs }: MeshWarning) {
   return { code, message, at_ms: atMs };
 }
 

@@ -4,7 +4,7 @@
  */
 import path from 'node:path';
 import { type ApiServer, createApiServer } from '../api/index.js';
-import { exoHome } from '../node/home/index.js';
+import { exoHome, tunnelFolder } from '../node/home/index.js';
 import {
   createNode,
   type Node,
@@ -47,14 +47,19 @@ const TOKEN_BYTES = 32;
 export async function startNode(host: CliHost, options: RunningNodeOptions): Promise<RunningNode> {
   const { settings, logger } = options;
   const { clock, random } = host;
+  const home = exoHome(host.env);
   const { identity, runFile, firstHolder } = takeIdentity(
-    { home: exoHome(host.env), nodeId: settings.nodeId, version: version() },
+    { home, nodeId: settings.nodeId, version: version() },
     { clock, random },
   );
   if (firstHolder !== undefined) {
     logger.info('node-id-in-use', { id: firstHolder.id, pid: firstHolder.pid, taken: identity.id });
   }
-  const node = createNode(nodeOptions(settings, identity, version()), { clock, random, logger });
+  const place = {
+    tunnelFolder: tunnelFolder(home, identity.id),
+    ...(options.api ? { apiPort: settings.api.port } : {}),
+  };
+  const node = createNode(nodeOptions(settings, identity, version(), place), { clock, random, logger });
   const ownerToken = random.bytes(TOKEN_BYTES).toString('hex');
   const api = options.api
     ? createApiServer(

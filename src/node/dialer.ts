@@ -146,6 +146,18 @@ export class Dialer implements Startable {
     }
   }
 
+  /** The way to these addresses has just been opened: those that wait are dialled at once. */
+  retry(fits: (target: Target) => boolean): void {
+    if (this.#stopped) return;
+    for (const target of this.#targets.values()) {
+      if ((target.state !== 'waiting' && target.state !== 'dialling') || !fits(target)) continue;
+      if (target.peerId !== undefined && this.#c.isUp(target.peerId)) continue;
+      // What failed before was the way: a try that fails now begins a new outage.
+      target.lostAtMs = this.#c.clock.now();
+      if (target.state === 'waiting') this.#retryNow(target);
+    }
+  }
+
   /** Every target, for people. */
   targets(): IterableIterator<Target> {
     return this.#targets.values();

@@ -15,4 +15,5 @@ export type {
   SelfSummary,
   TopologySnapshot,
 } from './mesh.js';
-export { createNode, type Node, type NodeComponents, type NodeOptions } from './node.js';
+export { createNode, type Node } from './node.js';
+export type { NodeComponents, NodeOptions } from './node-options.js';

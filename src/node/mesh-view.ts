@@ -2,10 +2,11 @@
  * The mesh as everybody above the node sees it: summaries for people and for `--json`, made on request from the
  * peer table, the dialer, the discovery pool and the topology view. Changes nothing.
  */
-import type { Refusal } from '../discovery/index.js';
+import type { Candidate, Refusal } from '../discovery/index.js';
 import { type DeviceCapabilities, UNKNOWN_CAPABILITIES } from '../protocol/index.js';
 import { type Clock, ExoError, formatAddress } from '../shared/index.js';
 import { partitionRing, ringMembers, type ViewSnapshot } from '../topology/index.js';
+import type { Tunnels } from '../tunnels/index.js';
 import type { Dialer } from './dialer.js';
 import type { Mesh, MeshWarning, PeerSummary, PingReply, SelfSummary, TopologySnapshot } from './mesh.js';
 import type { Peer } from './peer.js';
@@ -19,6 +20,10 @@ export interface MeshViewComponents {
   readonly peers: PeerTable;
   readonly dialer: Dialer;
   readonly warnings: Warnings;
+  readonly tunnels: Tunnels;
+  /** Why an address cannot be reached yet, where a tunnel is in the way. */
+  waitsFor(candidate: Candidate): string | undefined;
+  reload(): Promise<void>;
   self(): SelfSummary;
   refusals(): readonly Refusal[];
   snapshot(): ViewSnapshot;
@@ -37,6 +42,14 @@ export class MeshView implements Mesh {
   /** Tells all listeners; called by the node after every change. */
   changed(): void {
     for (const listener of this.#listeners) listener();
+  }
+
+  get tunnels(): Tunnels {
+    return this.#c.tunnels;
+  }
+
+  reload(): Promise<void> {
+    return this.#c.reload();
   }
 
   self(): SelfSummary {
@@ -154,7 +167,7 @@ export class MeshView implements Mesh {
     }
     for (const target of this.#c.dialer.targets()) {
       if (target.peerId !== name && target.candidate.claimedId !== name) continue;
-      const why = target.lastError?.message ?? `${formatAddress(target.address)} is being dialled`;
+      const why = this.#whyNot(target) ?? `${formatAddress(target.address)} is being dialled`;
       throw new ExoError('peer-unreachable', `there is no connection to "${name}": ${why}`, {
         retryable: true,
       });
@@ -181,7 +194,7 @@ export class MeshView implements Mesh {
       id: peer.id,
       aliases: [...peer.aliases],
       state: peer.state,
-      reason: peer.present || target?.lastError === undefined ? peer.reason : target.lastError.message,
+      reason: peer.present || target === undefined ? peer.reason : (this.#whyNot(target) ?? peer.reason),
       protocol: peer.protocol,
       address: link?.connection.remote ?? (target === undefined ? '' : formatAddress(target.address)),
       direction: link === undefined || link.outgoing ? 'out' : 'in',
@@ -202,7 +215,7 @@ export class MeshView implements Mesh {
       id,
       aliases: [],
       state: 'connecting',
-      reason: target.lastError?.message ?? 'dialling',
+      reason: this.#whyNot(target) ?? 'dialling',
       protocol: 'exo',
       address: formatAddress(target.address),
       direction: 'out',
@@ -214,6 +227,11 @@ export class MeshView implements Mesh {
       capabilities: target.candidate.capabilities ?? UNKNOWN_CAPABILITIES,
       nextDialMs: next === undefined ? null : Math.max(0, Math.round(next - this.#c.clock.now())),
     };
+  }
+
+  /** What is in the way of an address: its tunnel, else what the last try said. */
+  #whyNot(target: Target): string | undefined {
+    return this.#c.waitsFor(target.candidate) ?? target.lastError?.message;
   }
 
   #targetOf(peer: Peer): Target | undefined {

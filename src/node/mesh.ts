@@ -5,6 +5,7 @@
 import type { DiscoveryModuleName, Refusal } from '../discovery/index.js';
 import type { DeviceCapabilities } from '../protocol/index.js';
 import type { Partition } from '../topology/index.js';
+import type { Tunnels } from '../tunnels/index.js';
 
 /** Liveness as this node sees it. `left` said goodbye. */
 export type PeerState = 'connecting' | 'alive' | 'suspect' | 'dead' | 'left';
@@ -79,6 +80,10 @@ export interface SelfSummary {
 
 /** The running mesh. */
 export interface Mesh {
+  /** The ssh tunnels of this node. */
+  readonly tunnels: Tunnels;
+  /** Reads peers.json again, now. Rejects with `peers-file-unreadable` or `peers-file-invalid`. */
+  reload(): Promise<void>;
   self(): SelfSummary;
   peers(): readonly PeerSummary[];
   /** Candidates that are not used, newest last, each with its reason. */
@@ -95,7 +100,7 @@ export interface Mesh {
     node: string,
     options: { readonly timeoutMs: number; readonly signal?: AbortSignal },
   ): Promise<PingReply>;
-  /** Calls `listener` after every change of peers or topology; returns the unsubscribe function. */
+  /** Calls `listener` after every change of peers, topology or tunnels; returns the unsubscribe function. */
   onChange(listener: () => void): () => void;
   /** Resolves when at least `count` peers are alive. */
   waitForPeers(count: number, signal: AbortSignal): Promise<void>;

@@ -2,26 +2,13 @@
  * The composition root: the only place where a node is put together. Everything below is handed what it needs;
  * everything above sees the `Mesh` and the chat service.
  */
-import {
-  createDiscovery,
-  type Discovery,
-  type DiscoveryComponents,
-  type DiscoveryOptions,
-} from '../discovery/index.js';
-import { ActiveNode, createEngine, Generations, type InferenceEngine, Ring } from '../inference/index.js';
-import {
-  createConnection,
-  createTcpTransport,
-  createWireShared,
-  type Hello,
-  type Transport,
-} from '../protocol/index.js';
+import { createDiscovery, type Discovery } from '../discovery/index.js';
+import { ActiveNode, createEngine, Generations, Ring } from '../inference/index.js';
+import { createConnection, createTcpTransport, createWireShared } from '../protocol/index.js';
 import {
   type Clock,
-  ExoError,
   type Logger,
   printable,
-  type Random,
   type Startable,
   silentLogger,
   startAll,
@@ -31,51 +18,20 @@ import {
 } from '../shared/index.js';
 import { type CapabilityProbe, probeCapabilities, TopologyView } from '../topology/index.js';
 import { Acceptor } from './acceptor.js';
-import { Dialer, type DialOutcome } from './dialer.js';
+import { DialRecord } from './dial-record.js';
+import { Dialer } from './dialer.js';
 import { Gossip } from './gossip.js';
 import { Introduction } from './introduction.js';
 import type { Mesh } from './mesh.js';
 import { MeshView } from './mesh-view.js';
+import type { NodeComponents, NodeOptions } from './node-options.js';
+import { NodeTunnels } from './node-tunnels.js';
+import { ownPorts } from './own-ports.js';
 import { PeerTable } from './peer-table.js';
 import { createRingPort } from './ring-port.js';
 import { Router } from './router.js';
-import type { Target } from './target.js';
+import { SelfDescription } from './self-description.js';
 import { Warnings } from './warnings.js';
-
-/** Everything that distinguishes one node from another. Plain data. */
-export interface NodeOptions {
-  readonly nodeId: string;
-  /** 16 hex digits, new with every start. */
-  readonly instance: string;
-  /** Milliseconds since the Unix epoch at start. */
-  readonly epoch: number;
-  /** Version of this program, for people. */
-  readonly version: string;
-  readonly nodeHost: string;
-  readonly nodePort: number;
-  readonly discovery: DiscoveryOptions;
-  /** `--inference-engine`. */
-  readonly engine: string;
-  readonly defaultModel?: string;
-  readonly systemPrompt?: string;
-  readonly responseTimeoutMs: number;
-  readonly maxGenerateTokens: number;
-  readonly defaultTemperature: number;
-}
-
-/** Parts of the world that a test or the simulator replaces. */
-export interface NodeComponents {
-  readonly clock?: Clock;
-  readonly random?: Random;
-  readonly logger?: Logger;
-  readonly transport?: Transport;
-  /** @default createDiscovery */
-  readonly discover?: (options: DiscoveryOptions, components: DiscoveryComponents) => Discovery;
-  /** @default what systeminformation says of this machine */
-  readonly capabilities?: CapabilityProbe;
-  /** @default createEngine(options.engine) */
-  readonly inferenceEngine?: InferenceEngine;
-}
 
 /** A node that can be started and stopped. */
 export interface Node extends Startable {
@@ -107,6 +63,7 @@ class MeshNode implements Node {
   readonly #discovery: Discovery;
   readonly #acceptor: Acceptor;
   readonly #ring: Ring;
+  readonly #tunnels: NodeTunnels;
   readonly #parts: readonly Startable[];
   #stopped = false;
   #started = false;
@@ -197,17 +154,35 @@ class MeshNode implements Node {
       onNotice: (from, code, message) => this.#warn(code, `${from} says: ${message}`),
     });
 
+    this.#tunnels = new NodeTunnels(options.tunnels, {
+      clock,
+      random,
+      logger,
+      warnings: this.#warnings,
+      ownPorts: () => ownPorts(options, this.#acceptor.address.port),
+      ...(components.tunnelDrivers === undefined ? {} : { drivers: components.tunnelDrivers }),
+      dialer: () => this.#dialer,
+      onChange: () => this.#changed(),
+    });
+    const self = new SelfDescription(options, {
+      view: this.#view,
+      address: () => this.#acceptor.address,
+      discovery: () => this.#discovery.describe(),
+    });
     const wire = createWireShared();
     const introduction = new Introduction({
       clock,
       transport,
       peers: this.#peers,
       self: { id: selfId, instance: options.instance },
-      hello: (path) => this.#hello(path),
+      hello: (path) => self.hello(path),
       allowsId: (id) => this.#discovery.allowsId(id),
       open: (stream, how, handlers) => createConnection(stream, how, { ...wire, clock, logger, handlers }),
       onMessage: (connection, message, context) => router.route(connection, message, context),
-      onContact: (heard) => this.#dialer.hint(heard),
+      onContact: (heard) => {
+        this.#dialer.hint(heard);
+        if (heard.peerId !== undefined) this.#tunnels.heard(heard.peerId);
+      },
       onRefused: (subject, error) => {
         this.#discovery.refuse({ module: 'inbound', subject, code: error.code, reason: error.message });
       },
@@ -217,13 +192,20 @@ class MeshNode implements Node {
       { host: options.nodeHost, port: options.nodePort },
       { transport, logger, welcome: (stream) => introduction.welcome(stream) },
     );
+    const dials = new DialRecord({
+      logger,
+      peers: this.#peers,
+      dialer: () => this.#dialer,
+      discovery: () => this.#discovery,
+      onChange: () => this.#changed(),
+    });
     this.#dialer = new Dialer({
       clock,
       random,
       logger,
       introduce: (target, signal) => introduction.dial(target, signal),
       isUp: (id) => this.#peers.isUp(id),
-      onOutcome: (target, outcome) => this.#noteDial(target, outcome),
+      onOutcome: (target, outcome) => dials.note(target, outcome),
     });
     this.#discovery = (components.discover ?? createDiscovery)(options.discovery, {
       clock,
@@ -237,7 +219,10 @@ class MeshNode implements Node {
       },
       onCandidate: (candidate) => this.#dialer.offer(candidate),
       onHeard: (candidate) => this.#dialer.hint({ peerId: candidate.claimedId }),
-      onWithdrawn: (key) => this.#withdraw(key),
+      onWithdrawn: (key) => {
+        if (!this.#stopped) dials.withdrawn(key);
+      },
+      onTunnels: (tunnels, peers) => this.#tunnels.apply(tunnels, peers),
       onDuplicateId: (candidate) => this.#ownIdElsewhere(candidate.address.host),
     });
     this.mesh = new MeshView({
@@ -245,7 +230,10 @@ class MeshNode implements Node {
       peers: this.#peers,
       dialer: this.#dialer,
       warnings: this.#warnings,
-      self: () => this.#self(),
+      tunnels: this.#tunnels.view,
+      waitsFor: (candidate) => this.#tunnels.waitsFor(candidate),
+      reload: () => this.#discovery.reload(),
+      self: () => self.summary(),
       refusals: () => this.#discovery.refusals(),
       snapshot: () => this.#gossip.snapshot(),
       activeNodeId: () => activeNode.id,
@@ -255,8 +243,9 @@ class MeshNode implements Node {
       ringRequests: () => this.#ring.size,
     };
     // Stopped in reverse: no new connection, no new dial, the work is given up (and who waits for it told), then
-    // goodbye to the peers, and the end of every other connection.
+    // goodbye to the peers, the end of every other connection, and last of the tunnels that carried them.
     this.#parts = [
+      this.#tunnels,
       engine,
       introduction,
       this.#peers,
@@ -285,72 +274,6 @@ class MeshNode implements Node {
     await this.chat.stop();
     await stopAll(this.#parts);
     this.#logger.info('node-stopped', { id: this.#options.nodeId });
-  }
-
-  #hello(path: Hello['path']): Hello {
-    return {
-      versionMin: 1,
-      versionMax: 1,
-      nodeId: this.#options.nodeId,
-      instance: this.#options.instance,
-      epoch: this.#view.own.epoch,
-      features: ['correlated', 'topology'],
-      capabilities: this.#view.own.capabilities,
-      nodePort: this.#acceptor.address.port,
-      topologyDigest: this.#view.digest(),
-      agent: `exo-mesh/${this.#options.version}`,
-      ...(path === undefined ? {} : { path }),
-    };
-  }
-
-  #self(): ReturnType<Mesh['self']> {
-    const { nodeId, instance, version, epoch } = this.#options;
-    const { host, port } = this.#acceptor.address;
-    return {
-      id: nodeId,
-      instance,
-      version,
-      nodeHost: host,
-      nodePort: port,
-      startedAtMs: epoch,
-      capabilities: this.#view.own.capabilities,
-      discovery: this.#discovery.describe(),
-    };
-  }
-
-  #noteDial(target: Target, outcome: DialOutcome | ExoError): void {
-    const { key, module, address, claimedId } = target.candidate;
-    if (!(outcome instanceof ExoError)) {
-      this.#peers.leaveAddress(key, outcome.peerId);
-      this.#discovery.noteOutcome(key, { ok: true, rttMs: outcome.rttMs, peerId: outcome.peerId });
-      this.#discovery.unrefuse(claimedId);
-      this.#changed();
-      return;
-    }
-    this.#logger.debug('dial-failed', {
-      to: claimedId,
-      host: address.host,
-      port: address.port,
-      error: outcome,
-    });
-    this.#discovery.noteOutcome(key, { ok: false, error: outcome.message });
-    if (target.state === 'parked') {
-      this.#discovery.refuse({ module, subject: claimedId, code: outcome.code, reason: outcome.message });
-    }
-    this.#peers.unreachable(target.peerId ?? claimedId, outcome.message);
-    this.#changed();
-  }
-
-  /** No longer configured or announced: a configured peer is let go, an announced one stays while it is connected. */
-  #withdraw(key: string): void {
-    if (this.#stopped) return;
-    const target = this.#dialer.withdraw(key);
-    if (target === undefined || !target.candidate.configured) return;
-    const peer = target.peerId === undefined ? undefined : this.#peers.get(target.peerId);
-    const link = peer?.links.find((each) => each.targetKey === key);
-    if (peer === undefined || link === undefined) return;
-    if (peer.links.length === 1) this.#peers.disconnect(peer, 'it was removed from the configuration');
-    else void link.connection.close();
   }
 
   #ownIdElsewhere(where: string): void {

@@ -19,6 +19,8 @@ import type { ChatMessage } from '../../src/inference/index.js';
 import type { Mesh, PingReply, SelfSummary, TopologySnapshot } from '../../src/node/index.js';
 import { type Clock, ExoError, silentLogger, systemClock } from '../../src/shared/index.js';
 
+import { StillTunnels } from './still-tunnels.js';
+
 export const OWNER_TOKEN = 'owner-token-of-the-run-file';
 
 const CAPABILITIES = {
@@ -114,6 +116,10 @@ export class StillMesh implements Mesh {
   readonly #startedAtMs = systemClock.wall() - 5_000;
   activeNodeId: string | null = null;
   hostileName: string | undefined;
+  readonly tunnels = new StillTunnels();
+  reloads = 0;
+  /** `reload` rejects with it. */
+  brokenFile: Error | undefined;
 
   get listeners(): number {
     return this.#listeners.size;
@@ -121,6 +127,11 @@ export class StillMesh implements Mesh {
 
   change(): void {
     for (const listener of this.#listeners) listener();
+  }
+
+  async reload(): Promise<void> {
+    this.reloads += 1;
+    if (this.brokenFile !== undefined) throw this.brokenFile;
   }
 
   self(): SelfSummary {

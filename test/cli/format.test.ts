@@ -143,6 +143,7 @@ test('status shows the node, its ring, its peers and the warnings', () => {
     refusals: [],
     spare_addresses: [],
     warnings: [{ code: 'x', message: 'mend it', at_ms: 0 }],
+    tunnels: [],
     version: '0.1.0',
     uptime_ms: 65_000,
     self: {

@@ -34,6 +34,7 @@ test('no options at all give the original’s defaults, with a loopback API and 
     waitForPeers: 0,
     tui: true,
     discovery: { modules: ['udp'], discoveryTimeoutMs: 30_000, listenPort: 5678, broadcastPort: 5678 },
+    tunnels: { probeIntervalMs: 10_000, probeTimeoutMs: 3_000 },
     api: { host: '127.0.0.1', port: 52415, responseTimeoutMs: 900_000 },
     inference: {
       engine: 'dummy',
@@ -72,6 +73,8 @@ const MEANINGS: ReadonlyArray<readonly [Raw, (settings: NodeSettings) => unknown
   [{ 'node-port': '50060' }, (s) => s.nodePort, 50060],
   [{ 'node-port': '0' }, (s) => s.nodePort, 0],
   [{ 'wait-for-peers': '3' }, (s) => s.waitForPeers, 3],
+  [{ 'tunnel-probe-interval': '0.5' }, (s) => s.tunnels.probeIntervalMs, 500],
+  [{ 'tunnel-probe-timeout': '1' }, (s) => s.tunnels.probeTimeoutMs, 1_000],
   [{ 'disable-tui': true }, (s) => s.tui, false],
   [{ 'disable-tui': false }, (s) => s.tui, true],
   [{ ...MANUAL, 'discovery-module': ' manual, UDP ,manual' }, (s) => s.discovery.modules, ['manual', 'udp']],

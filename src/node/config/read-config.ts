@@ -13,7 +13,7 @@ import type { DiscoveryOptions } from '../../discovery/index.js';
 import { defaultModelId, ENGINE_NAMES, type EngineName, modelsOf } from '../../inference/index.js';
 import { ExoError, type LogLevel, logLevelFromDebug, printable } from '../../shared/index.js';
 import type { NodeIdentity } from '../home/index.js';
-import type { NodeOptions } from '../node.js';
+import type { NodeOptions } from '../node-options.js';
 import { NODE_OPTIONS, type RawOptions } from '../options/index.js';
 import { checkContradictions, checkUnsupported } from './checks.js';
 import { type ConfigNote, environmentSchema, type OptionValues, optionSchema } from './schema.js';
@@ -29,6 +29,7 @@ export interface NodeSettings {
   readonly waitForPeers: number;
   readonly tui: boolean;
   readonly discovery: DiscoveryOptions;
+  readonly tunnels: { readonly probeIntervalMs: number; readonly probeTimeoutMs: number };
   readonly api: { readonly host: string; readonly port: number; readonly responseTimeoutMs: number };
   readonly inference: {
     readonly engine: EngineName;
@@ -50,8 +51,17 @@ export interface NodeSettings {
   readonly notes: readonly ConfigNote[];
 }
 
-/** The options of `createNode` for these settings and this start. */
-export function nodeOptions(settings: NodeSettings, identity: NodeIdentity, version: string): NodeOptions {
+/**
+ * The options of `createNode` for these settings and this start.
+ * @param place.tunnelFolder where tunnels are kept; absent: the node opens none
+ * @param place.apiPort of the HTTP API beside it; absent: it has none
+ */
+export function nodeOptions(
+  settings: NodeSettings,
+  identity: NodeIdentity,
+  version: string,
+  place: { readonly tunnelFolder?: string; readonly apiPort?: number } = {},
+): NodeOptions {
   const { inference } = settings;
   return {
     nodeId: identity.id,
@@ -61,6 +71,11 @@ export function nodeOptions(settings: NodeSettings, identity: NodeIdentity, vers
     nodeHost: settings.nodeHost,
     nodePort: settings.nodePort,
     discovery: settings.discovery,
+    ...optional(
+      'tunnels',
+      place.tunnelFolder === undefined ? undefined : { ...settings.tunnels, stateFolder: place.tunnelFolder },
+    ),
+    ...optional('apiPort', place.apiPort),
     engine: inference.engine,
     defaultModel: inference.defaultModel,
     ...optional('systemPrompt', inference.systemPrompt),
@@ -100,6 +115,10 @@ export function readConfig(raw: RawOptions, env: NodeJS.ProcessEnv): NodeSetting
     waitForPeers: values['wait-for-peers'],
     tui: values['disable-tui'] !== true,
     discovery: readDiscovery(values),
+    tunnels: {
+      probeIntervalMs: values['tunnel-probe-interval'],
+      probeTimeoutMs: values['tunnel-probe-timeout'],
+    },
     api: {
       host: values['chatgpt-api-host'],
       port: values['chatgpt-api-port'],

@@ -8,6 +8,8 @@ const DAY_SECONDS = 86_400;
 /** A million tokens are weeks of generation; more is a typing mistake. */
 const GENERATE_TOKENS_MAX = 1_000_000;
 const PARALLEL_DOWNLOADS_MAX = 64;
+/** A path that answers later is of no use to anybody. */
+const TUNNEL_PROBE_TIMEOUT_SECONDS_MAX = 60;
 
 /** Every option that has a value here; defaults are in the table of options. */
 export const optionSchema = z.object({
@@ -26,6 +28,8 @@ export const optionSchema = z.object({
   'discovery-timeout': v.seconds(DAY_SECONDS),
   'node-id-filter': v.commaList((id) => id).optional(),
   'interface-type-filter': v.commaList(v.oneOf(INTERFACE_TYPES, 'a type of interface')).optional(),
+  'tunnel-probe-interval': v.seconds(DAY_SECONDS),
+  'tunnel-probe-timeout': v.seconds(TUNNEL_PROBE_TIMEOUT_SECONDS_MAX),
   'chatgpt-api-host': v.host(),
   'chatgpt-api-port': v.listenPort(),
   'chatgpt-api-response-timeout': v.seconds(DAY_SECONDS),

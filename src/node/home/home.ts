@@ -1,4 +1,5 @@
 /** `$EXO_HOME`, the folder of everything that a node keeps: where it is, and that it is there for the owner alone. */
+import { createHash } from 'node:crypto';
 import { mkdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import envPaths from 'env-paths';
@@ -13,6 +14,18 @@ export function exoHome(env: NodeJS.ProcessEnv): string {
 /** The folder of the run files. */
 export function runFolder(home: string): string {
   return path.join(home, 'run');
+}
+
+/** Long enough that two nodes of one machine never meet; a control socket's path has little room. */
+const TUNNEL_FOLDER_CHARS = 8;
+
+/**
+ * The folder of a node's tunnels, not created. Named by a digest of the node id: a control socket lies in it, and its
+ * whole path must stay under the 104 bytes that every system allows.
+ */
+export function tunnelFolder(home: string, nodeId: string): string {
+  const digest = createHash('sha256').update(nodeId).digest('hex');
+  return path.join(home, 'tunnels', digest.slice(0, TUNNEL_FOLDER_CHARS));
 }
 
 /** Creates the folders that are missing, for the owner only (0700). Throws `state-unwritable`. */

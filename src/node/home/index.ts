@@ -2,7 +2,7 @@
  * What a node keeps in `$EXO_HOME`: its id, and the run file by which commands find it. Apart from the node itself,
  * because every command reads it.
  */
-export { ensureHome, exoHome, runFolder } from './home.js';
+export { ensureHome, exoHome, runFolder, tunnelFolder } from './home.js';
 export { type NodeIdentity, takeIdentity } from './identity.js';
 export { nodeIdFault } from './node-id.js';
 export type { RunFile } from './run-claim.js';

@@ -5,7 +5,14 @@
  */
 
 /** Where an option stands in the help. */
-export type OptionGroup = 'Node' | 'Discovery' | 'HTTP API' | 'Inference' | 'One question' | 'Training';
+export type OptionGroup =
+  | 'Node'
+  | 'Discovery'
+  | 'Tunnels'
+  | 'HTTP API'
+  | 'Inference'
+  | 'One question'
+  | 'Training';
 
 /** One option. */
 export interface NodeOptionSpec {
@@ -129,6 +136,20 @@ export const NODE_OPTIONS: readonly NodeOptionSpec[] = [
     help: 'not supported yet',
   },
   { name: 'tailnet-name', value: 'name', group: 'Discovery', unsupported: true, help: 'not supported yet' },
+  {
+    name: 'tunnel-probe-interval',
+    value: 'seconds',
+    group: 'Tunnels',
+    fallback: '10',
+    help: 'how often a health check is sent through each ssh tunnel that is up',
+  },
+  {
+    name: 'tunnel-probe-timeout',
+    value: 'seconds',
+    group: 'Tunnels',
+    fallback: '3',
+    help: 'wait this long for its answer',
+  },
   {
     name: 'chatgpt-api-host',
     value: 'host',

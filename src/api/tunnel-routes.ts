@@ -1,0 +1,108 @@
+/**
+ * The endpoints of tunnels. Looking is for everybody who may use the API; opening, closing and reloading is for the owner
+ * only, because a tunnel logs in to other machines as the user of the node.
+ */
+import { z } from 'zod';
+import { LIMITS } from '../shared/index.js';
+import * as room from '../tunnels/index.js';
+import { readJsonBody } from './body.js';
+import { requireOwner } from './guard.js';
+import { STATUS_SCHEMA_VERSION, warningJson } from './mesh-json.js';
+import type { ApiContext, ApiRequest, Route } from './route.js';
+import { tunnelEventJson, tunnelJson } from './tunnels-json.js';
+
+const name = z
+  .string({ error: 'must be the name of a tunnel' })
+  .min(1, { error: 'must not be empty' })
+  .max(LIMITS.nodeIdCharsMax, { error: `must have at most ${LIMITS.nodeIdCharsMax} characters` });
+
+/** What the words mean is said by `parseTunnelSpec`, as for peers.json. */
+const openBody = z.looseObject(
+  {
+    name: name.optional(),
+    ssh: z.string({ error: 'must say where to connect to: user@host, or a Host of the ssh configuration' }),
+  },
+  { error: 'must be a JSON object' },
+);
+
+const reloadBody = z.looseObject({ name: name.optional() }, { error: 'must be a JSON object' });
+
+/** Names of tunnels whose warnings are shown beside them. */
+const OF_TUNNELS = /^tunnel-|^state-unwritable$/;
+
+/** `/v1/tunnels`, `/v1/tunnels/:name` and `/v1/tunnels/reload`. */
+export function tunnelRoutes(api: ApiContext): Route[] {
+  const { mesh } = api;
+  return [
+    { method: 'GET', paths: ['/v1/tunnels'], handle: (request) => request.json(listJson(api)) },
+    { method: 'POST', paths: ['/v1/tunnels'], handle: (request) => open(api, request) },
+    { method: 'POST', paths: ['/v1/tunnels/reload'], handle: (request) => reload(api, request) },
+    {
+      method: 'GET',
+      paths: ['/v1/tunnels/:name'],
+      handle: (request) => request.json(detailJson(api, nameOf(request))),
+    },
+    {
+      method: 'DELETE',
+      paths: ['/v1/tunnels/:name'],
+      handle: async (request) => {
+        requireOwner(api.ownerToken, request.env.incoming.headers);
+        const which = nameOf(request);
+        const tunnel = tunnelJson(mesh.tunnels.get(which));
+        await mesh.tunnels.close(which);
+        api.log.info('tunnel-closed', { tunnel: which });
+        return request.json({ schema_version: STATUS_SCHEMA_VERSION, tunnel });
+      },
+    },
+  ];
+}
+
+async function open(api: ApiContext, request: ApiRequest): Promise<Response> {
+  const { incoming } = request.env;
+  requireOwner(api.ownerToken, incoming.headers);
+  const { name: given, ...written } = await readJsonBody(incoming, openBody, LIMITS.httpSmallBodyBytesMax);
+  const spec = room.parseTunnelSpec(written, {
+    source: 'command',
+    ...(given === undefined ? {} : { name: given }),
+  });
+  const tunnel = api.mesh.tunnels.open(spec);
+  api.log.info('tunnel-opened', { tunnel: tunnel.name, destination: tunnel.destination });
+  return request.json({ schema_version: STATUS_SCHEMA_VERSION, tunnel: tunnelJson(tunnel) }, 201);
+}
+
+/** peers.json first, so that what was mended there is what is tried again. A file that cannot be used is the answer. */
+async function reload(api: ApiContext, request: ApiRequest): Promise<Response> {
+  const { incoming } = request.env;
+  requireOwner(api.ownerToken, incoming.headers);
+  const { name: which } = await readJsonBody(incoming, reloadBody, LIMITS.httpSmallBodyBytesMax);
+  try {
+    await api.mesh.reload();
+  } finally {
+    api.mesh.tunnels.retry(which);
+  }
+  return request.json(listJson(api));
+}
+
+function listJson({ mesh }: ApiContext) {
+  return {
+    schema_version: STATUS_SCHEMA_VERSION,
+    tunnels: mesh.tunnels.list().map(tunnelJson),
+    warnings: mesh
+      .warnings()
+      .filter(({ code }) => OF_TUNNELS.test(code))
+      .map(warningJson),
+  };
+}
+
+function detailJson({ mesh }: ApiContext, which: string) {
+  return {
+    schema_version: STATUS_SCHEMA_VERSION,
+    tunnel: tunnelJson(mesh.tunnels.get(which)),
+    history: mesh.tunnels.history(which).map(tunnelEventJson),
+  };
+}
+
+/** Decoded by the router; empty only where the path has nothing there. */
+function nameOf(request: ApiRequest): string {
+  return request.req.param('name') ?? '';
+}

@@ -1,0 +1,151 @@
+/**
+ * The tunnels as this node has them: what peers.json says of them is read and applied, what is wrong is told in words, and
+ * what is heard passes between tunnels and dialling (a tunnel that is up is dialled through at once; a peer that dials in
+ * has its tunnels tried again). The supervision itself is in `tunnels`.
+ */
+import type { Candidate, PeerEntry } from '../discovery/index.js';
+import {
+  type Address,
+  type Clock,
+  formatAddress,
+  isLoopback,
+  type Logger,
+  parseAddress,
+  printable,
+  type Random,
+  type Startable,
+} from '../shared/index.js';
+import type {
+  TunnelDriver,
+  TunnelManager,
+  TunnelSpec,
+  TunnelStatus,
+  Tunnels,
+  TunnelsComponents,
+  TunnelsOptions,
+} from '../tunnels/index.js';
+import * as room from '../tunnels/index.js';
+import type { Dialer } from './dialer.js';
+import { NO_TUNNELS } from './no-tunnels.js';
+import type { Target } from './target.js';
+import { listensAt, tunnelAdvice } from './tunnel-advice.js';
+import { readTunnels } from './tunnel-config.js';
+import { createTunnelProbe } from './tunnel-probe.js';
+import type { Warnings } from './warnings.js';
+
+/** What it works with. */
+export interface NodeTunnelsComponents {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly warnings: Warnings;
+  readonly ownPorts: TunnelsComponents['ownPorts'];
+  readonly drivers?: readonly TunnelDriver[];
+  /** Made after this, so asked for when it is needed. */
+  readonly dialer: () => Dialer;
+  /** Something that people look at has changed. */
+  onChange(): void;
+}
+
+/** Under this topic the faults of the file stand among the warnings. */
+const TOPIC = 'tunnels';
+
+/** The tunnels of one node. Without options it has none, and says so where a file describes some. */
+export class NodeTunnels implements Startable {
+  /** For everybody above the node. */
+  readonly view: Tunnels;
+  readonly #manager: TunnelManager | undefined;
+  readonly #c: NodeTunnelsComponents;
+
+  constructor(options: TunnelsOptions | undefined, components: NodeTunnelsComponents) {
+    this.#c = components;
+    const { clock, random, logger, ownPorts, drivers } = components;
+    this.#manager =
+      options === undefined
+        ? undefined
+        : room.createTunnels(options, {
+            clock,
+            random,
+            logger,
+            ownPorts,
+            probe: createTunnelProbe(clock),
+            onUp: (spec) => this.#dialThrough(spec),
+            ...(drivers === undefined ? {} : { drivers }),
+          });
+    this.view = this.#manager ?? NO_TUNNELS;
+    this.view.onChange(() => components.onChange());
+  }
+
+  async start(): Promise<void> {
+    await this.#manager?.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.#manager?.stop();
+  }
+
+  /** What peers.json says now. Only what changed is touched; what cannot be used becomes a warning. */
+  apply(tunnels: Readonly<Record<string, unknown>>, peers: readonly PeerEntry[]): void {
+    const { specs, faults } = readTunnels(tunnels, peers);
+    const found: Array<{ code: string; message: string }> = faults.map(({ error }) => ({
+      code: error.code,
+      message: error.message,
+    }));
+    if (this.#manager === undefined) {
+      if (specs.length > 0) found.push({ code: 'state-unwritable', message: NO_FOLDER });
+    } else {
+      this.#manager.apply(specs);
+    }
+    found.push(...tunnelAdvice(peers, specs).map((message) => ({ code: 'tunnel-clash', message })));
+    const fresh = this.#c.warnings.stand(
+      TOPIC,
+      found.map(({ code, message }) => ({ code, message: printable(message, 400) })),
+    );
+    for (const { code, message } of fresh) this.#c.logger.warn(code, { message });
+    this.#c.onChange();
+  }
+
+  /** A peer dialled in: the tunnels to it, under any name it is configured by, do not wait any longer. */
+  heard(peerId: string): void {
+    if (this.#manager === undefined) return;
+    const names = new Set([peerId]);
+    for (const target of this.#c.dialer().targets()) {
+      if (target.peerId === peerId) names.add(target.candidate.claimedId);
+    }
+    for (const name of names) this.#manager.hint(name);
+  }
+
+  /** Why an address cannot be reached yet: its tunnel is not up, in words. Undefined when no tunnel is in the way. */
+  waitsFor({ claimedId, address, tunnel }: Candidate): string | undefined {
+    for (const status of this.view.list()) {
+      const isOwn = tunnel !== undefined && status.peer === claimedId;
+      if (status.state === 'up' || !(isOwn || leadsFrom(status, address))) continue;
+      return `its tunnel "${status.name}" is not up (${status.state}): ${status.reason}`;
+    }
+    return undefined;
+  }
+
+  #dialThrough(spec: TunnelSpec): void {
+    this.#c.dialer().retry(({ candidate }: Target) => {
+      if (spec.peer !== undefined && candidate.claimedId === spec.peer) return true;
+      return spec.forward.some(({ listen }) => listensAt(listen, candidate.address));
+    });
+  }
+}
+
+const NO_FOLDER = 'the tunnels of peers.json are not opened: this node was started without a folder for them';
+
+/** Whether the address is the listening end of one of the `-L` of a tunnel. */
+function leadsFrom(status: TunnelStatus, address: Address): boolean {
+  return status.forwards.some(({ kind, listen }) => {
+    if (kind !== 'L') return false;
+    if (listen === formatAddress(address)) return true;
+    try {
+      const at = parseAddress(listen);
+      return at.port === address.port && isLoopback(at.host) && isLoopback(address.host);
+    } catch {
+      // A unix socket.
+      return false;
+    }
+  });
+}
