@@ -1,0 +1,31 @@
+/** Ports of this machine that nobody listens on, for a node or for the end of a forward. */
+import net from 'node:net';
+import { ExoError } from '../../shared/index.js';
+
+/** How many are tried, one after the other. */
+const TRIES_MAX = 200;
+const LOOPBACK = '127.0.0.1';
+
+/** Whether something may listen on the port of the loopback now. */
+export function isFree(port: number, host = LOOPBACK): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = net.createServer();
+    server.once('error', () => resolve(false));
+    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(true)));
+  });
+}
+
+/**
+ * The first free port from `prefer` upwards that is not to be avoided. A port that is held on any address counts as
+ * taken: on some systems a loopback address may be bound beside it, and would get its connections.
+ */
+export async function freePortFrom(prefer: number, avoid: ReadonlySet<number>): Promise<number> {
+  for (let port = prefer; port < prefer + TRIES_MAX && port <= 65_535; port += 1) {
+    if (avoid.has(port)) continue;
+    if ((await isFree(port)) && (await isFree(port, '0.0.0.0'))) return port;
+  }
+  throw new ExoError(
+    'port-in-use',
+    `no free port from ${prefer} to ${prefer + TRIES_MAX - 1} on this machine`,
+  );
+}
