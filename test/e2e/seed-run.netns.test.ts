@@ -7,11 +7,11 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
 import { type Host, Lab, Lan, labUnavailable } from '../lab/lab.js';
-import { startSsh, startSshd } from '../lab/sshd.js';
 import { edges, nodeIds } from '../support/http.js';
 import { assertDummyAnswer } from '../support/mesh.js';
 import { chatOf, exoOnThePath, topologyOf, typeExo, untilAllShow } from '../support/netns-nodes.js';
 import { ROOT } from '../support/processes.js';
+import { startSsh, startSshd } from '../support/sshd.js';
 
 const skip = labUnavailable(['nft', 'sshd']) ?? false;
 const example = (name: string) => readFileSync(path.join(ROOT, 'docs/examples', name), 'utf8');
@@ -41,7 +41,7 @@ test(
       const mac2 = lab.host('mac2');
       lan.join(mac2, 1);
       lan.join(mac1, 2);
-      const sshd = await startSshd(lab, mac2);
+      const sshd = await startSshd(lab.cleanup, { host: mac2 });
       const tunnel = `-L 50052:localhost:50051 -R 50060:localhost:50060 -N ${sshd.destination}`.split(' ');
       let ssh = await startSsh(mac1, sshd, tunnel, [50052]);
 
@@ -100,7 +100,7 @@ test('seed one: one -L, manual discovery here, `exo --node-port 50051` there', {
     const remote = lab.host('remote');
     lan.join(local, 1);
     lan.join(remote, 151);
-    const sshd = await startSshd(lab, remote);
+    const sshd = await startSshd(lab.cleanup, { host: remote });
     await startSsh(local, sshd, `-L 49703:10.0.0.151:50051 -N ${sshd.destination}`.split(' '), [49703]);
     const folder = exoOnThePath(lab, { 'peers.json': example('remote_peers.json') });
     const there = typeExo(lab, remote, folder, 'exo --node-port 50051');
@@ -131,7 +131,7 @@ test(
       lan.join(first, 151);
       lan.join(second, 152);
       for (const host of [first, second]) host.ip('route', 'add', 'default', 'dev', 'eth0');
-      const sshd = await startSshd(lab, first);
+      const sshd = await startSshd(lab.cleanup, { host: first });
       const args = `-L 49703:10.0.0.151:50051 -L 52415:10.0.0.152:50051 -N ${sshd.destination}`.split(' ');
       await startSsh(local, sshd, args, [49703, 52415]);
       const folder = exoOnThePath(lab, {
@@ -158,7 +158,7 @@ test('seed one: direct discovery through the tunnel', { skip }, () =>
     const remote = lab.host('remote');
     lan.join(local, 1);
     lan.join(remote, 151);
-    const sshd = await startSshd(lab, remote);
+    const sshd = await startSshd(lab.cleanup, { host: remote });
     await startSsh(local, sshd, `-L 49703:10.0.0.151:50051 -N ${sshd.destination}`.split(' '), [49703]);
     const folder = exoOnThePath(lab);
     const here = typeExo(
@@ -200,7 +200,7 @@ test('seed one: the reverse tunnel, `ssh -R 50051:localhost:50051` from the remo
     const remote = lab.host('remote');
     lan.join(local, 1);
     lan.join(remote, 151);
-    const sshd = await startSshd(lab, local);
+    const sshd = await startSshd(lab.cleanup, { host: local });
     await startSsh(remote, sshd, ['-R', '50051:localhost:50051', '-N', sshd.destination]);
     const folder = exoOnThePath(lab, { 'peers.json': peersJson({ 'remote-node': '127.0.0.1:50051' }) });
     const there = typeExo(lab, remote, folder, 'exo --node-port 50051');
@@ -232,8 +232,8 @@ test('seed one: two gateways into two networks, one ssh each; one dies, the othe
       return { gateway, machine };
     });
     const [net1, net2] = networks as [(typeof networks)[0], (typeof networks)[0]];
-    const sshd1 = await startSshd(lab, net1.gateway);
-    const sshd2 = await startSshd(lab, net2.gateway);
+    const sshd1 = await startSshd(lab.cleanup, { host: net1.gateway });
+    const sshd2 = await startSshd(lab.cleanup, { host: net2.gateway });
     await startSsh(local, sshd1, `-L 49703:192.168.1.10:50051 -N ${sshd1.destination}`.split(' '), [49703]);
     const ssh2 = await startSsh(
       local,

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import test from 'node:test';
 import { eventually } from '../support/eventually.js';
+import { startSsh, startSshd } from '../support/sshd.js';
 import { type Host, Lab, labUnavailable, leftovers } from './lab.js';
-import { startSsh, startSshd } from './sshd.js';
 
 const skip = labUnavailable(['nft']) ?? false;
 const skipSsh = labUnavailable(['nft', 'sshd']) ?? false;
@@ -123,7 +123,7 @@ test('ssh forwards in both directions between two hosts and is gone with the lab
   await inLab(async (lab) => {
     const lan = lab.lan(2);
     const [a, b] = lan.hosts as [Host, Host];
-    const sshd = await startSshd(lab, b);
+    const sshd = await startSshd(lab.cleanup, { host: b });
     await greeter(b, 50051);
     await greeter(a, 50060);
     const args = ['-L', '50052:localhost:50051', '-R', '50060:localhost:50060', '-N', sshd.destination];

@@ -6,6 +6,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { type Child, type ChildOptions, Cleanup } from '../support/processes.js';
+import { sshdUnavailable } from '../support/sshd.js';
 
 const PREFIX = 'exo-';
 const labs = new Set<Lab>();
@@ -21,9 +22,8 @@ export function labUnavailable(needs: readonly ('sshd' | 'nft')[] = ['nft']): st
   if (process.getuid?.() !== 0) return 'making network namespaces needs root';
   if (!runs('ip', ['-V'])) return 'the ip command (iproute2) is not installed';
   if (needs.includes('nft') && !runs('nft', ['-v'])) return 'the nft command (nftables) is not installed';
-  if (needs.includes('sshd') && (!existsSync('/usr/sbin/sshd') || !runs('ssh', ['-V']))) {
-    return 'openssh-server or openssh-client is not installed';
-  }
+  const noSshd = needs.includes('sshd') ? sshdUnavailable() : undefined;
+  if (noSshd !== undefined) return noSshd;
   const probe = `${PREFIX}${process.pid}-probe`;
   if (!runs('ip', ['netns', 'add', probe])) return 'this system does not allow network namespaces';
   spawnSync('ip', ['netns', 'del', probe]);

@@ -1,4 +1,5 @@
 /** Ports for programs that cannot be asked for port 0 (two ends must know the number beforehand). */
+import { readFileSync } from 'node:fs';
 import net from 'node:net';
 
 /** `count` different TCP ports of 127.0.0.1 that nobody listens on now. They are held together while they are chosen. */
@@ -14,10 +15,40 @@ export async function freePort(): Promise<number> {
   return (await freePorts(1))[0]!;
 }
 
-function listen(): Promise<net.Server> {
+/** A free port for a server that goes and comes back: no outgoing connection is ever given its number meanwhile. */
+export async function steadyPort(): Promise<number> {
+  for (let port = steadyFirst(); ; port = steadyFirst()) {
+    try {
+      const server = await listen(port);
+      await new Promise((resolve) => server.close(resolve));
+      return port;
+    } catch {
+      // Taken: the next number.
+    }
+  }
+}
+
+/** Where the system takes the numbers of outgoing connections from, by default on Linux. */
+const OUTGOING_FIRST = 32_768;
+/** Above what people and distributions give to services. */
+const STEADY_FIRST = 12_000;
+
+/** A number below those of outgoing connections; at random, for tests that run side by side. */
+function steadyFirst(): number {
+  let outgoing = OUTGOING_FIRST;
+  try {
+    outgoing = Number(readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8').split(/\s+/)[0]);
+  } catch {
+    // Not Linux, where sshd does not run in tests either.
+  }
+  const end = outgoing > STEADY_FIRST ? outgoing : OUTGOING_FIRST;
+  return STEADY_FIRST + Math.floor(Math.random() * (end - STEADY_FIRST));
+}
+
+function listen(port = 0): Promise<net.Server> {
   return new Promise((resolve, reject) => {
     const server = net.createServer();
     server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => resolve(server));
+    server.listen(port, '127.0.0.1', () => resolve(server));
   });
 }
