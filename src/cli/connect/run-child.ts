@@ -1,0 +1,54 @@
+/** A child process run to its end: bounded output, a deadline, and gone when the caller has given up. */
+import type { ChildProcessWithoutNullStreams } from 'node:child_process';
+import { pipeline } from 'node:stream';
+import { type Clock, ExoError } from '../../shared/index.js';
+import type { RunOptions, RunResult } from './remote-shell.js';
+
+/** Far more than any of our scripts prints; what a hostile far side prints beyond it ends the command. */
+const OUTPUT_CHARS_MAX = 1024 * 1024;
+
+/** Resolves when the child has ended and its output is complete. Rejects with the signal's reason or `request-timeout`. */
+export async function runToEnd(
+  clock: Clock,
+  child: ChildProcessWithoutNullStreams,
+  options: RunOptions,
+): Promise<RunResult> {
+  let stdout = '';
+  let stderr = '';
+  let failure: unknown;
+  const fail = (error: unknown) => {
+    failure ??= error;
+    child.kill('SIGKILL');
+  };
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+    if (stdout.length > OUTPUT_CHARS_MAX)
+      fail(new ExoError('tunnel-failed', 'the far side prints without end'));
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr = (stderr + text).slice(-OUTPUT_CHARS_MAX);
+  });
+  if (options.input === undefined) child.stdin.on('error', () => undefined).end();
+  // An end of the child before it has read everything is told by its exit code.
+  else pipeline(options.input, child.stdin, () => undefined);
+  const timer = clock.after(options.timeoutMs, () =>
+    fail(new ExoError('request-timeout', `no answer within ${options.timeoutMs / 1000} s`)),
+  );
+  const onAbort = () => fail(options.signal.reason);
+  if (options.signal.aborted) onAbort();
+  options.signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    const code = await new Promise<number | null>((resolve) => {
+      child.once('error', (error) => {
+        fail(new ExoError('tunnel-failed', `ssh could not be started: ${error.message}`));
+        resolve(null);
+      });
+      child.once('close', (exit) => resolve(exit));
+    });
+    if (failure !== undefined) throw failure;
+    return { code, stdout, stderr };
+  } finally {
+    timer.cancel();
+    options.signal.removeEventListener('abort', onAbort);
+  }
+}
