@@ -216,6 +216,11 @@ const TABLE = {
   ],
   knownHostsBytesMax: [4 * MIB, 'a known_hosts file; with hashed names some 20,000 hosts'],
   knownHostsLineCharsMax: [16 * KIB, 'an RSA key of 16,384 bits has 2,800; ssh reads lines of any length'],
+  sshKeyFileBytesMax: [64 * KIB, 'a private key; an RSA key of 16,384 bits has 12 KiB'],
+  sshConfigBytesMax: [
+    1 * MIB,
+    'ssh_config where there is no ssh to read it; long ones have some hundred hosts',
+  ],
   embeddedSessionsMax: [64, 'ssh connections to the embedded server at once, logged in or not'],
   embeddedChannelsMax: [256, 'channels of one such connection; a window of 2 MiB stands behind each'],
   embeddedAuthTimeoutMs: [10_000, 'time to log in to it; OpenSSH gives 120 s to a person who types'],

@@ -8,9 +8,14 @@ import type { Tunnels } from './tunnel-status.js';
 /**
  * Proves that an exo node answers at the other end of a stream that has just been opened: sends a health check and
  * resolves when its answer is complete. Rejects with `connection-closed` when the stream ends before a byte came,
- * `frame-bad-magic` (or another frame code) when something else answers, or the signal's reason. Does not close the stream.
+ * `frame-bad-magic` (or another frame code) when something else answers, or the signal's reason. Does not close the stream:
+ * the next check may go through the same one. `padBytes`: the request carries about so many bytes that nobody reads.
  */
-export type TunnelProbe = (stream: Duplex, signal: AbortSignal) => Promise<{ readonly rttMs: number }>;
+export type TunnelProbe = (
+  stream: Duplex,
+  signal: AbortSignal,
+  options?: { readonly padBytes?: number },
+) => Promise<{ readonly rttMs: number }>;
 
 /** Plain data. */
 export interface TunnelsOptions {

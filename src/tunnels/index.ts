@@ -6,6 +6,7 @@
 export type { TunnelManager, TunnelProbe, TunnelsComponents, TunnelsOptions } from './components.js';
 export type { SessionFacts, SessionOptions, TunnelDriver, TunnelSession } from './driver.js';
 export { TUNNEL_FAILURES, type TunnelFailure, type TunnelFailureCode, verdictOf } from './failure.js';
+export { createTunnels } from './manager.js';
 export type { Destination, DriverName, Endpoint, Forward, TunnelSource, TunnelSpec } from './tunnel-spec.js';
 export type {
   ForwardStatus,

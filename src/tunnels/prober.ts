@@ -1,0 +1,160 @@
+/**
+ * Proves forwards: dials the local end of each `-L`, or the far end of each `-R` over the session itself, and asks for a
+ * health check through it. The only place of the room that opens streams through tunnels. Called by the runner.
+ */
+import { connect } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { type Clock, ExoError, LIMITS, toExoError } from '../shared/index.js';
+import type { TunnelProbe } from './components.js';
+import { withDeadline } from './deadline.js';
+import type { SessionFacts, TunnelSession } from './driver.js';
+import { formatEndpoint } from './endpoint.js';
+import { forwardsOf } from './judgement.js';
+import { showsStalls } from './nagle.js';
+import type { ProbeResult } from './supervisor-events.js';
+import type { Endpoint, TunnelSpec } from './tunnel-spec.js';
+
+/** The session that is probed. */
+export interface Probed {
+  readonly spec: TunnelSpec;
+  readonly session: TunnelSession;
+  readonly facts: SessionFacts;
+}
+
+/** Every forward once. Resolves within `timeoutMs` per forward and batch of `LIMITS.tunnelProbesInFlight`; rejects only when aborted. */
+export async function probeForwards(
+  probed: Probed,
+  probe: TunnelProbe,
+  clock: Clock,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<ProbeResult[]> {
+  const forwards = forwardsOf(probed.spec);
+  const results: ProbeResult[] = [];
+  let next = 0;
+  const work = async () => {
+    for (let index = next++; index < forwards.length; index = next++) {
+      results[index] = await probeOne(probed, index, probe, clock, timeoutMs, signal);
+      signal.throwIfAborted();
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(forwards.length, LIMITS.tunnelProbesInFlight) }, work));
+  return results;
+}
+
+/** A burst of messages through one forward. Whether they show stalls; undefined: could not be told. Rejects only when aborted. */
+export async function measureStalls(
+  probed: Probed,
+  index: number,
+  probe: TunnelProbe,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<boolean | undefined> {
+  const rttsMs: number[] = [];
+  try {
+    await withDeadline(clock, LIMITS.tunnelBurstMs, signal, async (limited) => {
+      const stream = await dial(probed, index, limited);
+      // Every probe adds its listeners and may leave one behind.
+      stream.setMaxListeners(0);
+      try {
+        for (let count = 0; count < LIMITS.tunnelBurstProbes; count += 1) {
+          rttsMs.push((await probe(stream, limited, { padBytes: LIMITS.tunnelBurstBytes })).rttMs);
+        }
+      } finally {
+        stream.destroy();
+      }
+    });
+  } catch {
+    // What has been measured until then may be enough.
+    signal.throwIfAborted();
+  }
+  return showsStalls(rttsMs);
+}
+
+async function probeOne(
+  probed: Probed,
+  index: number,
+  probe: TunnelProbe,
+  clock: Clock,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<ProbeResult> {
+  try {
+    return await withDeadline(clock, timeoutMs, signal, async (limited) => {
+      const stream = await dial(probed, index, limited);
+      try {
+        return { verdict: 'ok', rttMs: (await probe(stream, limited)).rttMs, detail: '' };
+      } finally {
+        stream.destroy();
+      }
+    });
+  } catch (error) {
+    return failed(probed, index, toExoError(error), timeoutMs);
+  }
+}
+
+/** By code: what a forward that did not answer as it should has said. */
+function failed({ spec }: Probed, index: number, error: ExoError, timeoutMs: number): ProbeResult {
+  const { kind, forward } = forwardsOf(spec)[index]!;
+  const through = `-${kind} ${forward.text}`;
+  switch (error.code) {
+    case 'connection-closed':
+      return { verdict: 'closed', rttMs: null, detail: error.message };
+    case 'connect-failed':
+      // The far machine found nobody at the listener of -R; a local listener that is gone means an ssh that is going.
+      return { verdict: kind === 'R' ? 'closed' : 'silent', rttMs: null, detail: error.message };
+    case 'request-unsupported':
+      return { verdict: 'untested', rttMs: null, detail: error.message };
+    case 'request-timeout':
+    case 'request-cancelled': {
+      const detail = `no answer through ${through} within ${(timeoutMs / 1000).toFixed(1)} s`;
+      return { verdict: 'silent', rttMs: null, detail };
+    }
+    case 'tunnel-failed':
+      return { verdict: 'silent', rttMs: null, detail: `${through}: ${error.message}` };
+    default:
+      return { verdict: 'not-exo', rttMs: null, detail: error.message };
+  }
+}
+
+async function dial({ spec, session, facts }: Probed, index: number, signal: AbortSignal): Promise<Duplex> {
+  const { kind, forward } = forwardsOf(spec)[index]!;
+  const port = kind === 'L' ? facts.forwardPorts[index] : facts.reversePorts[index - spec.forward.length];
+  const end = listeningEnd(forward.listen, port);
+  return kind === 'R' ? session.connectFar(end, signal) : connectLocal(end, signal);
+}
+
+/** The address that leads to a listener: with its real port, and a host where it listens on all of them. */
+export function listeningEnd(listen: Endpoint, port: number | undefined): Endpoint {
+  if (listen.kind === 'unix') return listen;
+  const everywhere = listen.host === '*' || listen.host === '' || listen.host === '0.0.0.0';
+  const host = everywhere ? '127.0.0.1' : listen.host === '::' ? '::1' : listen.host;
+  return { kind: 'tcp', host, port: port ?? listen.port };
+}
+
+/** Rejects with `connect-failed`, or the signal's reason. */
+function connectLocal(end: Endpoint, signal: AbortSignal): Promise<Duplex> {
+  return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
+    const socket =
+      end.kind === 'unix'
+        ? connect({ path: end.path })
+        : connect({ host: end.host, port: end.port, noDelay: true });
+    const onAbort = () => {
+      socket.destroy();
+      reject(signal.reason);
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+    socket.once('connect', () => {
+      signal.removeEventListener('abort', onAbort);
+      resolve(socket);
+    });
+    // Stays on: the probe takes its own listeners away when it is done.
+    socket.on('error', (cause) => {
+      signal.removeEventListener('abort', onAbort);
+      reject(
+        new ExoError('connect-failed', `ssh does not listen at ${formatEndpoint(end)} any more`, { cause }),
+      );
+    });
+  });
+}

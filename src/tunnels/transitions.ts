@@ -1,0 +1,37 @@
+/**
+ * The states of a tunnel and the ways between them, as one table. No I/O. `supervisor.ts` asks before every change; the
+ * meaning of each state is in `tunnel-status.ts`.
+ *
+ *                        forwards stand            proven
+ *   stopped ──► starting ─────────────► gate ─────────────► up
+ *      ▲         │ ▲ │  ▲                │ │                │ ▲
+ *      │  fatal  │ │ │  └────────────────┘ │ not proven     │ │ proven again
+ *      │         ▼ │ │     with a pty      ▼                ▼ │
+ *      │    failed │ └──────► backoff ◄─── degraded ◄───────┘ │
+ *      │  (retry) ─┘  ended      │ ▲ ▲     │ │ the proof fails │
+ *      │                         │ │ └─────┼─┴────────────────┘
+ *   stop: from everywhere        │ └───────┘ ended, or silent too long
+ *                                └──► starting: its time has come
+ *
+ * A tunnel that is not probed goes from starting to up. Any session may end with a fatal reason.
+ */
+import { ExoError } from '../shared/index.js';
+import type { TunnelState } from './tunnel-status.js';
+
+/** From each state to which others. */
+export const TUNNEL_TRANSITIONS: Readonly<Record<TunnelState, readonly TunnelState[]>> = {
+  stopped: ['starting'],
+  starting: ['gate', 'up', 'backoff', 'failed', 'stopped'],
+  gate: ['up', 'degraded', 'starting', 'backoff', 'failed', 'stopped'],
+  up: ['degraded', 'backoff', 'failed', 'stopped'],
+  degraded: ['up', 'starting', 'backoff', 'failed', 'stopped'],
+  backoff: ['starting', 'stopped'],
+  failed: ['starting', 'stopped'],
+};
+
+/** Throws `internal` for a way that is not in the table; staying is always allowed. */
+export function assertTransition(from: TunnelState, to: TunnelState): void {
+  if (from !== to && !TUNNEL_TRANSITIONS[from].includes(to)) {
+    throw new ExoError('internal', `a tunnel cannot go from ${from} to ${to}`);
+  }
+}
