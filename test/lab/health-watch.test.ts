@@ -41,7 +41,7 @@ test('a watch sees a port go, and how long it took to come back', async () => {
     const peersFile = writePeersFile(cleanup.folder(), 'peers.json', {});
     const start = () => runLegacy(cleanup, { id: 'old', peersFile, nodePort: port });
     const first = await start();
-    const watch = await watchHealth(cleanup, [port, dead]);
+    const watch = watchHealth(cleanup, [port, dead]);
     await watch.recoveredMs(port, Date.now(), TIMEOUT_MS);
     const faultAtMs = Date.now();
     await first.child.stop();
@@ -66,7 +66,7 @@ test('a watch asks from inside a namespace', { skip: labUnavailable([]) ?? false
     const host = lab.host('a');
     const script = `require('net').createServer(s=>s.on('error',()=>{}).once('data',()=>s.end(Buffer.from('${GOLDEN_FRAMES.healthResponse}','hex')))).listen(9000,'127.0.0.1',()=>console.log('up'))`;
     await host.start(process.execPath, ['-e', script]).sees(/up/, TIMEOUT_MS);
-    const watch = await watchHealth(lab.cleanup, [9000], { prefix: host.prefix });
+    const watch = watchHealth(lab.cleanup, [9000], { prefix: host.prefix });
     await watch.allAnswer(TIMEOUT_MS);
   } finally {
     await lab.close();

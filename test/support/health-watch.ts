@@ -2,11 +2,10 @@
  * Ports that are asked for a health check all the time, by a client in a process of its own (also inside a namespace):
  * when each answered again after a fault, and from when to when it did not.
  */
-import { type ChildProcess, fork } from 'node:child_process';
-import { EventEmitter, once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { Attempt, WatchJob } from './health-client.js';
-import { type Cleanup, ROOT } from './processes.js';
+import { Observer } from './observer.js';
+import type { Cleanup } from './processes.js';
 
 const CLIENT = fileURLToPath(new URL('./health-client.ts', import.meta.url));
 
@@ -36,59 +35,44 @@ export interface Outage {
 interface PortState {
   lastOkAtMs: number;
   lastOkStartedAtMs: number;
+  lastFailedStartedAtMs: number;
   lastError: string;
   readonly outages: Outage[];
 }
 
 /** Asks some ports all the time. */
 export class HealthWatch {
-  readonly #child: ChildProcess;
+  readonly #observer: Observer<Attempt>;
   readonly #ports = new Map<number, PortState>();
-  readonly #attempts = new EventEmitter().setMaxListeners(0);
 
   constructor(ports: readonly number[], options: WatchOptions = {}) {
-    const [first, ...rest] = [...(options.prefix ?? []), process.execPath];
     const job: WatchJob = {
       ports,
       address: options.address ?? '127.0.0.1',
       everyMs: options.everyMs ?? 50,
       timeoutMs: options.timeoutMs ?? 1_000,
     };
-    this.#child = fork(CLIENT, [JSON.stringify(job)], {
-      cwd: ROOT,
-      execPath: first!,
-      execArgv: [...rest, '--import', 'tsx'],
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    });
     const now = Date.now();
     for (const port of ports) {
-      this.#ports.set(port, { lastOkAtMs: now, lastOkStartedAtMs: 0, lastError: '', outages: [] });
+      const never = { lastOkStartedAtMs: 0, lastFailedStartedAtMs: 0, lastError: 'no attempt yet' };
+      this.#ports.set(port, { lastOkAtMs: now, ...never, outages: [] });
     }
-    this.#child.on('message', (attempt) => this.#take(attempt as Attempt));
+    this.#observer = new Observer(CLIENT, job, options.prefix, (attempt: Attempt) => this.#take(attempt));
   }
 
   /** Ends the client. */
-  async stop(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const gone = once(this.#child, 'exit');
-    this.#child.kill('SIGKILL');
-    await gone;
+  stop(): Promise<void> {
+    return this.#observer.stop();
   }
 
   /**
    * Resolves with the milliseconds from `sinceMs` until the first answer to an attempt that began after it. Make the
-   * fault, see that it is there, then call this with the time of the fault.
+   * fault, see that it is there, then call this with the time from which the recovery counts.
    */
-  async recoveredMs(port: number, sinceMs: number, timeoutMs: number): Promise<number> {
+  recoveredMs(port: number, sinceMs: number, timeoutMs: number): Promise<number> {
     const state = this.#state(port);
-    await this.#until(
-      () => state.lastOkStartedAtMs >= sinceMs,
-      timeoutMs,
-      () => {
-        return `port ${port} answers (last: ${state.lastError || 'no attempt'})`;
-      },
-    );
-    return state.lastOkAtMs - sinceMs;
+    const look = () => (state.lastOkStartedAtMs >= sinceMs ? state.lastOkAtMs - sinceMs : undefined);
+    return this.#observer.until(look, timeoutMs, () => `port ${port} answers (last: ${state.lastError})`);
   }
 
   /** Resolves when every port has answered an attempt that began after this call. */
@@ -99,21 +83,9 @@ export class HealthWatch {
 
   /** Resolves when an attempt has failed that began after `sinceMs`: the fault is there. */
   async fails(port: number, sinceMs: number, timeoutMs: number): Promise<void> {
-    let failed = false;
-    const look = (attempt: Attempt) => {
-      if (attempt.port === port && attempt.error !== undefined && attempt.startedAtMs >= sinceMs)
-        failed = true;
-    };
-    this.#attempts.on('attempt', look);
-    try {
-      await this.#until(
-        () => failed,
-        timeoutMs,
-        () => `port ${port} fails`,
-      );
-    } finally {
-      this.#attempts.off('attempt', look);
-    }
+    const state = this.#state(port);
+    const look = () => (state.lastFailedStartedAtMs >= sinceMs ? true : undefined);
+    await this.#observer.until(look, timeoutMs, () => `port ${port} fails`);
   }
 
   /** Every time without an answer so far. A time shorter than the gap between two attempts is not seen. */
@@ -127,49 +99,31 @@ export class HealthWatch {
     return state;
   }
 
-  #take(attempt: Attempt): void {
-    const state = this.#state(attempt.port);
+  #take({ port, startedAtMs, endedAtMs, error }: Attempt): void {
+    const state = this.#state(port);
     const open = state.outages.at(-1)?.toMs === undefined ? state.outages.pop() : undefined;
-    if (attempt.error === undefined) {
-      if (open !== undefined) state.outages.push({ ...open, toMs: attempt.endedAtMs });
-      state.lastOkAtMs = Math.max(state.lastOkAtMs, attempt.endedAtMs);
-      state.lastOkStartedAtMs = Math.max(state.lastOkStartedAtMs, attempt.startedAtMs);
-    } else {
-      state.lastError = attempt.error;
-      if (open !== undefined) state.outages.push(open);
-      // An attempt from before the last answer says nothing about the time after it.
-      else if (attempt.startedAtMs > state.lastOkAtMs) {
-        state.outages.push({
-          port: attempt.port,
-          fromMs: state.lastOkAtMs,
-          toMs: undefined,
-          error: attempt.error,
-        });
-      }
+    if (error === undefined) {
+      if (open !== undefined) state.outages.push({ ...open, toMs: endedAtMs });
+      state.lastOkAtMs = endedAtMs;
+      state.lastOkStartedAtMs = Math.max(state.lastOkStartedAtMs, startedAtMs);
+      return;
     }
-    this.#attempts.emit('attempt', attempt);
-  }
-
-  async #until(holds: () => boolean, timeoutMs: number, what: () => string): Promise<void> {
-    const ended = () => this.#child.exitCode ?? this.#child.signalCode;
-    const signal = AbortSignal.timeout(timeoutMs);
-    while (!holds()) {
-      if (ended() !== null) throw new Error(`the health client ended (${ended()})`);
-      try {
-        await once(this.#attempts, 'attempt', { signal });
-      } catch {
-        throw new Error(`not within ${timeoutMs} ms: ${what()}`);
-      }
+    state.lastError = error;
+    state.lastFailedStartedAtMs = Math.max(state.lastFailedStartedAtMs, startedAtMs);
+    if (open !== undefined) state.outages.push(open);
+    // An attempt from before the last answer says nothing about the time after it.
+    else if (startedAtMs > state.lastOkAtMs) {
+      state.outages.push({ port, fromMs: state.lastOkAtMs, toMs: undefined, error });
     }
   }
 }
 
-/** A watch that ends with the test; ready when its process has made its first attempts. */
-export async function watchHealth(
+/** A watch that ends with the test. */
+export function watchHealth(
   cleanup: Cleanup,
   ports: readonly number[],
   options: WatchOptions = {},
-): Promise<HealthWatch> {
+): HealthWatch {
   const watch = new HealthWatch(ports, options);
   cleanup.add(() => watch.stop());
   return watch;

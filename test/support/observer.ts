@@ -1,0 +1,63 @@
+/**
+ * A process that looks at something from outside, all the time, and reports to the test: not held up by what the test
+ * itself does, and inside a namespace where one is given. Base of `health-watch.ts` and `tunnel-watch.ts`.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { EventEmitter, once } from 'node:events';
+import { ROOT } from './processes.js';
+
+/** One such process. `T` is what it reports. */
+export class Observer<T> {
+  readonly #child: ChildProcess;
+  readonly #reports = new EventEmitter().setMaxListeners(0);
+
+  /**
+   * @param program a file of this folder; it gets `job` as JSON in its first argument and ends with its parent
+   * @param prefix runs it elsewhere, as `Host.prefix`
+   */
+  constructor(
+    program: string,
+    job: object,
+    prefix: readonly string[] | undefined,
+    take: (report: T) => void,
+  ) {
+    const [first, ...rest] = [...(prefix ?? []), process.execPath];
+    this.#child = fork(program, [JSON.stringify(job)], {
+      cwd: ROOT,
+      execPath: first!,
+      execArgv: [...rest, '--import', 'tsx'],
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    this.#child.on('message', (report) => {
+      take(report as T);
+      this.#reports.emit('report');
+    });
+  }
+
+  /** Ends the process. */
+  async stop(): Promise<void> {
+    if (this.#ended !== null) return;
+    const gone = once(this.#child, 'exit');
+    this.#child.kill('SIGKILL');
+    await gone;
+  }
+
+  /** Resolves with the first value of `look` that is not undefined, asked after every report. */
+  async until<V>(look: () => V | undefined, timeoutMs: number, what: () => string): Promise<V> {
+    const signal = AbortSignal.timeout(timeoutMs);
+    for (;;) {
+      const value = look();
+      if (value !== undefined) return value;
+      if (this.#ended !== null) throw new Error(`the observer ended (${this.#ended})`);
+      try {
+        await once(this.#reports, 'report', { signal });
+      } catch {
+        throw new Error(`not within ${timeoutMs} ms: ${what()}`);
+      }
+    }
+  }
+
+  get #ended(): number | string | null {
+    return this.#child.exitCode ?? this.#child.signalCode;
+  }
+}
