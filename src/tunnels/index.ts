@@ -3,10 +3,17 @@
  * came back through it, not when a port opened. Knows nothing of the protocol (a probe is a function it is given) and
  * nothing of peers (a forward is an address). The node makes a manager with `createTunnels`.
  */
+export { type Clash, type ClashInput, findClashes } from './clashes.js';
 export type { TunnelManager, TunnelProbe, TunnelsComponents, TunnelsOptions } from './components.js';
+export { formatDestination, parseDestination, parseJumps } from './destination.js';
 export type { SessionFacts, SessionOptions, TunnelDriver, TunnelSession } from './driver.js';
+export { formatEndpoint } from './endpoint.js';
 export { TUNNEL_FAILURES, type TunnelFailure, type TunnelFailureCode, verdictOf } from './failure.js';
+export { formatForward, parseForward } from './forward.js';
 export { createTunnels } from './manager.js';
+export { parseTunnelSpec, SPEC_FIELDS, type SpecContext, type SpecField } from './parse-spec.js';
+export { describeSpec, specFromFlags, type TunnelDescription, type TunnelFlags } from './spec-from-flags.js';
+export { ALLOWED_OPTIONS } from './ssh-options.js';
 export type { Destination, DriverName, Endpoint, Forward, TunnelSource, TunnelSpec } from './tunnel-spec.js';
 export type {
   ForwardStatus,
@@ -16,3 +23,4 @@ export type {
   TunnelStatus,
   Tunnels,
 } from './tunnel-status.js';
+export { sameSpec, userTextOf, userWordsOf } from './user-text.js';
