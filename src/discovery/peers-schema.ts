@@ -12,6 +12,7 @@ const NAMES = { minLength: 1, maxLength: LIMITS.nodeIdCharsMax, pattern: '^[^\\u
 const FORWARD = {
   type: 'array',
   items: { type: 'string', minLength: 1 },
+  maxItems: LIMITS.tunnelForwardsMax,
 } as const;
 
 /** peers.json, JSON Schema draft-07. Unknown keys are allowed everywhere and ignored. */
@@ -92,21 +93,32 @@ export const PEERS_SCHEMA = {
         },
         forward: { description: 'As ssh -L: 50052:localhost:50051.', ...FORWARD },
         reverse: { description: 'As ssh -R: 50060:localhost:50060.', ...FORWARD },
-        identity: { description: 'As ssh -i: a private key file.', type: 'string' },
+        identity: {
+          description: 'As ssh -i: a private key file, or several.',
+          type: ['string', 'array'],
+          items: { type: 'string', minLength: 1 },
+          minLength: 1,
+        },
         knownHosts: {
           description: 'A known_hosts file in the place of the usual ones.',
           type: 'string',
+          minLength: 1,
         },
-        sshConfig: { description: 'As ssh -F: a configuration file.', type: 'string' },
-        jump: { description: 'As ssh -J: hosts to go through, with commas.', type: 'string' },
+        sshConfig: { description: 'As ssh -F: a configuration file.', type: 'string', minLength: 1 },
+        jump: { description: 'As ssh -J: hosts to go through, with commas.', type: 'string', minLength: 1 },
         driver: {
           description: 'The system’s ssh, or ssh2 in this process.',
           enum: ['openssh', 'ssh2'],
         },
         options: {
-          description: 'As ssh -o: names and values.',
+          description:
+            'As ssh -o: names and values. Only what runs nothing and reads no other file; the rest belongs into ~/.ssh/config.',
           type: 'object',
           additionalProperties: { type: ['string', 'number', 'boolean'] },
+        },
+        probe: {
+          description: 'false for forwards that do not lead to an exo node: they are opened and not probed.',
+          type: 'boolean',
         },
       },
     },

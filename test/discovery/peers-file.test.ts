@@ -68,6 +68,25 @@ test('peers file hands tunnels on as they are written', () => {
   assert.equal(JSON.stringify(file.tunnels), JSON.stringify({ gw: tunnel }));
 });
 
+test('peers file takes a tunnel with several identities and without probes, and names a field of another type', () => {
+  const tunnel = { ssh: 'u@h', reverse: ['1:localhost:2'], identity: ['~/.ssh/a', '~/.ssh/b'], probe: false };
+  assert.deepEqual(entry(`{"address": "h:1", "tunnel": ${JSON.stringify(tunnel)}}`).tunnel, tunnel);
+  for (const [field, value] of [
+    ['identity', 5],
+    ['identity', [5]],
+    ['identity', ''],
+    ['probe', 'no'],
+    ['forward', 'x'],
+    ['driver', 'putty'],
+    ['options', { Compression: null }],
+  ] as const) {
+    const message = refusal(
+      `{"peers": {}, "tunnels": {"gw": ${JSON.stringify({ ssh: 'u@h', [field]: value })}}}`,
+    );
+    assert.ok(message.includes(field) && message.includes('gw'), message);
+  }
+});
+
 const FILES: ReadonlyArray<readonly [file: string, id: string, port: number]> = [
   ['docs/examples/mac1_peers.json', 'mac2', 50052],
   ['docs/examples/mac2_peers.json', 'mac1', 50060],
