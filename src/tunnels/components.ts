@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream';
 import type { Clock, Logger, Random, Startable } from '../shared/index.js';
 import type { TunnelDriver } from './driver.js';
+import type { LocalSockets } from './local-sockets.js';
 import type { TunnelSpec } from './tunnel-spec.js';
 import type { Tunnels } from './tunnel-status.js';
 
@@ -41,6 +42,8 @@ export interface TunnelsComponents {
   readonly drivers?: readonly TunnelDriver[];
   /** Addresses of this machine as text, compared to notice a network change. @default os.networkInterfaces() */
   readonly interfaces?: () => string;
+  /** What probes and knocks connect with. @default TCP and unix sockets of this machine */
+  readonly sockets?: LocalSockets;
 }
 
 /** The tunnels of one node. */

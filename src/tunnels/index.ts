@@ -10,7 +10,13 @@ export type { SessionFacts, SessionOptions, TunnelDriver, TunnelSession } from '
 export { formatEndpoint } from './endpoint.js';
 export { TUNNEL_FAILURES, type TunnelFailure, type TunnelFailureCode, verdictOf } from './failure.js';
 export { formatForward, parseForward } from './forward.js';
+export type { LocalSockets } from './local-sockets.js';
 export { createTunnels } from './manager.js';
+export {
+  type CommandConnection,
+  type CommandConnectionFacts,
+  openCommandConnection,
+} from './openssh/command-connection.js';
 export { parseTunnelSpec, SPEC_FIELDS, type SpecContext, type SpecField } from './parse-spec.js';
 export { describeSpec, specFromFlags, type TunnelDescription, type TunnelFlags } from './spec-from-flags.js';
 export { ALLOWED_OPTIONS } from './ssh-options.js';

@@ -7,6 +7,7 @@ import { ExoError, LIMITS, printable, type TimerHandle } from '../shared/index.j
 import type { TunnelManager, TunnelsComponents, TunnelsOptions } from './components.js';
 import { Drivers } from './drivers.js';
 import { FarPids } from './far-pids.js';
+import { type LocalSockets, localSockets } from './local-sockets.js';
 import { interfacesText, watchNetwork } from './network-watch.js';
 import { OpeningGate } from './opening-gate.js';
 import type { ProbeTimes } from './probe-watch.js';
@@ -26,6 +27,7 @@ class Manager implements TunnelManager {
   readonly #drivers: Drivers;
   readonly #farPids: FarPids;
   readonly #gate = new OpeningGate();
+  readonly #sockets: LocalSockets;
   readonly #runners = new Map<string, Runner>();
   /** Those that end: their ports are free when the promise resolves. */
   readonly #leaving = new Map<Runner, Promise<void>>();
@@ -41,6 +43,7 @@ class Manager implements TunnelManager {
     };
     this.#drivers = new Drivers(options.stateFolder, components, components.drivers);
     this.#farPids = new FarPids(options.stateFolder);
+    this.#sockets = components.sockets ?? localSockets(components.clock);
   }
 
   async start(): Promise<void> {
@@ -160,6 +163,7 @@ class Manager implements TunnelManager {
       random,
       logger,
       probe,
+      sockets: this.#sockets,
       farPids: this.#farPids,
       gate: this.#gate,
       driverOf: (wanted) => this.#drivers.of(wanted),

@@ -2,14 +2,13 @@
  * Proves forwards: dials the local end of each `-L`, or the far end of each `-R` over the session itself, and asks for a
  * health check through it. The only place of the room that opens streams through tunnels. Called by the runner.
  */
-import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { type Clock, ExoError, LIMITS, toExoError } from '../shared/index.js';
+import { type Clock, type ExoError, LIMITS, toExoError } from '../shared/index.js';
 import type { TunnelProbe } from './components.js';
 import { withDeadline } from './deadline.js';
 import type { SessionFacts, TunnelSession } from './driver.js';
-import { formatEndpoint } from './endpoint.js';
 import { forwardsOf } from './judgement.js';
+import type { LocalSockets } from './local-sockets.js';
 import { showsStalls } from './nagle.js';
 import type { ProbeResult } from './supervisor-events.js';
 import type { Endpoint, TunnelSpec } from './tunnel-spec.js';
@@ -21,11 +20,17 @@ export interface Probed {
   readonly facts: SessionFacts;
 }
 
+/** What is needed for it. */
+export interface ProbeTools {
+  readonly probe: TunnelProbe;
+  readonly clock: Clock;
+  readonly sockets: LocalSockets;
+}
+
 /** Every forward once. Resolves within `timeoutMs` per forward and batch of `LIMITS.tunnelProbesInFlight`; rejects only when aborted. */
 export async function probeForwards(
   probed: Probed,
-  probe: TunnelProbe,
-  clock: Clock,
+  tools: ProbeTools,
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<ProbeResult[]> {
@@ -34,7 +39,7 @@ export async function probeForwards(
   let next = 0;
   const work = async () => {
     for (let index = next++; index < forwards.length; index = next++) {
-      results[index] = await probeOne(probed, index, probe, clock, timeoutMs, signal);
+      results[index] = await probeOne(probed, index, tools, timeoutMs, signal);
       signal.throwIfAborted();
     }
   };
@@ -46,19 +51,18 @@ export async function probeForwards(
 export async function measureStalls(
   probed: Probed,
   index: number,
-  probe: TunnelProbe,
-  clock: Clock,
+  tools: ProbeTools,
   signal: AbortSignal,
 ): Promise<boolean | undefined> {
   const rttsMs: number[] = [];
   try {
-    await withDeadline(clock, LIMITS.tunnelBurstMs, signal, async (limited) => {
-      const stream = await dial(probed, index, limited);
+    await withDeadline(tools.clock, LIMITS.tunnelBurstMs, signal, async (limited) => {
+      const stream = await dial(probed, index, tools.sockets, limited);
       // Every probe adds its listeners and may leave one behind.
       stream.setMaxListeners(0);
       try {
         for (let count = 0; count < LIMITS.tunnelBurstProbes; count += 1) {
-          rttsMs.push((await probe(stream, limited, { padBytes: LIMITS.tunnelBurstBytes })).rttMs);
+          rttsMs.push((await tools.probe(stream, limited, { padBytes: LIMITS.tunnelBurstBytes })).rttMs);
         }
       } finally {
         stream.destroy();
@@ -74,16 +78,15 @@ export async function measureStalls(
 async function probeOne(
   probed: Probed,
   index: number,
-  probe: TunnelProbe,
-  clock: Clock,
+  tools: ProbeTools,
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<ProbeResult> {
   try {
-    return await withDeadline(clock, timeoutMs, signal, async (limited) => {
-      const stream = await dial(probed, index, limited);
+    return await withDeadline(tools.clock, timeoutMs, signal, async (limited) => {
+      const stream = await dial(probed, index, tools.sockets, limited);
       try {
-        return { verdict: 'ok', rttMs: (await probe(stream, limited)).rttMs, detail: '' };
+        return { verdict: 'ok', rttMs: (await tools.probe(stream, limited)).rttMs, detail: '' };
       } finally {
         stream.destroy();
       }
@@ -117,11 +120,16 @@ function failed({ spec }: Probed, index: number, error: ExoError, timeoutMs: num
   }
 }
 
-async function dial({ spec, session, facts }: Probed, index: number, signal: AbortSignal): Promise<Duplex> {
+async function dial(
+  { spec, session, facts }: Probed,
+  index: number,
+  sockets: LocalSockets,
+  signal: AbortSignal,
+): Promise<Duplex> {
   const { kind, forward } = forwardsOf(spec)[index]!;
   const port = kind === 'L' ? facts.forwardPorts[index] : facts.reversePorts[index - spec.forward.length];
   const end = listeningEnd(forward.listen, port);
-  return kind === 'R' ? session.connectFar(end, signal) : connectLocal(end, signal);
+  return kind === 'R' ? session.connectFar(end, signal) : sockets.connect(end, signal);
 }
 
 /** The address that leads to a listener: with its real port, and a host where it listens on all of them. */
@@ -130,31 +138,4 @@ export function listeningEnd(listen: Endpoint, port: number | undefined): Endpoi
   const everywhere = listen.host === '*' || listen.host === '' || listen.host === '0.0.0.0';
   const host = everywhere ? '127.0.0.1' : listen.host === '::' ? '::1' : listen.host;
   return { kind: 'tcp', host, port: port ?? listen.port };
-}
-
-/** Rejects with `connect-failed`, or the signal's reason. */
-function connectLocal(end: Endpoint, signal: AbortSignal): Promise<Duplex> {
-  return new Promise((resolve, reject) => {
-    signal.throwIfAborted();
-    const socket =
-      end.kind === 'unix'
-        ? connect({ path: end.path })
-        : connect({ host: end.host, port: end.port, noDelay: true });
-    const onAbort = () => {
-      socket.destroy();
-      reject(signal.reason);
-    };
-    signal.addEventListener('abort', onAbort, { once: true });
-    socket.once('connect', () => {
-      signal.removeEventListener('abort', onAbort);
-      resolve(socket);
-    });
-    // Stays on: the probe takes its own listeners away when it is done.
-    socket.on('error', (cause) => {
-      signal.removeEventListener('abort', onAbort);
-      reject(
-        new ExoError('connect-failed', `ssh does not listen at ${formatEndpoint(end)} any more`, { cause }),
-      );
-    });
-  });
 }

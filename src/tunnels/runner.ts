@@ -9,7 +9,7 @@ import type { SessionFacts, SessionOptions, TunnelDriver, TunnelSession } from '
 import type { TunnelFailure } from './failure.js';
 import type { FarPids } from './far-pids.js';
 import { History } from './history.js';
-import { knock } from './knock.js';
+import type { LocalSockets } from './local-sockets.js';
 import type { OpeningGate } from './opening-gate.js';
 import type { ProbeTimes } from './probe-watch.js';
 import { measureStalls, type Probed, probeForwards } from './prober.js';
@@ -25,6 +25,7 @@ export interface RunnerComponents {
   readonly random: Random;
   readonly logger: Logger;
   readonly probe: TunnelProbe;
+  readonly sockets: LocalSockets;
   readonly farPids: FarPids;
   readonly gate: OpeningGate;
   /** The driver for this tunnel, or why there is none. */
@@ -209,9 +210,8 @@ export class Runner {
     const { signal } = this.#abort;
     const probed = this.#probed();
     if (probed === undefined) return;
-    const { probe, clock } = this.#c;
     this.#try(signal, async () => {
-      const results: ProbeResult[] = await probeForwards(probed, probe, clock, timeoutMs, signal);
+      const results: ProbeResult[] = await probeForwards(probed, this.#c, timeoutMs, signal);
       return { kind: 'probed', round, results };
     });
   }
@@ -220,9 +220,8 @@ export class Runner {
     const { signal } = this.#abort;
     const probed = this.#probed();
     if (probed === undefined) return;
-    const { probe, clock } = this.#c;
     this.#try(signal, async () => {
-      return { kind: 'measured', round, stalls: await measureStalls(probed, forward, probe, clock, signal) };
+      return { kind: 'measured', round, stalls: await measureStalls(probed, forward, this.#c, signal) };
     });
   }
 
@@ -231,7 +230,7 @@ export class Runner {
     this.#try(signal, async () => {
       const address = await this.#hop(signal).catch(() => undefined);
       if (address === undefined) return { kind: 'knocked', knock: number, answer: 'blind' };
-      const answer = await knock(address, timeoutMs, this.#c.clock, signal);
+      const answer = await this.#c.sockets.knock(address, timeoutMs, signal);
       if (answer === 'open') return { kind: 'knocked', knock: number, answer };
       return { kind: 'knocked', knock: number, answer: 'shut', failure: answer };
     });
