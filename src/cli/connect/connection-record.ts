@@ -33,6 +33,8 @@ const recordShape = z.object({
     peersFile: z.string().nullable(),
     /** Null: it does not dial back. */
     port: z.number().int().nullable(),
+    /** Where the far node listens, as its own machine dials it. */
+    target: z.object({ host: z.string(), port: z.number().int() }),
     before: entry,
     started: z.boolean(),
   }),

@@ -25,7 +25,7 @@ export interface Survey {
 /** Where a sent build goes, below the home folder. */
 export const SENT_FOLDER = '.local/share/exo-mesh';
 /** Oldest Node that runs exo, as in package.json. */
-export const NODE_MAJOR_MIN = 20;
+export const NODE_MIN = '20.12';
 
 const BEGIN = 'exo-survey-1';
 const END = 'exo-survey-end';
@@ -88,9 +88,11 @@ export function readSurvey(output: string): Survey {
   };
 }
 
-/** The major version of `v20.20.2`; 0 for anything else. */
-export function nodeMajor(version: string): number {
-  return Number(/^v?(\d{1,4})\./.exec(version)?.[1] ?? 0);
+/** Whether a Node (`v20.20.2`) runs exo. */
+export function nodeIsEnough(version: string): boolean {
+  const [, major, minor] = /^v?(\d{1,4})\.(\d{1,4})\./.exec(version) ?? [];
+  const [majorMin = 0, minorMin = 0] = NODE_MIN.split('.').map(Number);
+  return Number(major) > majorMin || (Number(major) === majorMin && Number(minor) >= minorMin);
 }
 
 /** Folders that are absolute and can be quoted, each once. */

@@ -1,0 +1,192 @@
+/**
+ * One ssh connection without forwards that runs fixed commands on the far machine: what `exo connect` uses to look around
+ * and to start things there. Same configuration as a tunnel (ssh-config.ts), one login for all commands. It ends when this
+ * process does, in whatever way: its session waits for the end of our input.
+ */
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { type Clock, ExoError, LIMITS, printable, toExoError } from '../../shared/index.js';
+import type { TunnelFailure } from '../failure.js';
+import type { TunnelSpec } from '../tunnel-spec.js';
+import { resolveRoute } from './route.js';
+import { runSsh } from './run-ssh.js';
+import { type SshFiles, sharedSessionArgs, tunnelArgs } from './ssh-args.js';
+import { SshChild, sshEnvironment } from './ssh-child.js';
+import { sshConfigText } from './ssh-config.js';
+import { explainExit, readHostKey, readLogin } from './ssh-exit.js';
+
+/** How to connect. */
+export interface CommandConnectionOptions {
+  /** Forwards of it are not opened. */
+  readonly spec: TunnelSpec;
+  /**
+   * `known`: only a key that a known_hosts file has. `accept-new`: the key of a host that is in none is added to it; a
+   * changed key is refused all the same. @default 'known'
+   */
+  readonly hostKey?: 'known' | 'accept-new';
+  readonly signal: AbortSignal;
+}
+
+/** What the login told. */
+export interface CommandConnectionFacts {
+  readonly serverVersion?: string;
+  readonly cipher?: string;
+  /** Type and fingerprint as ssh prints them: `ssh-ed25519 SHA256:…`. */
+  readonly hostKey?: string;
+  /** The key was added to a known_hosts file just now. */
+  readonly hostKeyAdded: boolean;
+}
+
+/** An open connection. */
+export interface CommandConnection {
+  readonly facts: CommandConnectionFacts;
+  /**
+   * Starts a command line on the far machine; the caller owns its streams. ssh's exit code is the command's, 255 its own.
+   * @param line fixed words of ours; never anything that was not quoted for every shell
+   */
+  start(line: string): ChildProcessWithoutNullStreams;
+  /** Ends the connection and everything started over it. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Holds the session until our input ends; every shell reads it alike. */
+const HOLD = 'exec cat >/dev/null';
+/** From the start of ssh to the login, jump hosts and slow agents included. */
+const LOGIN_WITHIN_MS = 60_000;
+const QUERY_WITHIN_MS = 10_000;
+const LOOK_EVERY_MS = 20;
+
+/** Connects; resolves with the connection or with why there is none. Rejects with the signal's reason only. */
+export async function openCommandConnection(
+  options: CommandConnectionOptions,
+  components: { readonly clock: Clock },
+): Promise<CommandConnection | TunnelFailure> {
+  const { spec, signal } = options;
+  signal.throwIfAborted();
+  // Short, and nobody else's: the path of a socket may have some hundred bytes.
+  const folder = mkdtempSync(path.join(tmpdir(), 'exo-ssh-'));
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  const files: SshFiles = { configFile: path.join(folder, 'config'), controlPath: path.join(folder, 's') };
+  try {
+    await writeConfig(spec, files, signal, components);
+    const connection = await login(options, files, components);
+    if ('code' in connection) remove();
+    return 'code' in connection ? connection : withFolder(connection, remove);
+  } catch (error) {
+    remove();
+    signal.throwIfAborted();
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+      return {
+        code: 'ssh-missing',
+        message: 'there is no ssh program on this machine; install openssh-client',
+      };
+    }
+    return { code: 'spec-refused', message: toExoError(error).message };
+  }
+}
+
+async function writeConfig(
+  spec: TunnelSpec,
+  files: SshFiles,
+  signal: AbortSignal,
+  components: { readonly clock: Clock },
+): Promise<void> {
+  const route = await resolveRoute(spec, async (args) => {
+    const answer = await runSsh(args, { timeoutMs: QUERY_WITHIN_MS, signal }, components);
+    if (answer.error !== undefined) throw answer.error;
+    if (answer.exitCode === 0) return answer.stdout;
+    throw new ExoError('tunnel-failed', `ssh -G: ${printable(answer.stderr.trim(), 400)}`);
+  });
+  const session = {
+    connectTimeoutMs: LIMITS.tunnelConnectTimeoutMs,
+    keepaliveIntervalMs: LIMITS.tunnelKeepaliveIntervalMs,
+    keepaliveCountMax: LIMITS.tunnelKeepaliveCountMax,
+  };
+  const text = sshConfigText(spec, route, {
+    session,
+    sshProgram: 'ssh',
+    configFile: files.configFile,
+    logLevel: 'DEBUG1',
+  });
+  writeFileSync(files.configFile, text, { mode: 0o600 });
+}
+
+async function login(
+  { spec, hostKey, signal }: CommandConnectionOptions,
+  files: SshFiles,
+  components: { readonly clock: Clock },
+): Promise<CommandConnection | TunnelFailure> {
+  const accept = hostKey === 'accept-new' ? ['-o', 'StrictHostKeyChecking=accept-new'] : [];
+  const plain: TunnelSpec = { ...spec, forward: [], reverse: [] };
+  const args = [...accept, ...tunnelArgs(plain, files, { pty: false, command: HOLD })];
+  const master = new SshChild(args, {}, components);
+  const onAbort = () => void master.end();
+  signal.addEventListener('abort', onAbort, { once: true });
+  const late = components.clock.after(LOGIN_WITHIN_MS, onAbort);
+  const up = untilThere(files.controlPath, components.clock);
+  try {
+    const exit = await Promise.race([up.there, master.exited]);
+    signal.throwIfAborted();
+    if (exit !== undefined) {
+      if (exit.error !== undefined) throw exit.error;
+      return failureOf(spec, exit, master.stderr);
+    }
+  } finally {
+    up.cancel();
+    late.cancel();
+    signal.removeEventListener('abort', onAbort);
+  }
+  return {
+    facts: { ...readLogin(master.stderr), ...readHostKey(master.stderr) },
+    start: (line) =>
+      spawn('ssh', ['-o', 'LogLevel=ERROR', ...sharedSessionArgs(plain, files, line)], {
+        env: sshEnvironment(),
+        detached: true,
+        stdio: 'pipe',
+      }),
+    close: async () => void (await master.end()),
+  };
+}
+
+function failureOf(
+  spec: TunnelSpec,
+  exit: { readonly exitCode: number | null; readonly signal: NodeJS.Signals | null },
+  stderr: string,
+): TunnelFailure {
+  const reason = explainExit(
+    { ...exit, stderr, established: false },
+    {
+      destination: spec.destination.text,
+      identity: spec.identity,
+      ...(spec.knownHosts === undefined ? {} : { knownHosts: spec.knownHosts }),
+    },
+  );
+  if ('code' in reason) return reason;
+  return { code: 'spec-refused', message: 'the server allows no commands for this account' };
+}
+
+/** The control socket is made after the login. */
+function untilThere(file: string, clock: Clock): { readonly there: Promise<undefined>; cancel(): void } {
+  let cancel = () => {};
+  const there = new Promise<undefined>((resolve) => {
+    const timer = clock.every(LOOK_EVERY_MS, () => {
+      if (!existsSync(file)) return;
+      timer.cancel();
+      resolve(undefined);
+    });
+    cancel = () => timer.cancel();
+  });
+  return { there, cancel: () => cancel() };
+}
+
+function withFolder(connection: CommandConnection, remove: () => void): CommandConnection {
+  return {
+    ...connection,
+    close: async () => {
+      await connection.close();
+      remove();
+    },
+  };
+}
