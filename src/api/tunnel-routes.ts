@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { LIMITS } from '../shared/index.js';
-import * as room from '../tunnels/index.js';
+import { parseTunnelSpec } from '../tunnels/index.js';
 import { readJsonBody } from './body.js';
 import { requireOwner } from './guard.js';
 import { STATUS_SCHEMA_VERSION, warningJson } from './mesh-json.js';
@@ -61,7 +61,7 @@ async function open(api: ApiContext, request: ApiRequest): Promise<Response> {
   const { incoming } = request.env;
   requireOwner(api.ownerToken, incoming.headers);
   const { name: given, ...written } = await readJsonBody(incoming, openBody, LIMITS.httpSmallBodyBytesMax);
-  const spec = room.parseTunnelSpec(written, {
+  const spec = parseTunnelSpec(written, {
     source: 'command',
     ...(given === undefined ? {} : { name: given }),
   });

@@ -16,7 +16,7 @@ import type { ApiTarget } from './target.js';
 
 /** One request. */
 export interface ApiCall {
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'DELETE';
   readonly path: string;
   readonly body?: unknown;
   /** Until the headers of the answer, and for JSON the whole of it. @default 5000 */

@@ -3,8 +3,10 @@
  * its command runs, so that `exo status` does not wait for a node to load.
  */
 import type { Command } from 'commander';
+import { CONNECT, DISCONNECT, FAR } from './connect/commands.js';
 import type { CliHost } from './host.js';
 import { addNodeOptions, rawOptions } from './node-flags.js';
+import { DOCTOR, TUNNEL } from './tunnel/commands.js';
 
 /** Options as commander collects them. */
 export type Values = Readonly<Record<string, unknown>>;
@@ -19,6 +21,8 @@ export interface CommandSpec {
   readonly hidden?: boolean;
   /** Talks to a running node: gets `--api` and `--json`. */
   readonly client?: boolean;
+  /** Commands under this one; it then does nothing itself. */
+  readonly commands?: readonly CommandSpec[];
   options?(command: Command): void;
   run(host: CliHost, args: readonly string[], values: Values): Promise<number>;
 }
@@ -113,10 +117,20 @@ const STOP: CommandSpec = {
 const DEMO: CommandSpec = {
   name: 'demo',
   summary: 'run two nodes on this machine that find each other, and ask both a question',
-  examples: ['exo demo', 'exo demo --once      end after the answers'],
-  options: (command) => command.option('--once', 'end after the answers'),
+  examples: [
+    'exo demo',
+    'exo demo --once      end after the answers',
+    'exo demo --break     end the tunnel’s ssh once, and watch it come back',
+  ],
+  options: (command) =>
+    command
+      .option('--once', 'end after the answers')
+      .option('--break', 'after the answers end the tunnel’s ssh once, and show how it comes back'),
   run: async (host, _args, values) =>
-    (await import('./commands/demo.js')).demo(host, { once: values['once'] === true }),
+    (await import('./commands/demo.js')).demo(host, {
+      once: values['once'] === true,
+      break: values['break'] === true,
+    }),
 };
 
 const COMPLETION: CommandSpec = {
@@ -147,10 +161,15 @@ export const COMMANDS: readonly CommandSpec[] = [
   TOPOLOGY,
   PEERS,
   PING,
+  CONNECT,
+  DISCONNECT,
+  TUNNEL,
+  DOCTOR,
   STOP,
   DEMO,
   COMPLETION,
   COMPLETE,
+  FAR,
 ];
 
 /** Names that a user may type. */

@@ -84,9 +84,19 @@ function buildCommand(
   host: CliHost,
   done: (code: number) => void,
   entered: (name: string) => void,
+  above = '',
 ): Command {
-  const command = prepare(new Command(spec.name), host, entered).description(spec.summary);
+  const path = `${above}${spec.name}`;
+  const command = prepare(new Command(spec.name), host, () => entered(path)).description(spec.summary);
   command.helpOption('-h, --help', 'print this help');
+  if (spec.commands !== undefined) {
+    command.helpCommand(false);
+    for (const each of spec.commands) {
+      command.addCommand(buildCommand(each, host, done, entered, `${path} `));
+    }
+    // Reached by nothing or by a word that is none of them.
+    command.arguments('[words...]');
+  }
   if (spec.args !== undefined) command.arguments(spec.args);
   if (spec.client === true) {
     command
@@ -102,7 +112,7 @@ function buildCommand(
   if (spec.name === '__complete') command.allowUnknownOption().helpOption(false);
   if (spec.examples !== undefined) command.addHelpText('after', examples(spec.examples));
   command.action(async () => {
-    entered(spec.name);
+    entered(path);
     const values = command.opts();
     done(await spec.run(host, command.args, values));
   });

@@ -15,20 +15,21 @@ import {
   type Random,
   type Startable,
 } from '../shared/index.js';
-import type {
-  TunnelDriver,
-  TunnelManager,
-  TunnelSpec,
-  TunnelStatus,
-  Tunnels,
-  TunnelsComponents,
-  TunnelsOptions,
+import {
+  createTunnels,
+  type Endpoint,
+  findClashes,
+  type TunnelDriver,
+  type TunnelManager,
+  type TunnelSpec,
+  type TunnelStatus,
+  type Tunnels,
+  type TunnelsComponents,
+  type TunnelsOptions,
 } from '../tunnels/index.js';
-import * as room from '../tunnels/index.js';
 import type { Dialer } from './dialer.js';
 import { NO_TUNNELS } from './no-tunnels.js';
 import type { Target } from './target.js';
-import { listensAt, tunnelAdvice } from './tunnel-advice.js';
 import { readTunnels } from './tunnel-config.js';
 import { createTunnelProbe } from './tunnel-probe.js';
 import type { Warnings } from './warnings.js';
@@ -41,6 +42,8 @@ export interface NodeTunnelsComponents {
   readonly warnings: Warnings;
   readonly ownPorts: TunnelsComponents['ownPorts'];
   readonly drivers?: readonly TunnelDriver[];
+  /** Folder of peers.json. */
+  readonly baseFolder: string;
   /** Made after this, so asked for when it is needed. */
   readonly dialer: () => Dialer;
   /** Something that people look at has changed. */
@@ -63,7 +66,7 @@ export class NodeTunnels implements Startable {
     this.#manager =
       options === undefined
         ? undefined
-        : room.createTunnels(options, {
+        : createTunnels(options, {
             clock,
             random,
             logger,
@@ -86,7 +89,7 @@ export class NodeTunnels implements Startable {
 
   /** What peers.json says now. Only what changed is touched; what cannot be used becomes a warning. */
   apply(tunnels: Readonly<Record<string, unknown>>, peers: readonly PeerEntry[]): void {
-    const { specs, faults } = readTunnels(tunnels, peers);
+    const { specs, faults } = readTunnels(tunnels, peers, this.#c.baseFolder);
     const found: Array<{ code: string; message: string }> = faults.map(({ error }) => ({
       code: error.code,
       message: error.message,
@@ -96,7 +99,12 @@ export class NodeTunnels implements Startable {
     } else {
       this.#manager.apply(specs);
     }
-    found.push(...tunnelAdvice(peers, specs).map((message) => ({ code: 'tunnel-clash', message })));
+    const clashes = findClashes({
+      specs,
+      ownPorts: this.#c.ownPorts(),
+      peers: specs.length === 0 ? [] : peers.map(({ id, address }) => ({ name: id, address })),
+    });
+    found.push(...clashes);
     const fresh = this.#c.warnings.stand(
       TOPIC,
       found.map(({ code, message }) => ({ code, message: printable(message, 400) })),
@@ -135,16 +143,26 @@ export class NodeTunnels implements Startable {
 
 const NO_FOLDER = 'the tunnels of peers.json are not opened: this node was started without a folder for them';
 
+/** Whether somebody on this machine who dials the address comes to this listener. */
+function listensAt(listen: Endpoint, address: Address): boolean {
+  if (listen.kind !== 'tcp' || listen.port !== address.port) return false;
+  return (
+    listen.host === address.host ||
+    (isLoopback(address.host) && (isLoopback(listen.host) || EVERY_ADDRESS.has(listen.host)))
+  );
+}
+
+const EVERY_ADDRESS: ReadonlySet<string> = new Set(['0.0.0.0', '::', '*']);
+
 /** Whether the address is the listening end of one of the `-L` of a tunnel. */
 function leadsFrom(status: TunnelStatus, address: Address): boolean {
   return status.forwards.some(({ kind, listen }) => {
     if (kind !== 'L') return false;
     if (listen === formatAddress(address)) return true;
     try {
-      const at = parseAddress(listen);
-      return at.port === address.port && isLoopback(at.host) && isLoopback(address.host);
+      return listensAt({ kind: 'tcp', ...parseAddress(listen) }, address);
     } catch {
-      // A unix socket.
+      // A unix socket, or a port that is not known yet.
       return false;
     }
   });

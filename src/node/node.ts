@@ -2,6 +2,7 @@
  * The composition root: the only place where a node is put together. Everything below is handed what it needs;
  * everything above sees the `Mesh` and the chat service.
  */
+import path from 'node:path';
 import { createDiscovery, type Discovery } from '../discovery/index.js';
 import { ActiveNode, createEngine, Generations, Ring } from '../inference/index.js';
 import { createConnection, createTcpTransport, createWireShared } from '../protocol/index.js';
@@ -161,6 +162,7 @@ class MeshNode implements Node {
       warnings: this.#warnings,
       ownPorts: () => ownPorts(options, this.#acceptor.address.port),
       ...(components.tunnelDrivers === undefined ? {} : { drivers: components.tunnelDrivers }),
+      baseFolder: path.dirname(path.resolve(options.discovery.configPath ?? '.')),
       dialer: () => this.#dialer,
       onChange: () => this.#changed(),
     });

@@ -4,8 +4,7 @@
  */
 import type { PeerEntry } from '../discovery/index.js';
 import { ExoError, printable, toExoError } from '../shared/index.js';
-import type { TunnelSpec } from '../tunnels/index.js';
-import * as room from '../tunnels/index.js';
+import { parseTunnelSpec, type TunnelSpec } from '../tunnels/index.js';
 
 /** One description that cannot be used. */
 export interface TunnelFault {
@@ -20,10 +19,14 @@ export interface DescribedTunnels {
   readonly faults: readonly TunnelFault[];
 }
 
-/** Reads all of them. Never throws: what is wrong with one is among the faults, in words. */
+/**
+ * Reads all of them. Never throws: what is wrong with one is among the faults, in words. Relative names of files begin at
+ * `baseFolder`, the folder of the file.
+ */
 export function readTunnels(
   tunnels: Readonly<Record<string, unknown>>,
   peers: readonly PeerEntry[],
+  baseFolder: string,
 ): DescribedTunnels {
   const specs = new Map<string, TunnelSpec>();
   const faults: TunnelFault[] = [];
@@ -39,9 +42,10 @@ export function readTunnels(
       }
       specs.set(
         name,
-        room.parseTunnelSpec(written, {
+        parseTunnelSpec(written, {
           name,
           source: 'peers-file',
+          baseFolder,
           ...(peer === undefined ? {} : { peer }),
         }),
       );

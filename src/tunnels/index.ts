@@ -7,6 +7,7 @@ export { type Clash, type ClashInput, findClashes } from './clashes.js';
 export type { TunnelManager, TunnelProbe, TunnelsComponents, TunnelsOptions } from './components.js';
 export { formatDestination, parseDestination, parseJumps } from './destination.js';
 export type { SessionFacts, SessionOptions, TunnelDriver, TunnelSession } from './driver.js';
+export { Drivers } from './drivers.js';
 export { formatEndpoint } from './endpoint.js';
 export { TUNNEL_FAILURES, type TunnelFailure, type TunnelFailureCode, verdictOf } from './failure.js';
 export { formatForward, parseForward } from './forward.js';

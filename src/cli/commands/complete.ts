@@ -6,7 +6,7 @@ import type { Command, Option } from 'commander';
 import { NODE_OPTIONS } from '../../node/options/index.js';
 import { printable } from '../../shared/index.js';
 import { callApi } from '../api-client.js';
-import type { PeersJson } from '../api-shapes.js';
+import type { PeersJson, TunnelsJson } from '../api-shapes.js';
 import { EXIT } from '../errors.js';
 import type { CliHost } from '../host.js';
 import { buildProgram } from '../program.js';
@@ -24,6 +24,18 @@ export interface Completion {
 }
 
 const NOTHING: Completion = { words: [] };
+
+/** Options of the tunnel commands whose value is a file. */
+const FILES: ReadonlySet<string> = new Set(['-i', '-F', '--peers']);
+
+/** Commands under `tunnel` and `doctor` whose argument is the name of a tunnel. */
+const OF_ONE_TUNNEL: ReadonlySet<string> = new Set([
+  'tunnel status',
+  'tunnel close',
+  'tunnel reload',
+  'tunnel logs',
+  'doctor tunnels',
+]);
 
 /** Prints the words. */
 export async function complete(host: CliHost, words: readonly string[]): Promise<number> {
@@ -43,7 +55,11 @@ export async function candidates(host: CliHost, words: readonly string[]): Promi
   const current = words.at(-1) ?? '';
   const before = words.slice(0, -1);
   const known = program.commands.filter((command) => command.name() !== '__complete');
-  const named = known.find((command) => before.includes(command.name()) && isCommandWord(command, before));
+  const first = known.find((command) => before.includes(command.name()) && isCommandWord(command, before));
+  const under = first?.commands.find((each) =>
+    before.slice(before.indexOf(first.name())).includes(each.name()),
+  );
+  const named = under ?? first;
   const command = named ?? known.find((each) => each.name() === 'node')!;
   const previous = before.at(-1);
   const option = previous === undefined ? undefined : findOption(command, previous);
@@ -54,6 +70,9 @@ export async function candidates(host: CliHost, words: readonly string[]): Promi
     if (before.length === 0)
       return { words: [...names, { word: 'help', help: 'print the help of a command' }] };
     return before.length === 1 && before[0] === 'help' ? { words: names } : NOTHING;
+  }
+  if (named !== undefined && named.commands.length > 0) {
+    return { words: named.commands.map((each) => ({ word: each.name(), help: each.description() })) };
   }
   return argumentOf(host, named, before);
 }
@@ -91,6 +110,8 @@ async function optionValue(
   const spec = NODE_OPTIONS.find((each) => each.name === name);
   if (spec?.completes !== undefined)
     return { words: [], paths: spec.completes === 'file' ? 'files' : 'folders' };
+  if (FILES.has(option.long ?? option.short ?? '')) return { words: [], paths: 'files' };
+  if (option.argChoices !== undefined) return { words: option.argChoices.map((word) => ({ word })) };
   if (name === 'default-model' || name === 'run-model') return { words: await modelWords(host, before) };
   if (spec?.words === undefined) return NOTHING;
   // A list with commas: what is there stays, and the next one is completed.
@@ -104,6 +125,9 @@ async function argumentOf(
   named: Command | undefined,
   before: readonly string[],
 ): Promise<Completion> {
+  const parent = named?.parent?.parent == null ? '' : `${named.parent.name()} `;
+  if (OF_ONE_TUNNEL.has(`${parent}${named?.name()}`)) return { words: await tunnelWords(host, before) };
+  if (parent !== '') return NOTHING;
   switch (named?.name()) {
     case 'completion':
       return { words: SHELLS.map((word) => ({ word })) };
@@ -119,6 +143,11 @@ async function argumentOf(
 async function peerWords(host: CliHost, before: readonly string[]): Promise<Completion['words']> {
   const { peers } = await ask<PeersJson>(host, before, '/v1/peers');
   return peers.map(({ id, state, address }) => ({ word: id, help: `${state}, ${address}` }));
+}
+
+async function tunnelWords(host: CliHost, before: readonly string[]): Promise<Completion['words']> {
+  const { tunnels } = await ask<TunnelsJson>(host, before, '/v1/tunnels');
+  return tunnels.map(({ name, state, destination }) => ({ word: name, help: `${state}, ${destination}` }));
 }
 
 async function modelWords(host: CliHost, before: readonly string[]): Promise<Completion['words']> {

@@ -4,6 +4,7 @@ import type { StatusJson } from '../api-shapes.js';
 import type { Colours } from '../host.js';
 import { columns } from './columns.js';
 import { peerLines, reasonLines, warningLines } from './peers.js';
+import { tunnelSummary } from './tunnels.js';
 import { count, duration, memory, share, teraflops } from './units.js';
 
 /** Where the API was reached. */
@@ -23,6 +24,7 @@ export function formatStatus(status: StatusJson, source: StatusSource, c: Colour
     ['api', `http://${source.api}${source.pid === undefined ? '' : ` (pid ${source.pid})`}`],
     ...self.discovery.map(({ module, state }) => [`discovery ${module}`, state]),
     ['machine', `${caps.model}, ${caps.chip}, memory ${memory(caps.memory)}, ${teraflops(caps.flops.fp16)}`],
+    ...(status.tunnels.length === 0 ? [] : [['tunnels', tunnelsText(status)]]),
     ['ring', ringText(status)],
     ['models', status.models.map(({ id, ready }) => (ready ? id : `${id} (not here yet)`)).join(', ')],
   ];
@@ -34,9 +36,15 @@ export function formatStatus(status: StatusJson, source: StatusSource, c: Colour
     ...(peers.length === 0
       ? ['no peers yet; on another machine start: exo, or name it by --discovery-module manual or direct']
       : [...peerLines(peers, c, c.dim), ...reasonLines(peers)]),
+    ...tunnelSummary(status.tunnels, c),
     ...(refused === 0 ? [] : ['', `${refused} refused: exo peers --all says why`]),
     ...warningLines(status.warnings, c),
   ];
+}
+
+function tunnelsText({ tunnels }: StatusJson): string {
+  const up = tunnels.filter(({ state }) => state === 'up').length;
+  return `${up} of ${tunnels.length} up (${tunnels.map(({ name }) => name).join(', ')})`;
 }
 
 function ringText({ topology }: StatusJson): string {

@@ -1,0 +1,211 @@
+/**
+ * What is wrong with a tunnel: its status and its history become one finding, the evidence for it, and the commands that
+ * mend it. Decides by codes, never by the text of a message. Pure.
+ */
+import type { ForwardJson, TunnelDetailJson, TunnelJson } from '../api-shapes.js';
+
+/** Every finding, and what it says of a tunnel. */
+export const FINDINGS = {
+  'all-well': 'works: a health check comes back through it',
+  'not-probed': 'stands: its forwards are open, and it is not to be probed',
+  'nothing-seen': 'nothing wrong can be seen without a node',
+  'on-its-way': 'is being opened',
+  closed: 'was closed by a person',
+  'ssh-missing': 'no ssh program on this machine',
+  'bad-description': 'the description cannot be used',
+  'ssh-down': 'ssh does not get through',
+  'host-key': 'the host key is not the known one, or not known',
+  auth: 'the server accepts none of the keys',
+  'forward-refused': 'the server’s policy forbids a forward',
+  'remote-node-down': 'ssh stands, but no exo node answers at the other end',
+  'port-mismatch': 'ssh stands, but what answers at the other end is no exo node',
+  'port-clash': 'a port is wanted twice on this machine',
+  'local-port-busy': 'a port of -L is taken on this machine',
+  'stale-listener': 'a port of -R is still taken on the far machine',
+  'path-silent': 'ssh stands, but nothing comes back through it',
+} as const;
+
+/** A stable word for what is wrong. */
+export type Finding = keyof typeof FINDINGS;
+
+/** What is wrong, how that is known, and what to do. */
+export interface Diagnosis {
+  readonly finding: Finding;
+  /** Nothing needs to be done. */
+  readonly ok: boolean;
+  readonly evidence: readonly string[];
+  /** Sentences; commands to type stand behind a colon. */
+  readonly next: readonly string[];
+}
+
+const OF_CODE: Readonly<Record<string, Finding>> = {
+  'ssh-missing': 'ssh-missing',
+  'spec-refused': 'bad-description',
+  'host-key-unknown': 'host-key',
+  'host-key-changed': 'host-key',
+  'host-key-revoked': 'host-key',
+  'host-key-unreadable': 'host-key',
+  'auth-failed': 'auth',
+  'identity-unreadable': 'auth',
+  'forward-refused': 'forward-refused',
+  'local-port-busy': 'local-port-busy',
+  'remote-port-busy': 'stale-listener',
+  'remote-node-down': 'remote-node-down',
+  'port-mismatch': 'port-mismatch',
+  'probe-timeout': 'path-silent',
+};
+
+const FINE: ReadonlySet<Finding> = new Set(['all-well', 'not-probed', 'closed']);
+
+/** The finding of one tunnel, from what its node says. */
+export function diagnose(
+  { tunnel, history }: Pick<TunnelDetailJson, 'tunnel' | 'history'>,
+  nowMs: number,
+): Diagnosis {
+  const finding = findingOf(tunnel);
+  const evidence = [tunnel.reason, ...evidenceOf(tunnel, finding)].filter((line) => line !== '');
+  const recent = history.filter(({ at_ms: atMs, to }) => nowMs - atMs < RECENT_MS && to === 'backoff').length;
+  if (recent > 1) evidence.push(`it broke ${recent} times in the last ${RECENT_MS / 60_000} minutes`);
+  return { finding, ok: FINE.has(finding), evidence, next: nextSteps(tunnel, finding) };
+}
+
+const RECENT_MS = 10 * 60_000;
+
+function findingOf(tunnel: TunnelJson): Finding {
+  if (tunnel.state === 'stopped') return 'closed';
+  if (tunnel.state === 'up') {
+    const isProven = tunnel.forwards.some(({ verdict }) => verdict === 'ok');
+    return isProven ? (worst(tunnel) ?? 'all-well') : 'not-probed';
+  }
+  if (tunnel.code === null) return worst(tunnel) ?? 'on-its-way';
+  const finding = OF_CODE[tunnel.code] ?? 'ssh-down';
+  return finding === 'local-port-busy' && tunnel.notes.some(isClash) ? 'port-clash' : finding;
+}
+
+/** A tunnel with several forwards is up when one is; what is wrong with another is worth a finding. */
+function worst({ forwards }: TunnelJson): Finding | undefined {
+  const has = (verdict: string) => forwards.some((each) => each.verdict === verdict);
+  if (has('not-exo')) return 'port-mismatch';
+  if (has('closed')) return 'remote-node-down';
+  return has('silent') ? 'path-silent' : undefined;
+}
+
+/** The manager notes a clash with the words of `tunnel-clash`. */
+const isClash = (note: string) => note.startsWith('clash: ');
+
+function evidenceOf(tunnel: TunnelJson, finding: Finding): string[] {
+  const lines = tunnel.forwards
+    .filter(({ verdict }) => verdict !== 'untested' || finding === 'not-probed')
+    .map(forwardLine);
+  return [...lines, ...tunnel.notes];
+}
+
+function forwardLine({ kind, text, verdict, rtt_ms: rttMs }: ForwardJson): string {
+  const words: Readonly<Record<string, string>> = {
+    ok: rttMs === null ? 'a health check came back' : `a health check came back in ${rttMs.toFixed(1)} ms`,
+    closed: 'connects, and nothing listens at its target',
+    silent: 'connects, and no answer came in time',
+    'not-exo': 'connects, and something answers that is no exo node',
+    untested: 'open, not probed',
+  };
+  return `-${kind} ${text}: ${words[verdict] ?? verdict}`;
+}
+
+function nextSteps(tunnel: TunnelJson, finding: Finding): string[] {
+  const { name, destination } = tunnel;
+  const again = `then: exo tunnel reload ${quote(name)}`;
+  switch (finding) {
+    case 'all-well':
+    case 'not-probed':
+    case 'nothing-seen':
+    case 'closed':
+      return finding === 'closed' ? [`to open it again: exo tunnel reload ${quote(name)}`] : [];
+    case 'on-its-way':
+      return [`watch it: exo tunnel status ${quote(name)} --watch`];
+    case 'ssh-missing':
+      return ['install OpenSSH’s client, or choose the built-in one: --driver ssh2', again];
+    case 'bad-description':
+      return [
+        'correct it in peers.json, which is read again by itself, or open it anew: exo tunnel open --help',
+      ];
+    case 'ssh-down':
+      return [
+        `see what ssh itself says: ${sshTo(destination, '-v')}`,
+        'nothing else needs to be done: it is tried again by itself, and at once when the way is back',
+      ];
+    case 'host-key':
+      return [
+        // The message names the file and, for a changed key, the command that removes the old one.
+        `if you trust the host, learn its key by logging in once: ${sshTo(destination)}`,
+        again,
+      ];
+    case 'auth':
+      return [
+        `try it by hand: ${sshTo(destination)}`,
+        `put your key there: ssh-copy-id ${sshWords(destination)} (or load it: ssh-add)`,
+        again,
+      ];
+    case 'forward-refused':
+      return [
+        'on the server, allow it in sshd_config (AllowTcpForwarding, PermitOpen, PermitListen), or the key’s own options in authorized_keys',
+        again,
+      ];
+    case 'remote-node-down':
+      return [
+        `start the node there, on the port of the forward (${targets(tunnel, 'closed')}): exo --node-port …`,
+        `what listens there: ${sshTo(destination)} ss -ltn`,
+      ];
+    case 'port-mismatch':
+      return [
+        `compare the port with the --node-port of that node (its HTTP port is another one): ${targets(tunnel, 'not-exo')}`,
+        'if it is not to lead to an exo node: --no-probe, or "probe": false in peers.json',
+      ];
+    case 'port-clash':
+      return [
+        'give one of the two another port in peers.json, or: exo node --help (--node-port, --chatgpt-api-port)',
+      ];
+    case 'local-port-busy':
+      return [
+        `see who has it: lsof -nP -iTCP:${listenPort(tunnel)} -sTCP:LISTEN`,
+        'end that program (an ssh -L typed by hand?), or take another port; it is tried again by itself',
+      ];
+    case 'stale-listener':
+      return [
+        `see who has it: ${sshTo(destination)} ss -ltnp`,
+        'a connection of ours that was cut is ended by itself; to have sshd notice sooner, set ClientAliveInterval 10 there',
+      ];
+    case 'path-silent':
+      return [
+        `see whether the node there hangs: ${sshTo(destination)} exo status`,
+        'the session is opened anew by itself when that may help',
+      ];
+  }
+}
+
+function targets({ forwards }: TunnelJson, verdict: string): string {
+  const all = forwards.filter((each) => each.verdict === verdict).map(({ target }) => target);
+  return (all.length === 0 ? forwards.map(({ target }) => target) : all).join(', ');
+}
+
+function listenPort({ forwards }: TunnelJson): string {
+  const text = forwards.find(({ kind }) => kind === 'L')?.listen ?? '';
+  return /:(\d+)$/.exec(text)?.[1] ?? '<port>';
+}
+
+/** A destination as the arguments of ssh, which takes no `host:port`. */
+function sshWords(destination: string): string {
+  const match = /^(?<who>[^:[\]]*@)?(?<host>[^:@[\]]+|\[[^\]]+\]):(?<port>\d+)$/.exec(destination);
+  if (match === null || destination.startsWith('ssh://')) return quote(destination);
+  const { who = '', host = '', port } = match.groups!;
+  return `-p ${port} ${quote(who + host.replace(/^\[|\]$/g, ''))}`;
+}
+
+/** The command line of ssh to a destination. */
+export function sshTo(destination: string, flag?: string): string {
+  return ['ssh', ...(flag === undefined ? [] : [flag]), sshWords(destination)].join(' ');
+}
+
+/** For a shell, where a name or destination is not plain. */
+export function quote(word: string): string {
+  return /^[A-Za-z0-9_.:@/[\]-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}

@@ -1,0 +1,110 @@
+/** What `exo doctor tunnels` says, for every code that a tunnel may have. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { TunnelJson } from '../../../src/cli/api-shapes.js';
+import { diagnose, FINDINGS, type Finding, sshTo } from '../../../src/cli/tunnel/diagnosis.js';
+import { TUNNEL_FAILURES } from '../../../src/tunnels/index.js';
+import { event, forward, tunnel } from './tunnel-json.js';
+
+const of = (over: Partial<TunnelJson>) => diagnose({ tunnel: tunnel(over), history: [] }, 10_000);
+
+/** Each code of a tunnel that is not up, and the finding. */
+const EXPECTED: Readonly<
+  Record<keyof typeof TUNNEL_FAILURES | 'remote-node-down' | 'port-mismatch', Finding>
+> = {
+  'ssh-missing': 'ssh-missing',
+  'spec-refused': 'bad-description',
+  'resolve-failed': 'ssh-down',
+  'connect-refused': 'ssh-down',
+  'connect-timeout': 'ssh-down',
+  'network-unreachable': 'ssh-down',
+  'server-silent': 'ssh-down',
+  'not-ssh': 'ssh-down',
+  'no-common-algorithm': 'ssh-down',
+  'host-key-unknown': 'host-key',
+  'host-key-changed': 'host-key',
+  'host-key-revoked': 'host-key',
+  'host-key-unreadable': 'host-key',
+  'auth-failed': 'auth',
+  'identity-unreadable': 'auth',
+  'forward-refused': 'forward-refused',
+  'local-port-busy': 'local-port-busy',
+  'remote-port-busy': 'stale-listener',
+  'connection-lost': 'ssh-down',
+  'keepalive-timeout': 'ssh-down',
+  'probe-timeout': 'path-silent',
+  'server-closed': 'ssh-down',
+  killed: 'ssh-down',
+  'driver-fault': 'ssh-down',
+  'remote-node-down': 'remote-node-down',
+  'port-mismatch': 'port-mismatch',
+};
+
+describe('the doctor of tunnels', () => {
+  test('has a finding for every code, with the reason as evidence and something to do', () => {
+    assert.deepEqual(
+      Object.keys(TUNNEL_FAILURES).filter((code) => !Object.hasOwn(EXPECTED, code)),
+      [],
+    );
+    for (const [code, finding] of Object.entries(EXPECTED)) {
+      const found = of({ state: 'failed', code, reason: `because of ${code}` });
+      assert.equal(found.finding, finding, code);
+      assert.equal(found.ok, false, code);
+      assert.equal(found.evidence[0], `because of ${code}`);
+      assert.ok(found.next.length > 0, `${code} has no next step`);
+      assert.ok(FINDINGS[found.finding].length > 0);
+    }
+  });
+
+  test('finds all well only when a health check has come back', () => {
+    assert.deepEqual(of({}), {
+      finding: 'all-well',
+      ok: true,
+      evidence: ['-L 50052:localhost:50051: a health check came back in 1.3 ms'],
+      next: [],
+    });
+    const unproven = of({ forwards: [forward({ verdict: 'untested', rtt_ms: null })] });
+    assert.deepEqual([unproven.finding, unproven.ok], ['not-probed', true]);
+    assert.deepEqual([of({ state: 'starting' }).finding, of({ state: 'gate' }).ok], ['on-its-way', false]);
+    assert.deepEqual([of({ state: 'stopped' }).finding, of({ state: 'stopped' }).ok], ['closed', true]);
+  });
+
+  test('finds the one forward of an up tunnel that does not work', () => {
+    const second = forward({ kind: 'R', text: '50060:localhost:50060', target: 'localhost:50060' });
+    for (const [verdict, finding] of [
+      ['closed', 'remote-node-down'],
+      ['not-exo', 'port-mismatch'],
+      ['silent', 'path-silent'],
+    ] as const) {
+      const found = of({ forwards: [forward(), { ...second, verdict, rtt_ms: null }] });
+      assert.deepEqual([found.finding, found.ok], [finding, false]);
+      assert.match(found.evidence.join('\n'), /^-R 50060:localhost:50060: connects/m);
+    }
+  });
+
+  test('tells a clash of our own from a port that somebody else has', () => {
+    const busy = { state: 'backoff', code: 'local-port-busy' } as const;
+    assert.match(of(busy).next[0]!, /lsof -nP -iTCP:50052 -sTCP:LISTEN/);
+    assert.equal(
+      of({ ...busy, notes: ['clash: 50052 is the port of this node (--node-port)'] }).finding,
+      'port-clash',
+    );
+  });
+
+  test('counts how often it broke lately', () => {
+    const history = [1, 2, 3].map((at) => event({ at_ms: at * 1_000, from: 'up', to: 'backoff' }));
+    const { evidence } = diagnose({ tunnel: tunnel(), history }, 10_000);
+    assert.match(evidence.join('\n'), /it broke 3 times in the last 10 minutes/);
+    const later = diagnose({ tunnel: tunnel(), history }, 10_000_000);
+    assert.doesNotMatch(later.evidence.join('\n'), /it broke/);
+  });
+
+  test('writes destinations as ssh takes them, and quotes what a shell would read', () => {
+    assert.equal(sshTo('user@host'), 'ssh user@host');
+    assert.equal(sshTo('user@host:2222', '-v'), 'ssh -v -p 2222 user@host');
+    assert.equal(sshTo('user@[::1]:22'), 'ssh -p 22 user@::1');
+    assert.equal(sshTo('ssh://user@host:22'), 'ssh ssh://user@host:22');
+    assert.equal(sshTo('a b;c'), "ssh 'a b;c'");
+    assert.match(of({ name: "o'brien", state: 'starting' }).next[0]!, /status 'o'\\''brien' --watch/);
+  });
+});
