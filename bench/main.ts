@@ -10,6 +10,7 @@ import { codecRows } from './codec.js';
 import { Contender } from './contender.js';
 import { convergenceRows } from './convergence.js';
 import { atLeast, atMost, formatRows, median, type Row } from './table.js';
+import { tunnelRows } from './tunnels.js';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -133,6 +134,7 @@ const SECTIONS: ReadonlyArray<{ readonly name: string; readonly run: () => Promi
   { name: 'pipeline', run: pipelineRows },
   { name: 'throughput', run: throughputRows },
   { name: 'convergence', run: () => convergenceRows(flags.quick === true) },
+  { name: 'tunnels', run: () => tunnelRows(flags.quick === true) },
 ];
 
 const rows: Row[] = [];

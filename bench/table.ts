@@ -61,6 +61,11 @@ export function formatRows(rows: readonly Row[]): string {
       row.met ? 'met' : 'MISSED',
     ]),
   ];
+  return formatCells(cells);
+}
+
+/** Cells in columns, one line a row; every row has as many cells as the first. */
+export function formatCells(cells: readonly (readonly string[])[]): string {
   const widths = cells[0]!.map((_, column) => Math.max(...cells.map((line) => line[column]!.length)));
   return cells
     .map((line) =>

@@ -33,9 +33,12 @@ function present(program) {
   });
 }
 
-/** Installs what is missing where it may; prints what it does and what stays missing. */
-export function ensureSystemPackages() {
-  const missing = NEEDED.filter((entry) => !present(entry.program));
+/**
+ * Installs what is missing where it may; prints what it does and what stays missing.
+ * @param more further programs that the caller needs, as in the table above
+ */
+export function ensureSystemPackages(more = []) {
+  const missing = [...NEEDED, ...more].filter((entry) => !present(entry.program));
   if (missing.length === 0) return;
   const mayInstall = process.platform === 'linux' && process.getuid?.() === 0 && present('apt-get');
   const systemd = existsSync('/run/systemd/system');

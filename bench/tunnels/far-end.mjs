@@ -7,9 +7,13 @@ const HEALTHY = Buffer.from('45584f0102000000147b2269735f6865616c746879223a20747
 
 function start(socket, first) {
   if (first[0] === 0x45) {
-    let missing = 9;
+    let rest = Buffer.alloc(0);
     return (chunk) => {
-      for (missing -= chunk.length; missing <= 0; missing += 9) socket.write(HEALTHY);
+      rest = Buffer.concat([rest, chunk]);
+      while (rest.length >= 9 && rest.length >= 9 + rest.readUInt32BE(5)) {
+        rest = rest.subarray(9 + rest.readUInt32BE(5));
+        socket.write(HEALTHY);
+      }
     };
   }
   if (first[0] === 0x50) return (chunk) => socket.write(chunk);
