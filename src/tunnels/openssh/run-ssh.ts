@@ -1,0 +1,54 @@
+/**
+ * Runs ssh for its answer (`-V`, `-G`, one command on the far machine), with a deadline and a bound on the output. Used by
+ * what asks once; sessions use `SshChild` themselves.
+ */
+import type { Clock } from '../../shared/index.js';
+import { type ChildExit, SshChild } from './ssh-child.js';
+
+/** `ssh -G` prints 4 KiB; a configuration with hundreds of key files stays under this. */
+const OUTPUT_CHARS_MAX = 256 * 1024;
+
+/** What it said. */
+export interface SshAnswer extends ChildExit {
+  readonly stdout: string;
+  readonly stderr: string;
+  /** It was ended because of the deadline, the signal, or too much output. */
+  readonly cut: boolean;
+}
+
+/** Never rejects: an aborted run ends as one that was cut. */
+export async function runSsh(
+  args: readonly string[],
+  options: {
+    readonly timeoutMs: number;
+    readonly signal?: AbortSignal;
+    /** Called at once with its pid. */
+    readonly onStart?: (pid: number) => void;
+  },
+  components: { readonly clock: Clock },
+): Promise<SshAnswer> {
+  let stdout = '';
+  let cut = false;
+  const stop = () => {
+    cut = true;
+    void child.end();
+  };
+  const child = new SshChild(
+    args,
+    {
+      onStdout(text) {
+        if (stdout.length + text.length > OUTPUT_CHARS_MAX) stop();
+        else stdout += text;
+      },
+    },
+    components,
+  );
+  if (child.pid !== undefined) options.onStart?.(child.pid);
+  const timer = components.clock.after(options.timeoutMs, stop);
+  if (options.signal?.aborted) stop();
+  options.signal?.addEventListener('abort', stop, { once: true });
+  const exit = await child.exited;
+  timer.cancel();
+  options.signal?.removeEventListener('abort', stop);
+  return { ...exit, stdout, stderr: child.stderr, cut };
+}

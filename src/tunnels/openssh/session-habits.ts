@@ -1,0 +1,54 @@
+/**
+ * What a server allowed when it was last asked: a pty, a command, or no session at all. So that a server that refuses
+ * costs a second login once and not at every start. The driver keeps one for all its sessions; pure.
+ */
+import type { Clock } from '../../shared/index.js';
+import type { TunnelSpec } from '../tunnel-spec.js';
+
+/** How the session of a connection is held, best first. */
+export type SessionMode = 'pty' | 'command' | 'none';
+
+/** After this the server is asked again: its configuration may have been mended. */
+const FORGET_AFTER_MS = 10 * 60_000;
+
+/** By destination. */
+export class SessionHabits {
+  readonly #clock: Clock;
+  readonly #refused = new Map<string, { readonly mode: SessionMode; readonly atMs: number }>();
+
+  constructor(components: { readonly clock: Clock }) {
+    this.#clock = components.clock;
+  }
+
+  /** The best mode that is worth a try, at most `wanted`. */
+  modeFor(spec: TunnelSpec, wanted: SessionMode): SessionMode {
+    const key = keyOf(spec);
+    const known = this.#refused.get(key);
+    if (known === undefined) return wanted;
+    if (this.#clock.now() - known.atMs > FORGET_AFTER_MS) {
+      this.#refused.delete(key);
+      return wanted;
+    }
+    const plainer = plainerThan(known.mode);
+    return rank(plainer) > rank(wanted) ? plainer : wanted;
+  }
+
+  /** The server refused `mode`. */
+  refused(spec: TunnelSpec, mode: SessionMode): void {
+    if (mode !== 'none') this.#refused.set(keyOf(spec), { mode, atMs: this.#clock.now() });
+  }
+}
+
+/** The next plainer mode. */
+export function plainerThan(mode: SessionMode): SessionMode {
+  return mode === 'pty' ? 'command' : 'none';
+}
+
+function rank(mode: SessionMode): number {
+  return ['pty', 'command', 'none'].indexOf(mode);
+}
+
+/** One entry per tunnel: what is refused may depend on the key. */
+function keyOf(spec: TunnelSpec): string {
+  return spec.name;
+}

@@ -1,0 +1,127 @@
+/**
+ * One supervised process of ssh: started by argv (never through a shell) in a process group of its own, so that Ctrl-C in
+ * a terminal reaches the node alone and what ssh itself starts (ProxyCommand) ends with it. Keeps the beginning and the
+ * end of stderr. Knows nothing of tunnels; the session makes one.
+ */
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import type { Clock, TimerHandle } from '../../shared/index.js';
+
+/** ssh closes its channels and files when it gets SIGTERM: some milliseconds. What takes longer hangs. */
+const KILL_AFTER_MS = 1_000;
+/** The rest of its output after the exit; what ssh started may hold the pipe open for longer. */
+const OUTPUT_AFTER_EXIT_MS = 200;
+/** A login at DEBUG1 writes 6 KiB; the reasons stand at its end or, in a long session, at the end of all. */
+const HEAD_CHARS_MAX = 16_384;
+const TAIL_CHARS_MAX = 16_384;
+
+/** Found in PATH. */
+export const SSH_PROGRAM = 'ssh';
+
+/** How a process ended. */
+export interface ChildExit {
+  readonly exitCode: number | null;
+  readonly signal: NodeJS.Signals | null;
+  /** Set when it could not be started at all. */
+  readonly error?: NodeJS.ErrnoException;
+}
+
+/** What its owner may be told. */
+export interface SshChildEvents {
+  onStdout?(text: string): void;
+  onStderr?(text: string): void;
+}
+
+/** The environment of every ssh that we start: messages in English, and no windows that ask for a password. */
+export function sshEnvironment(): NodeJS.ProcessEnv {
+  return { ...process.env, LC_ALL: 'C', SSH_ASKPASS_REQUIRE: 'never' };
+}
+
+/** A running ssh. */
+export class SshChild {
+  /** Undefined when it could not be started. */
+  readonly pid: number | undefined;
+  /** Resolves when the process is gone and what it said is read. */
+  readonly exited: Promise<ChildExit>;
+  readonly #clock: Clock;
+  readonly #child: ChildProcessWithoutNullStreams;
+  #head = '';
+  #tail = '';
+  #gone = false;
+  #killTimer: TimerHandle | undefined;
+
+  constructor(args: readonly string[], events: SshChildEvents, components: { readonly clock: Clock }) {
+    this.#clock = components.clock;
+    this.#child = spawn(SSH_PROGRAM, args, { env: sshEnvironment(), detached: true, stdio: 'pipe' });
+    this.pid = this.#child.pid;
+    // What is written to a process that ends is lost, and that is told by its exit.
+    this.#child.stdin.on('error', () => undefined);
+    this.#child.stdout.setEncoding('utf8').on('data', (text: string) => events.onStdout?.(text));
+    this.#child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.#keep(text);
+      events.onStderr?.(text);
+    });
+    this.exited = this.#untilExit();
+  }
+
+  /** The beginning and the end of what it wrote to stderr. */
+  get stderr(): string {
+    return this.#tail === '' ? this.#head : `${this.#head}\n${this.#tail}`;
+  }
+
+  /** Ends it and what it started: SIGTERM, after a second SIGKILL. Resolves with `exited`. Idempotent. */
+  end(): Promise<ChildExit> {
+    if (!this.#gone && this.#killTimer === undefined) {
+      this.#signal('SIGTERM');
+      // A stopped process takes no SIGTERM.
+      this.#signal('SIGCONT');
+      this.#killTimer = this.#clock.after(KILL_AFTER_MS, () => this.#signal('SIGKILL'));
+    }
+    return this.exited;
+  }
+
+  #keep(text: string): void {
+    const room = HEAD_CHARS_MAX - this.#head.length;
+    if (room > 0) this.#head += text.slice(0, room);
+    if (text.length > room) this.#tail = (this.#tail + text.slice(Math.max(room, 0))).slice(-TAIL_CHARS_MAX);
+  }
+
+  #signal(signal: NodeJS.Signals): void {
+    if (this.pid === undefined) return;
+    try {
+      process.kill(-this.pid, signal);
+    } catch {
+      // The group is gone.
+    }
+  }
+
+  async #untilExit(): Promise<ChildExit> {
+    const closed = new Promise<void>((resolve) => this.#child.once('close', () => resolve()));
+    const exit = await new Promise<ChildExit>((resolve) => {
+      this.#child.once('exit', (exitCode, signal) => resolve({ exitCode, signal }));
+      this.#child.once('error', (error) => {
+        // A failed kill is told here too; a process that never started has no pid.
+        if (this.pid === undefined) resolve({ exitCode: null, signal: null, error });
+      });
+    });
+    this.#killTimer?.cancel();
+    if (exit.error === undefined) {
+      // A ProxyCommand that outlives its ssh (killed by SIGKILL, say) would hold the way to the server.
+      this.#signal('SIGTERM');
+      await this.#orSoon(closed);
+      this.#signal('SIGKILL');
+    }
+    this.#gone = true;
+    for (const stream of [this.#child.stdin, this.#child.stdout, this.#child.stderr]) stream.destroy();
+    return exit;
+  }
+
+  #orSoon(closed: Promise<void>): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#clock.after(OUTPUT_AFTER_EXIT_MS, resolve);
+      void closed.then(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
+  }
+}

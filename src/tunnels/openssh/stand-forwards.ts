@@ -1,0 +1,138 @@
+/**
+ * Makes the forwards of a session stand, through the control socket of its ssh, and says which did not and why. All are
+ * asked for at once; only those that failed are asked for again one by one, so that what ssh says about each can be told
+ * apart. The attempt calls it after the login.
+ */
+import type { SessionFacts } from '../driver.js';
+import type { TunnelFailure } from '../failure.js';
+import type { Endpoint, Forward, TunnelSpec } from '../tunnel-spec.js';
+import type { ForwardAnswer, ForwardDesk } from './control.js';
+import { clearSocketFile, explainLocalRefusal, freeListenPort } from './listen-check.js';
+import { explainRemoteRefusal } from './ssh-exit.js';
+
+/** The real ports. */
+export type StandingPorts = Pick<SessionFacts, 'forwardPorts' | 'reversePorts'>;
+
+/** A free port may be taken again before ssh listens on it. */
+const FREE_PORT_TRIES = 5;
+
+/**
+ * "localhost" is asked for as 127.0.0.1. ssh and sshd count one address of two as success: a program on 127.0.0.1 would
+ * go unnoticed behind a listener on ::1. The other address is asked for afterwards, and may fail.
+ */
+const LOCALHOST = 'localhost';
+const LOOPBACK = '127.0.0.1';
+const LOOPBACK6 = '::1';
+
+/** Resolves when all stand, or with the failure of those that do not. Rejects when ssh ends first. */
+export async function standForwards(
+  spec: TunnelSpec,
+  desk: ForwardDesk,
+): Promise<StandingPorts | TunnelFailure> {
+  const local = spec.forward.map((forward) => standLocal(forward, desk));
+  const remote = spec.reverse.map((forward) => askRemote(forward, desk, LOOPBACK));
+  const forwardPorts: Array<number | undefined> = [];
+  const reversePorts: Array<number | undefined> = [];
+  const failures: TunnelFailure[] = [];
+
+  for (const result of await Promise.all(local)) {
+    if (result.kind === 'failed') failures.push(result.failure);
+    else forwardPorts.push(result.port);
+  }
+  const answers = await Promise.all(remote);
+  for (const [index, forward] of spec.reverse.entries()) {
+    const result = await settleRemote(forward, answers[index], desk, spec.destination.text);
+    if (result.kind === 'failed') failures.push(result.failure);
+    else reversePorts.push(result.port);
+  }
+  if (failures.length > 0) return worst(failures);
+  askForOtherLoopback(spec, desk, { forwardPorts, reversePorts });
+  return { forwardPorts, reversePorts };
+}
+
+type Outcome =
+  | { readonly kind: 'stands'; readonly port: number | undefined }
+  | { readonly kind: 'failed'; readonly failure: TunnelFailure };
+
+async function standLocal(forward: Forward, desk: ForwardDesk): Promise<Outcome> {
+  const wanted = exactly(forward.listen, LOOPBACK);
+  if (wanted.kind === 'unix') await clearSocketFile(wanted.path);
+  for (let tries = 0; ; tries += 1) {
+    const listen =
+      wanted.kind === 'tcp' && wanted.port === 0
+        ? { ...wanted, port: await freeListenPort(wanted.host) }
+        : wanted;
+    const answer = await desk.control.forward('L', listen, forward.target);
+    if (answer.kind === 'stands') return answer;
+    const failure = await explainLocalRefusal(forward, listen);
+    if (failure !== undefined && listen === wanted) return { kind: 'failed', failure };
+    if (tries < FREE_PORT_TRIES) continue;
+    const message = `ssh could not listen for -L ${forward.text} (${answer.text})`;
+    return { kind: 'failed', failure: { code: 'local-port-busy', message, forwards: [forward.text] } };
+  }
+}
+
+function askRemote(forward: Forward, desk: ForwardDesk, loopback: string): Promise<ForwardAnswer> {
+  return desk.control.forward('R', exactly(forward.listen, loopback), forward.target);
+}
+
+async function settleRemote(
+  forward: Forward,
+  first: ForwardAnswer | undefined,
+  desk: ForwardDesk,
+  destination: string,
+): Promise<Outcome> {
+  if (first?.kind === 'stands') return first;
+  const mark = desk.mark();
+  const again = await askRemote(forward, desk, LOOPBACK);
+  if (again.kind === 'stands') return again;
+  const code = explainRemoteRefusal(await desk.saidSince(mark));
+  if (code === 'forward-refused' && forward.listen.kind === 'tcp' && forward.listen.host === LOCALHOST) {
+    // A PermitListen may allow the name and not the address.
+    const named = await askRemote(forward, desk, LOCALHOST);
+    if (named.kind === 'stands') return named;
+  }
+  const where = forward.listen.kind === 'unix' ? forward.listen.path : `port ${forward.listen.port}`;
+  const message =
+    code === 'forward-refused'
+      ? `the policy of ${destination} forbids -R ${forward.text} (AllowTcpForwarding, AllowStreamLocalForwarding, PermitListen, or a key with restrictions)`
+      : `${where} is taken on ${destination} (-R ${forward.text}): by another program, or by an earlier session that its sshd has not given up yet`;
+  return { kind: 'failed', failure: { code, message, forwards: [forward.text] } };
+}
+
+/** Errors are left alone: what matters stands already. */
+function askForOtherLoopback(spec: TunnelSpec, desk: ForwardDesk, ports: StandingPorts): void {
+  const ask = (kind: 'L' | 'R', forward: Forward, port: number | undefined) => {
+    if (port === undefined || forward.listen.kind !== 'tcp' || forward.listen.host !== LOCALHOST) return;
+    desk.control.forward(kind, { kind: 'tcp', host: LOOPBACK6, port }, forward.target).catch(() => undefined);
+  };
+  spec.forward.forEach((forward, index) => {
+    ask('L', forward, ports.forwardPorts[index]);
+  });
+  spec.reverse.forEach((forward, index) => {
+    ask('R', forward, ports.reversePorts[index]);
+  });
+}
+
+function exactly(listen: Endpoint, loopback: string): Endpoint {
+  return listen.kind === 'tcp' && listen.host === LOCALHOST ? { ...listen, host: loopback } : listen;
+}
+
+/** What a person must change comes first; then all forwards with that reason. */
+function worst(failures: readonly TunnelFailure[]): TunnelFailure {
+  const rank = (failure: TunnelFailure) => ORDER.indexOf(failure.code);
+  const first = [...failures].sort((a, b) => rank(a) - rank(b))[0]!;
+  const alike = failures.filter(({ code }) => code === first.code);
+  return {
+    code: first.code,
+    message: alike.map(({ message }) => message).join('; '),
+    forwards: alike.flatMap(({ forwards }) => forwards ?? []),
+  };
+}
+
+const ORDER: ReadonlyArray<TunnelFailure['code']> = [
+  'spec-refused',
+  'forward-refused',
+  'local-port-busy',
+  'remote-port-busy',
+];
