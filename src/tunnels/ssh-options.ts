@@ -36,6 +36,9 @@ const alwaysYes = (why: string): Check => {
   return (value) => (['yes', 'true'].includes(value.toLowerCase()) ? undefined : `is refused: ${why}`);
 };
 
+const TRAFFIC_CLASS =
+  '(?:af[1-4][1-3]|cs[0-7]|ef|le|lowdelay|throughput|reliability|none|\\d{1,3}|0x[0-9a-f]{1,2})';
+
 const ALLOWED: Readonly<Record<string, Check>> = {
   AddressFamily: oneOf('any', 'inet', 'inet6'),
   BatchMode: alwaysYes('there is nobody to ask'),
@@ -54,7 +57,10 @@ const ALLOWED: Readonly<Record<string, Check>> = {
   HostKeyAlias: host,
   HostbasedAcceptedAlgorithms: algorithms,
   HostbasedAuthentication: yesOrNo,
-  IPQoS: form(/^[A-Za-z0-9]{1,16}(?: [A-Za-z0-9]{1,16})?$/, 'one or two classes of traffic'),
+  IPQoS: form(
+    new RegExp(`^${TRAFFIC_CLASS}(?: ${TRAFFIC_CLASS})?$`, 'i'),
+    'one or two classes of traffic (af21, cs1, ef, none, ...)',
+  ),
   IdentitiesOnly: yesOrNo,
   IdentityAgent: form(/^(?:none|SSH_AUTH_SOCK|(?:\/|~\/)\S+)$/, 'none, SSH_AUTH_SOCK or a full path'),
   KexAlgorithms: algorithms,
