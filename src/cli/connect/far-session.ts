@@ -14,7 +14,7 @@ import { describe, findNode, type LocalNode, quitNode, reloadPeers, waitForIds }
 import { loopbackPort, portsOf } from './peer-entries.js';
 import { editPeersFile, readPeersText, restorePeersFile } from './peers-file-store.js';
 import { freePortFrom } from './ports.js';
-import { wasStarted } from './started-nodes.js';
+import { forgetStarted, wasStarted } from './started-nodes.js';
 import { Undo } from './undo.js';
 
 /** One session. */
@@ -126,6 +126,7 @@ export class FarSession {
       };
     }
     await quitNode(this.#host, reader);
+    forgetStarted(exoHome(env), reader.instance);
     return { removed, stopped: node.id, kept: null };
   }
 

@@ -4,7 +4,7 @@
  * process does, in whatever way: its session waits for the end of our input.
  */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type Clock, ExoError, LIMITS, printable, toExoError } from '../../shared/index.js';
@@ -51,6 +51,9 @@ export interface CommandConnection {
   close(): Promise<void>;
 }
 
+const FOLDER = 'exo-ssh-';
+/** Far longer than any step of `exo connect`. */
+const ORPHAN_AGE_MS = 3_600_000;
 /** Holds the session until our input ends; every shell reads it alike. */
 const HOLD = 'exec cat >/dev/null';
 /** From the start of ssh to the login, jump hosts and slow agents included. */
@@ -66,7 +69,8 @@ export async function openCommandConnection(
   const { spec, signal } = options;
   signal.throwIfAborted();
   // Short, and nobody else's: the path of a socket may have some hundred bytes.
-  const folder = mkdtempSync(path.join(tmpdir(), 'exo-ssh-'));
+  removeOrphans(components.clock.wall());
+  const folder = mkdtempSync(path.join(tmpdir(), `${FOLDER}${process.pid}-`));
   const remove = () => rmSync(folder, { recursive: true, force: true });
   const files: SshFiles = { configFile: path.join(folder, 'config'), controlPath: path.join(folder, 's') };
   try {
@@ -84,6 +88,26 @@ export async function openCommandConnection(
       };
     }
     return { code: 'spec-refused', message: toExoError(error).message };
+  }
+}
+
+/** Folders of processes that were killed outright. */
+function removeOrphans(nowMs: number): void {
+  for (const name of readdirSync(tmpdir())) {
+    const pid = Number(/^exo-ssh-(\d+)-/.exec(name)?.[1] ?? process.pid);
+    if (pid === process.pid) continue;
+    try {
+      process.kill(pid, 0);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') continue;
+      const folder = path.join(tmpdir(), name);
+      try {
+        // A container may share the folder and not the pids: what is in use is young.
+        if (nowMs - statSync(folder).mtimeMs > ORPHAN_AGE_MS) rmSync(folder, { recursive: true });
+      } catch {
+        // Another user's, and theirs to remove.
+      }
+    }
   }
 }
 
