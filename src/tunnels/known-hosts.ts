@@ -4,9 +4,9 @@
  * checking one needs more than this. The driver ssh2 asks; ssh itself reads its own files.
  */
 import { createHmac } from 'node:crypto';
-import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
 import { LIMITS } from '../shared/index.js';
+import { globListMatches } from './glob.js';
+import { readSmallFile } from './small-file.js';
 
 /** One line. */
 export interface KnownHostsEntry {
@@ -69,9 +69,11 @@ export async function loadKnownHosts(
 ): Promise<readonly KnownHosts[] | (HostKeyVerdict & { readonly kind: 'unreadable' })> {
   const files: KnownHosts[] = [];
   for (const path of paths) {
+    // The usual words for "no file".
+    if (path === '/dev/null' || path === 'none') continue;
     try {
-      const text = await readBounded(path);
-      if (text !== undefined) files.push(parseKnownHosts(text, path));
+      const file = await readSmallFile(path, LIMITS.knownHostsBytesMax);
+      if (file !== undefined) files.push(parseKnownHosts(file.text, path));
     } catch (error) {
       return { kind: 'unreadable', file: path, reason: (error as Error).message };
     }
@@ -148,14 +150,7 @@ export function lookupName(target: HostKeyTarget): string {
 /** Whether the names of a line mean `name` (in lower case). */
 function matches(names: string, name: string): boolean {
   if (names.startsWith('|')) return matchesHashed(names, name);
-  let found = false;
-  for (const pattern of names.toLowerCase().split(',')) {
-    const negated = pattern.startsWith('!');
-    if (!glob(negated ? pattern.slice(1) : pattern, name)) continue;
-    if (negated) return false;
-    found = true;
-  }
-  return found;
+  return globListMatches(names.toLowerCase().split(','), name);
 }
 
 /** `|1|salt|hash`, both base64: HMAC-SHA1 of the name. */
@@ -164,30 +159,6 @@ function matchesHashed(names: string, name: string): boolean {
   if (version !== '1' || salt === undefined || hash === undefined || rest !== undefined) return false;
   const expected = Buffer.from(hash, 'base64');
   return createHmac('sha1', Buffer.from(salt, 'base64')).update(name).digest().equals(expected);
-}
-
-/** `*` and `?`, in time pattern × text: a later star makes the earlier ones settled. */
-function glob(pattern: string, text: string): boolean {
-  let p = 0;
-  let t = 0;
-  let star = -1;
-  let starText = 0;
-  while (t < text.length) {
-    if (pattern[p] === '*') {
-      star = p;
-      starText = t;
-      p += 1;
-    } else if (p < pattern.length && (pattern[p] === '?' || pattern[p] === text[t])) {
-      p += 1;
-      t += 1;
-    } else if (star >= 0) {
-      starText += 1;
-      t = starText;
-      p = star + 1;
-    } else return false;
-  }
-  while (pattern[p] === '*') p += 1;
-  return p === pattern.length;
 }
 
 const MARKERS: Readonly<Record<string, KnownHostsEntry['marker']>> = {
@@ -213,28 +184,4 @@ function typeOf(key: Buffer): string | undefined {
   const length = key.readUInt32BE(0);
   if (length === 0 || length > 64 || key.length < 4 + length) return undefined;
   return key.toString('latin1', 4, 4 + length);
-}
-
-/** Undefined where there is no file. Throws with the reason. */
-async function readBounded(path: string): Promise<string | undefined> {
-  // The usual words for "no file".
-  if (path === '/dev/null' || path === 'none') return undefined;
-  const { knownHostsBytesMax } = LIMITS;
-  let file: Awaited<ReturnType<typeof open>>;
-  try {
-    // Opened without waiting: a named pipe in its place would hold us up for ever.
-    file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    throw error;
-  }
-  try {
-    const stat = await file.stat();
-    if (!stat.isFile()) throw new Error('it is not a file');
-    if (stat.size > knownHostsBytesMax) throw new Error(`it is larger than ${knownHostsBytesMax} bytes`);
-    return await file.readFile('utf8');
-  } finally {
-    await file.close();
-  }
 }

@@ -1,0 +1,124 @@
+/**
+ * The driver `ssh2`: ssh in this process, for machines without an ssh program. It follows the user's ssh configuration as far as
+ * hop-settings.ts says, checks host keys against known_hosts, and speaks AES-GCM only. The package is loaded with the first session.
+ */
+import { createRequire } from 'node:module';
+import { hostname } from 'node:os';
+import type { Clock } from '../../shared/index.js';
+import type { SessionOptions, TunnelDriver, TunnelSession } from '../driver.js';
+import { anchorLabel, evictCommand } from '../openssh/anchor.js';
+import type { TunnelSpec } from '../tunnel-spec.js';
+import { runEvict } from './far-command.js';
+import { loadSsh2 } from './load.js';
+import { Ssh2Session } from './session.js';
+import { type ConfigReaderComponents, readHops } from './ssh-config-reader.js';
+import { untilAborted, Way } from './way.js';
+
+/** Plain data. */
+export interface Ssh2DriverOptions {
+  /** Of this node: its far sessions are told from another node's by it. */
+  readonly stateFolder: string;
+}
+
+/** Collaborators. */
+export interface Ssh2DriverComponents extends ConfigReaderComponents {
+  readonly clock: Clock;
+}
+
+/** Opens nothing by itself. */
+export function createSsh2Driver(options: Ssh2DriverOptions, components: Ssh2DriverComponents): TunnelDriver {
+  return new Ssh2Driver(options, components);
+}
+
+class Ssh2Driver implements TunnelDriver {
+  readonly name = 'ssh2';
+  readonly #options: Ssh2DriverOptions;
+  readonly #components: Ssh2DriverComponents;
+  readonly #sessions = new Set<TunnelSession>();
+  readonly #stopping = new AbortController();
+
+  constructor(options: Ssh2DriverOptions, components: Ssh2DriverComponents) {
+    this.#options = options;
+    this.#components = components;
+  }
+
+  async available(): Promise<{ readonly version: string } | { readonly missing: string }> {
+    try {
+      await loadSsh2();
+      const { version } = createRequire(import.meta.url)('ssh2/package.json') as { version: string };
+      return { version: `ssh2_${version}` };
+    } catch (error) {
+      return { missing: `the package ssh2 cannot be loaded: ${(error as Error).message}` };
+    }
+  }
+
+  open(spec: TunnelSpec, options: SessionOptions): TunnelSession {
+    const session = new Ssh2Session(spec, withSpecOptions(spec, options), {
+      clock: this.#components.clock,
+      readHops: (described, signal) => readHops(described, this.#components, signal),
+      anchorLabel: this.#label(spec),
+    });
+    this.#sessions.add(session);
+    void session.closed.then(() => this.#sessions.delete(session));
+    return session;
+  }
+
+  async evict(
+    spec: TunnelSpec,
+    farPid: number,
+    options: SessionOptions,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const over = AbortSignal.any([signal, this.#stopping.signal]);
+    const way = new Way(this.#components.clock);
+    try {
+      const ssh2 = await loadSsh2();
+      const machines = await readHops(spec, this.#components, over);
+      await way.open(ssh2, machines, withSpecOptions(spec, options), over);
+      const ended = runEvict(way.last.client, evictCommand(this.#label(spec), farPid));
+      return await untilAborted(Promise.race([ended, way.closed.then(() => false)]), over);
+    } catch {
+      // The next try of the tunnel itself tells why there is no way.
+      return false;
+    } finally {
+      await way.end();
+    }
+  }
+
+  async firstHop(
+    spec: TunnelSpec,
+    signal: AbortSignal,
+  ): Promise<{ readonly host: string; readonly port: number } | undefined> {
+    try {
+      const [first] = await readHops(spec, this.#components, signal);
+      return first === undefined ? undefined : { host: first.host, port: first.port };
+    } catch {
+      signal.throwIfAborted();
+      return undefined;
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort(new Error('the driver has been stopped'));
+    await Promise.all([...this.#sessions].map((session) => session.close()));
+  }
+
+  #label(spec: TunnelSpec): string {
+    return anchorLabel(this.#options.stateFolder, hostname(), spec.name);
+  }
+}
+
+/** Times that the description sets itself, in the words of ssh and in seconds. */
+function withSpecOptions(spec: TunnelSpec, options: SessionOptions): SessionOptions {
+  const seconds = (name: string, otherwiseMs: number): number => {
+    const value = Number(spec.options[name]);
+    return Number.isFinite(value) && value > 0 ? value * 1_000 : otherwiseMs;
+  };
+  const count = Number(spec.options['ServerAliveCountMax']);
+  return {
+    ...options,
+    connectTimeoutMs: seconds('ConnectTimeout', options.connectTimeoutMs),
+    keepaliveIntervalMs: seconds('ServerAliveInterval', options.keepaliveIntervalMs),
+    keepaliveCountMax: Number.isInteger(count) && count > 0 ? count : options.keepaliveCountMax,
+  };
+}

@@ -1,0 +1,74 @@
+/**
+ * Reads the user's ssh configuration where there is no ssh program to ask: Host blocks with HostName, Port, User, IdentityFile,
+ * IdentitiesOnly, IdentityAgent, ProxyJump, UserKnownHostsFile, GlobalKnownHostsFile, HostKeyAlias, BindAddress and
+ * AddressFamily; the first value counts, as in ssh. Match and Include are refused by name: what they would add is not known.
+ * Answers in the form of `ssh -G`, so that all else is the same code. Pure.
+ */
+import { globListMatches } from '../glob.js';
+import { SessionFailed } from './session-failed.js';
+
+/** What is asked: the destination and what stands above the file. */
+export interface SubsetQuery {
+  readonly host: string;
+  readonly settings: ReadonlyArray<readonly [name: string, value: string]>;
+}
+
+const UNDERSTOOD = new Set([
+  ...[
+    'hostname',
+    'port',
+    'user',
+    'identityfile',
+    'identitiesonly',
+    'identityagent',
+    'proxyjump',
+    'proxycommand',
+  ],
+  ...['userknownhostsfile', 'globalknownhostsfile', 'hostkeyalias', 'bindaddress', 'addressfamily'],
+  ...['revokedhostkeys', 'knownhostscommand'],
+]);
+const DEFAULTS: ReadonlyArray<readonly [string, readonly string[]]> = [
+  ['port', ['22']],
+  ['identityfile', ['~/.ssh/id_ed25519', '~/.ssh/id_ecdsa', '~/.ssh/id_rsa']],
+  ['userknownhostsfile', ['~/.ssh/known_hosts ~/.ssh/known_hosts2']],
+  ['globalknownhostsfile', ['/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2']],
+];
+
+/** The settings of a host, one `name value` a line. Throws `SessionFailed` (`spec-refused`) with the line that is not understood. */
+export function answerFromSubset(query: SubsetQuery, text: string, file: string): string {
+  const values = new Map<string, string[]>();
+  const set = (name: string, value: string): void => {
+    if (!UNDERSTOOD.has(name)) return;
+    const known = values.get(name);
+    if (known === undefined) values.set(name, [value]);
+    else if (name === 'identityfile') known.push(value);
+  };
+  for (const [name, value] of query.settings) set(name.toLowerCase(), value);
+
+  let applies = true;
+  text.split('\n').forEach((raw, index) => {
+    const match = /^\s*([A-Za-z0-9]+)(?:\s*=\s*|\s+)(.*?)\s*$/.exec(raw);
+    if (match === null || /^\s*#/.test(raw)) return;
+    const name = match[1]!.toLowerCase();
+    const words = wordsOf(match[2]!);
+    if (name === 'match' || name === 'include') {
+      throw new SessionFailed(
+        'spec-refused',
+        `${file} line ${index + 1} has ${match[1]}, which is only understood where the ssh program is installed; install it, or name a plain file with sshConfig`,
+      );
+    }
+    if (name === 'host') applies = globListMatches(words, query.host);
+    else if (applies) set(name, words.join(' '));
+  });
+
+  for (const [name, usual] of DEFAULTS) if (!values.has(name)) values.set(name, [...usual]);
+  const hostName =
+    values.get('hostname')?.[0]?.replaceAll('%h', query.host).replaceAll('%%', '%') ?? query.host;
+  values.set('hostname', [hostName]);
+  return [...values].flatMap(([name, lines]) => lines.map((value) => `${name} ${value}`)).join('\n');
+}
+
+/** Words with blanks between them, some in double quotes. */
+function wordsOf(text: string): string[] {
+  return [...text.matchAll(/"([^"]*)"|(\S+)/g)].map((match) => match[1] ?? match[2] ?? '');
+}

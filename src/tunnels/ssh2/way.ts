@@ -1,0 +1,131 @@
+/** All connections of one session of the ssh2 driver: jump hosts in order, the destination last, each inside the one before. */
+import type { ClientChannel } from 'ssh2';
+import type { Clock } from '../../shared/index.js';
+import type { SessionOptions } from '../driver.js';
+import type { TunnelFailure } from '../failure.js';
+import { loadKnownHosts } from '../known-hosts.js';
+import { Hop, type HopOptions } from './hop.js';
+import type { HopSettings } from './hop-settings.js';
+import { gatherIdentities, type Identities } from './identities.js';
+import type { Ssh2Module } from './load.js';
+import { SessionFailed } from './session-failed.js';
+import { FarRefused, openFar } from './wires.js';
+
+/** An open way. */
+export class Way {
+  readonly #hops: Hop[] = [];
+  readonly #identities: Identities[] = [];
+  readonly #clock: Clock;
+  #ended = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** The connection to the destination. */
+  get last(): Hop {
+    return this.#hops.at(-1) as Hop;
+  }
+
+  /** One of its connections has ended. */
+  get broken(): boolean {
+    return this.#hops.some((hop) => hop.over);
+  }
+
+  /** Resolves with why it broke: the outermost connection that ended takes the others with it. */
+  get closed(): Promise<TunnelFailure> {
+    return Promise.race(this.#hops.map((hop) => hop.closed));
+  }
+
+  /** Connects through all; throws `SessionFailed`, or the signal's reason. What was opened by then is ended by `end`. */
+  async open(
+    ssh2: Ssh2Module,
+    machines: readonly HopSettings[],
+    session: SessionOptions,
+    signal: AbortSignal,
+  ): Promise<void> {
+    for (const [index, settings] of machines.entries()) {
+      const knownHosts = await loadKnownHosts(settings.knownHostsFiles);
+      if ('kind' in knownHosts) {
+        throw new SessionFailed(
+          'host-key-unreadable',
+          `the known_hosts file ${knownHosts.file} cannot be read (${knownHosts.reason}): mend it, or name another with knownHosts`,
+        );
+      }
+      const identities = await gatherIdentities(ssh2, settings, this.#clock);
+      this.#identities.push(identities);
+      signal.throwIfAborted();
+      const before = this.#hops.at(-1);
+      const through =
+        before === undefined ? undefined : await this.#through(before, settings, session, signal);
+      const role = index === machines.length - 1 ? '' : 'jump host: ';
+      const options: HopOptions = { settings, knownHosts, identities, session, role };
+      const hop = new Hop(ssh2, this.#clock, through === undefined ? options : { ...options, through });
+      this.#hops.push(hop);
+      await untilAborted(hop.ready, signal);
+    }
+  }
+
+  /** Ends all, innermost first; resolves when they are closed. Idempotent. */
+  async end(): Promise<void> {
+    if (!this.#ended) {
+      this.#ended = true;
+      for (const hop of [...this.#hops].reverse()) hop.end();
+      for (const { agent } of this.#identities) agent?.close();
+    }
+    await Promise.all(this.#hops.map((hop) => hop.closed));
+  }
+
+  /** A channel from a jump host to the next machine. */
+  async #through(
+    before: Hop,
+    { host, port }: HopSettings,
+    session: SessionOptions,
+    signal: AbortSignal,
+  ): Promise<ClientChannel> {
+    const late = new AbortController();
+    const timer = this.#clock.after(session.connectTimeoutMs, () => late.abort());
+    try {
+      const target = { kind: 'tcp', host, port } as const;
+      return await openFar(
+        before.client,
+        target,
+        { host: '127.0.0.1', port: 0 },
+        AbortSignal.any([signal, late.signal]),
+      );
+    } catch (error) {
+      signal.throwIfAborted();
+      const place = `${host}:${port}`;
+      if (late.signal.aborted) {
+        throw new SessionFailed(
+          'connect-timeout',
+          `the jump host ${before.label} gets no answer from ${place}`,
+        );
+      }
+      if (!(error instanceof FarRefused))
+        throw new SessionFailed('connection-lost', `the jump host ${before.label} went away`);
+      if (error.prohibited) {
+        throw new SessionFailed(
+          'forward-refused',
+          `the policy of the jump host ${before.label} forbids to connect to ${place}`,
+        );
+      }
+      throw new SessionFailed(
+        'connect-refused',
+        `the jump host ${before.label} cannot connect to ${place}: ${error.message}`,
+      );
+    } finally {
+      timer.cancel();
+    }
+  }
+}
+
+/** `promise`, or the signal's reason as soon as it is aborted. */
+export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason as Error);
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}
