@@ -1,11 +1,10 @@
 /**
- * The argument lists of ssh, as pure functions: the tunnel itself, sessions beside it and commands to its control socket.
+ * The argument lists of ssh, as pure functions: the tunnel itself and sessions beside it (control.ts talks to the control socket).
  * Everything about the host stands in the `-F` file (ssh-config.ts); what is left for the argument list are forwards, paths
  * of ours and one name behind `--`. No element that comes from a description begins with "-".
  */
-import { formatEndpoint } from '../endpoint.js';
 import { formatForward } from '../forward.js';
-import type { Endpoint, Forward, TunnelSpec } from '../tunnel-spec.js';
+import type { Forward, TunnelSpec } from '../tunnel-spec.js';
 import { percentFree } from './quoting.js';
 
 /** The driver's files of one session. */
@@ -45,39 +44,6 @@ export function plainSessionArgs(spec: TunnelSpec, configFile: string, command: 
 /** A fixed command over the connection of the tunnel. */
 export function sharedSessionArgs(spec: TunnelSpec, files: SshFiles, command: string): string[] {
   return [...sharedOnly(files), '-T', '--', spec.destination.host, command];
-}
-
-/** `ssh -W` over the connection of the tunnel: a stream to an address as the far machine sees it. */
-export function connectFarArgs(
-  spec: TunnelSpec,
-  files: SshFiles,
-  target: Extract<Endpoint, { kind: 'tcp' }>,
-): string[] {
-  return [...sharedOnly(files), '-W', formatEndpoint(reachable(target)), '--', spec.destination.host];
-}
-
-/** `ssh -O`: asks the ssh child whether it lives, or ends it. */
-export function controlArgs(spec: TunnelSpec, files: SshFiles, command: 'check' | 'exit' | 'stop'): string[] {
-  const socket = ['-F', files.configFile, '-S', percentFree(files.controlPath)];
-  return [...socket, '-O', command, '--', spec.destination.host];
-}
-
-/** `ssh -O cancel`/`-O forward` for one forward. */
-export function controlForwardArgs(
-  spec: TunnelSpec,
-  files: SshFiles,
-  command: 'forward' | 'cancel',
-  kind: 'L' | 'R',
-  forward: Forward,
-): string[] {
-  const socket = ['-F', files.configFile, '-S', percentFree(files.controlPath), '-O', command];
-  return [...socket, `-${kind}`, formatForward(forward), '--', spec.destination.host];
-}
-
-/** An address to connect to where something listens: "every interface" is reached at the loopback one. */
-export function reachable(endpoint: Extract<Endpoint, { kind: 'tcp' }>): Extract<Endpoint, { kind: 'tcp' }> {
-  if (endpoint.host === '*' || endpoint.host === '0.0.0.0') return { ...endpoint, host: 'localhost' };
-  return endpoint.host === '::' ? { ...endpoint, host: '::1' } : endpoint;
 }
 
 /** Where the control socket is gone ssh would connect anew; with this it fails instead. */
