@@ -177,7 +177,7 @@ describe('the ssh2 driver', { skip: unavailable ?? false }, () => {
     stream.destroy();
     const closedPort = await freePort();
     await assert.rejects(session.connectFar(end(closedPort), AbortSignal.timeout(TIMEOUT_MS)), {
-      code: 'tunnel-failed',
+      code: 'connect-failed',
     });
     await assert.rejects(
       session.connectFar(end(echo.port), AbortSignal.abort(new Error('given up'))),
@@ -473,6 +473,13 @@ describe('the ssh2 driver', { skip: unavailable ?? false }, () => {
       assert.deepEqual([failure.code, failure.forwards], ['remote-port-busy', [busy.text]]);
     });
 
+    it('all of them together', async () => {
+      const [one, two] = [forward(end(echo.port), end(1)), forward(end(echo.port, 'localhost'), end(2))];
+      const spec = specFor(sshd, { forward: [forward(end(0), end(1))], reverse: [one, two] });
+      const failure = await refused(driver.open(spec, SESSION));
+      assert.deepEqual([failure.code, failure.forwards], ['remote-port-busy', [one.text, two.text]]);
+    });
+
     it('a -R socket that is taken', async () => {
       const file = path.join(cleanup.folder(), 'taken');
       writeFileSync(file, '');
@@ -484,7 +491,7 @@ describe('the ssh2 driver', { skip: unavailable ?? false }, () => {
 
     it('an address that this machine has not', async () => {
       const spec = specFor(sshd, { forward: [forward(end(0, '192.0.2.7'), end(1))] });
-      assert.equal((await refused(driver.open(spec, SESSION))).code, 'network-unreachable');
+      assert.equal((await refused(driver.open(spec, SESSION))).code, 'local-port-busy');
     });
 
     it('a policy that forbids -R, and one that forbids -L', async () => {

@@ -1,7 +1,7 @@
 /** The listening end of one `-L` of the ssh2 driver: a port or a unix socket of this machine whose connections go through ssh. */
-import { lstat, unlink } from 'node:fs/promises';
-import { connect, createServer, type ListenOptions, type Server, type Socket } from 'node:net';
+import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import { LIMITS } from '../../shared/index.js';
+import { clearSocketFile } from '../openssh/listen-check.js';
 import type { Forward } from '../tunnel-spec.js';
 import { SessionFailed } from './session-failed.js';
 
@@ -13,7 +13,7 @@ export interface LocalListener {
   close(): Promise<void>;
 }
 
-/** Opens it. Throws `SessionFailed`: `local-port-busy`, `network-unreachable` (an address this machine has not), `spec-refused`. */
+/** Opens it. Throws `SessionFailed`: `local-port-busy` (also for an address that this machine does not have now), `spec-refused`. */
 export async function listenLocal(
   forward: Forward,
   onConnection: (socket: Socket) => void,
@@ -46,15 +46,9 @@ async function listenUnix(
   path: string,
   onConnection: (socket: Socket) => void,
 ): Promise<LocalListener> {
-  let server: Server;
-  try {
-    server = await opened({ path }, forward, onConnection);
-  } catch (error) {
-    // What a node left behind that was killed: a socket that nobody listens on.
-    if (!(await isStale(path))) throw error;
-    await unlink(path);
-    server = await opened({ path }, forward, onConnection);
-  }
+  // What a node left behind that was killed.
+  await clearSocketFile(path);
+  const server = await opened({ path }, forward, onConnection);
   return { port: undefined, close: () => closed(server) };
 }
 
@@ -90,7 +84,7 @@ function explained(error: NodeJS.ErrnoException, forward: Forward): SessionFaile
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
       return new SessionFailed(
-        'network-unreachable',
+        'local-port-busy',
         `this machine has no such address now: ${where} (${error.message})`,
         [forward.text],
       );
@@ -99,20 +93,6 @@ function explained(error: NodeJS.ErrnoException, forward: Forward): SessionFaile
         forward.text,
       ]);
   }
-}
-
-/** Whether the path is a socket of ours that refuses connections. */
-async function isStale(path: string): Promise<boolean> {
-  const stat = await lstat(path).catch(() => undefined);
-  if (stat === undefined || !stat.isSocket() || stat.uid !== process.getuid?.()) return false;
-  return new Promise((resolve) => {
-    const socket = connect({ path });
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(false);
-    });
-    socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'));
-  });
 }
 
 function closed(server: Server): Promise<void> {

@@ -39,11 +39,35 @@ export class RemoteListener {
       this.#targets.set(listen.path, target);
       return undefined;
     }
-    const host = listen.host === '*' ? '' : listen.host;
-    const bound = await this.#ask<number>((done) => client.forwardIn(host, listen.port, done));
-    if (bound.refused) throw await this.#explain(forward, host, listen.port);
-    const port = bound.value ?? listen.port;
+    // "localhost" would be two addresses, and one of them enough for sshd: a program on the other would go unnoticed.
+    const named = listen.host === 'localhost';
+    const host = named ? '127.0.0.1' : listen.host === '*' ? '' : listen.host;
+    const port =
+      (await this.#bind(host, listen.port, target)) ?? (await this.#otherwise(forward, host, named));
+    // May fail: what matters stands already.
+    if (named) void this.#bind('::1', port, target).catch(() => undefined);
+    return port;
+  }
+
+  /** The port, or undefined when the server refuses. */
+  async #bind(host: string, wanted: number, target: Endpoint): Promise<number | undefined> {
+    const bound = await this.#ask<number>((done) => this.#hop.client.forwardIn(host, wanted, done));
+    if (bound.refused) return undefined;
+    const port = bound.value ?? wanted;
     this.#targets.set(tcpKey(host, port), target);
+    return port;
+  }
+
+  /** A policy (PermitListen) may allow the name and not the address; otherwise throws why not. */
+  async #otherwise(forward: Forward, host: string, named: boolean): Promise<number> {
+    const { listen, target } = forward;
+    const wanted = listen.kind === 'tcp' ? listen.port : 0;
+    const failed = await this.#explain(forward, host, wanted);
+    const port =
+      named && failed.failure.code === 'forward-refused'
+        ? await this.#bind('localhost', wanted, target)
+        : undefined;
+    if (port === undefined) throw failed;
     return port;
   }
 

@@ -1,4 +1,5 @@
 /** One session of the ssh2 driver: the way there, the forwards, the anchor; from its start to the moment when nothing is left of it. */
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type Clock, ExoError, LIMITS } from '../../shared/index.js';
 import type { SessionFacts, SessionOptions, TunnelSession } from '../driver.js';
@@ -8,9 +9,10 @@ import type { Endpoint, Forward, TunnelSpec } from '../tunnel-spec.js';
 import { holdAnchor } from './far-command.js';
 import type { HopSettings } from './hop-settings.js';
 import { loadSsh2 } from './load.js';
-import { type LocalListener, listenLocal } from './local-listener.js';
+import type { LocalListener } from './local-listener.js';
 import { RemoteListener } from './remote-listener.js';
 import { failureOf, SessionFailed } from './session-failed.js';
+import { standForwards } from './stand-forwards.js';
 import { untilAborted, Way } from './way.js';
 import { FarRefused, openFar, Wires } from './wires.js';
 
@@ -109,15 +111,18 @@ export class Ssh2Session implements TunnelSession {
         },
         clock,
       );
-      const forwardPorts: Array<number | undefined> = [];
-      for (const forward of this.#spec.forward) forwardPorts.push(await this.#listenHere(forward, wires));
-      const remote = new RemoteListener(hop, wires);
-      const reversePorts: Array<number | undefined> = [];
-      for (const forward of this.#spec.reverse) reversePorts.push(await remote.listen(forward));
+      const ports = await standForwards(this.#spec, {
+        remote: new RemoteListener(hop, wires),
+        onConnection: (forward, socket) => this.#carry(forward, socket, wires),
+        onListening: (listener) => {
+          // It may stand after the session has begun to end.
+          if (this.#over.signal.aborted) void listener.close();
+          else this.#listeners.push(listener);
+        },
+      });
       const { cipher, serverVersion } = hop;
       return {
-        forwardPorts,
-        reversePorts,
+        ...ports,
         ...(await anchor),
         ...(cipher === undefined ? {} : { cipher }),
         ...(serverVersion === undefined ? {} : { serverVersion }),
@@ -127,21 +132,16 @@ export class Ssh2Session implements TunnelSession {
     }
   }
 
-  async #listenHere(forward: Forward, wires: Wires): Promise<number | undefined> {
-    const listener = await listenLocal(forward, (socket) => {
-      if (!wires.admit(socket)) return;
-      const origin = { host: socket.remoteAddress ?? '127.0.0.1', port: socket.remotePort ?? 0 };
-      openFar(this.#way.last.client, forward.target, origin).then(
-        (channel) => wires.join(socket, channel),
-        (error: unknown) => {
-          socket.destroy();
-          if (error instanceof FarRefused && error.prohibited) this.#prohibited(forward);
-        },
-      );
-    });
-    if (this.#over.signal.aborted) await listener.close();
-    else this.#listeners.push(listener);
-    return listener.port;
+  #carry(forward: Forward, socket: Socket, wires: Wires): void {
+    if (!wires.admit(socket)) return;
+    const origin = { host: socket.remoteAddress ?? '127.0.0.1', port: socket.remotePort ?? 0 };
+    openFar(this.#way.last.client, forward.target, origin).then(
+      (channel) => wires.join(socket, channel),
+      (error: unknown) => {
+        socket.destroy();
+        if (error instanceof FarRefused && error.prohibited) this.#prohibited(forward);
+      },
+    );
   }
 
   /** What the policy forbids will never work: told once, by name, and not left to look as if the far program were down. */

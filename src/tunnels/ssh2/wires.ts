@@ -69,13 +69,13 @@ export class Wires {
   }
 }
 
-/** Why the far machine opened no connection. */
+/** Why the far machine opened no connection: `connect-failed`, or `tunnel-failed` where its policy forbids it. */
 export class FarRefused extends ExoError {
-  /** Its policy forbids it: trying again is of no use. */
+  /** Trying again is of no use. */
   readonly prohibited: boolean;
 
   constructor(message: string, prohibited: boolean) {
-    super('tunnel-failed', message);
+    super(prohibited ? 'tunnel-failed' : 'connect-failed', message);
     this.prohibited = prohibited;
   }
 }

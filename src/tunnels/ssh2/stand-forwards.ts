@@ -1,0 +1,59 @@
+/** Opens all forwards of a session of the ssh2 driver, and tells of all that do not stand, not only of the first. */
+import type { Socket } from 'node:net';
+import type { SessionFacts } from '../driver.js';
+import type { TunnelFailure } from '../failure.js';
+import type { Forward, TunnelSpec } from '../tunnel-spec.js';
+import { type LocalListener, listenLocal } from './local-listener.js';
+import type { RemoteListener } from './remote-listener.js';
+import { failureOf, SessionFailed } from './session-failed.js';
+
+/** What a session hands in. */
+export interface ForwardDesk {
+  readonly remote: RemoteListener;
+  /** A connection to a `-L`. */
+  onConnection(forward: Forward, socket: Socket): void;
+  /** Told of every listener as soon as it stands, so that it is closed with the session. */
+  onListening(listener: LocalListener): void;
+}
+
+/** The real ports, or a `SessionFailed` about all forwards with the gravest reason. */
+export async function standForwards(
+  spec: TunnelSpec,
+  desk: ForwardDesk,
+): Promise<Pick<SessionFacts, 'forwardPorts' | 'reversePorts'>> {
+  const local = spec.forward.map(async (forward) => {
+    const listener = await listenLocal(forward, (socket) => desk.onConnection(forward, socket));
+    desk.onListening(listener);
+    return listener.port;
+  });
+  const remote = spec.reverse.map((forward) => desk.remote.listen(forward));
+  const results = await Promise.allSettled([...local, ...remote]);
+  const failures = results.flatMap((result) =>
+    result.status === 'rejected' ? [failureOf(result.reason)] : [],
+  );
+  if (failures.length > 0) throw gravest(failures);
+  const ports = results.map((result) => (result.status === 'fulfilled' ? result.value : undefined));
+  const count = spec.forward.length;
+  return { forwardPorts: ports.slice(0, count), reversePorts: ports.slice(count) };
+}
+
+/** What a person must change comes before what may pass by itself. */
+const ORDER: ReadonlyArray<TunnelFailure['code']> = [
+  'connection-lost',
+  'spec-refused',
+  'forward-refused',
+  'local-port-busy',
+  'remote-port-busy',
+];
+
+function gravest(failures: readonly TunnelFailure[]): SessionFailed {
+  const rank = ({ code }: TunnelFailure): number => ORDER.indexOf(code);
+  const first = [...failures].sort((a, b) => rank(a) - rank(b))[0] as TunnelFailure;
+  const alike = failures.filter(({ code }) => code === first.code);
+  const forwards = alike.flatMap((failure) => failure.forwards ?? []);
+  return new SessionFailed(
+    first.code,
+    [...new Set(alike.map(({ message }) => message))].join('; '),
+    forwards.length === 0 ? undefined : forwards,
+  );
+}
