@@ -4,8 +4,11 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { ExoError, LIMITS, printable, type TimerHandle } from '../shared/index.js';
+import { type Clash, findClashes } from './clashes.js';
 import type { TunnelManager, TunnelsComponents, TunnelsOptions } from './components.js';
+import type { TunnelDriver } from './driver.js';
 import { Drivers } from './drivers.js';
+import type { TunnelFailure } from './failure.js';
 import { FarPids } from './far-pids.js';
 import { type LocalSockets, localSockets } from './local-sockets.js';
 import { interfacesText, watchNetwork } from './network-watch.js';
@@ -31,6 +34,8 @@ class Manager implements TunnelManager {
   readonly #runners = new Map<string, Runner>();
   /** Those that end: their ports are free when the promise resolves. */
   readonly #leaving = new Map<Runner, Promise<void>>();
+  /** Those that a clash keeps from starting. */
+  readonly #refused = new Set<Runner>();
   readonly #listeners = new Set<() => void>();
   #watches: readonly TimerHandle[] = [];
   #life: 'new' | 'started' | 'stopped' = 'new';
@@ -84,8 +89,7 @@ class Manager implements TunnelManager {
       }
       this.#add(spec);
     }
-    this.#watch();
-    this.#changed();
+    this.#reconciled();
   }
 
   open(spec: TunnelSpec): TunnelStatus {
@@ -102,9 +106,10 @@ class Manager implements TunnelManager {
         `${LIMITS.tunnelsMax} tunnels are open, more than a node carries: close one`,
       );
     }
+    const clash = this.#clashes([...this.#specs(), spec]).find((one) => isAgainst(one, spec));
+    if (clash !== undefined) throw new ExoError('tunnel-clash', clash.message);
     const runner = this.#add(spec);
-    this.#watch();
-    this.#changed();
+    this.#reconciled();
     return runner.status;
   }
 
@@ -112,8 +117,7 @@ class Manager implements TunnelManager {
     const runner = this.#runner(name);
     if (runner.spec.source === 'command') await this.#remove(runner);
     else await runner.stop();
-    this.#watch();
-    this.#changed();
+    this.#reconciled();
   }
 
   retry(name?: string): void {
@@ -158,7 +162,7 @@ class Manager implements TunnelManager {
 
   #add(spec: TunnelSpec): Runner {
     const { clock, random, logger, probe } = this.#c;
-    const runner = new Runner(spec, this.#times, {
+    const runner: Runner = new Runner(spec, this.#times, {
       clock,
       random,
       logger,
@@ -166,13 +170,48 @@ class Manager implements TunnelManager {
       sockets: this.#sockets,
       farPids: this.#farPids,
       gate: this.#gate,
-      driverOf: (wanted) => this.#drivers.of(wanted),
+      driverOf: () => this.#driverOf(runner),
       onChange: () => this.#changed(),
       onUp: (up) => this.#c.onUp?.(up),
     });
     this.#runners.set(spec.name, runner);
     if (this.#life === 'started') this.#begin(runner);
     return runner;
+  }
+
+  /** Asked before every session: what clashes is not begun. */
+  async #driverOf(runner: Runner): Promise<TunnelDriver | TunnelFailure> {
+    const { spec } = runner;
+    const clash = this.#clashes(this.#specs()).find((one) => isAgainst(one, spec));
+    if (clash === undefined) return this.#drivers.of(spec);
+    this.#refused.add(runner);
+    return { code: 'port-clash', message: clash.message };
+  }
+
+  #specs(): TunnelSpec[] {
+    return [...this.#runners.values()].map(({ spec }) => spec);
+  }
+
+  /** Peers and their addresses are the node's business. */
+  #clashes(specs: readonly TunnelSpec[]): readonly Clash[] {
+    return findClashes({ specs, ownPorts: this.#c.ownPorts(), peers: [] });
+  }
+
+  /** The set of tunnels is another one: what is said about clashes may be too. */
+  #reconciled(): void {
+    const clashes = this.#clashes(this.#specs());
+    for (const runner of this.#runners.values()) {
+      const { name } = runner.spec;
+      runner.note(
+        clashes.flatMap(({ tunnel, severity, message }) =>
+          tunnel === name && severity === 'warning' ? [message] : [],
+        ),
+      );
+      if (clashes.some((one) => isAgainst(one, runner.spec))) continue;
+      if (this.#refused.delete(runner) && runner.status.state === 'failed') runner.tell('retry');
+    }
+    this.#watch();
+    this.#changed();
   }
 
   /** Starts a runner when those that held its ports until now are gone. */
@@ -191,6 +230,7 @@ class Manager implements TunnelManager {
 
   #remove(runner: Runner): Promise<void> {
     this.#runners.delete(runner.spec.name);
+    this.#refused.delete(runner);
     const gone = runner.stop().then(() => {
       this.#leaving.delete(runner);
       // A description that only changed may still find its old listener.
@@ -223,6 +263,10 @@ class Manager implements TunnelManager {
   #changed(): void {
     for (const listener of this.#listeners) listener();
   }
+}
+
+function isAgainst(clash: Clash, spec: TunnelSpec): boolean {
+  return clash.severity === 'error' && clash.tunnel === spec.name;
 }
 
 /** Whether nothing that ssh would notice has changed; who described it may. */

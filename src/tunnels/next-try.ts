@@ -121,17 +121,17 @@ export class NextTry {
     return true;
   }
 
-  /** Something happened that may have ended the trouble. Returns whether the wait is over. */
+  /** Something happened that may have ended the trouble: the wait is over, or shorter. Returns whether something is due. */
   nudged(kind: 'wake' | 'network' | 'hint' | 'retry'): boolean {
     if (this.#eviction !== undefined) return false;
-    if (
-      kind === 'hint' &&
-      (this.#knock !== undefined || this.#desk.nowMs - this.#lastTryAtMs < HINT_GAP_MS)
-    ) {
-      return false;
+    const { nowMs } = this.#desk;
+    if (kind === 'hint') {
+      if (this.#atMs === undefined) return false;
+      this.#atMs = Math.min(this.#atMs, Math.max(nowMs, this.#lastTryAtMs + HINT_GAP_MS));
+      return this.#atMs <= nowMs;
     }
     if (kind === 'retry') this.#plan.reset();
-    this.#atMs = this.#desk.nowMs;
+    this.#atMs = nowMs;
     return true;
   }
 

@@ -108,13 +108,14 @@ function failed({ spec }: Probed, index: number, error: ExoError, timeoutMs: num
       return { verdict: kind === 'R' ? 'closed' : 'silent', rttMs: null, detail: error.message };
     case 'request-unsupported':
       return { verdict: 'untested', rttMs: null, detail: error.message };
+    case 'tunnel-failed':
+      // The server does not let this account connect to the listener it gave us: nothing is known about it.
+      return { verdict: kind === 'R' ? 'untested' : 'silent', rttMs: null, detail: error.message };
     case 'request-timeout':
     case 'request-cancelled': {
       const detail = `no answer through ${through} within ${(timeoutMs / 1000).toFixed(1)} s`;
       return { verdict: 'silent', rttMs: null, detail };
     }
-    case 'tunnel-failed':
-      return { verdict: 'silent', rttMs: null, detail: `${through}: ${error.message}` };
     default:
       return { verdict: 'not-exo', rttMs: null, detail: error.message };
   }

@@ -2,7 +2,7 @@
  * When a tunnel is tried again: pure counters and formulas, told of every session that ended. One plan per tunnel; the
  * supervisor asks it. `chance` is always uniform in [0, 1).
  *
- *   a session that had worked      at once, at least 2 s after the one before, as long as tokens last; then within 10 s
+ *   a session that had worked      at once, at least 2 s after the one before, as long as tokens last; then after 5-10 s
  *   one that never worked          full jitter below 1, 2, 4, 8, 16 s, then 24-32 s, then 45-60 s
  *   a host that takes no connection   knocks, 0.5-1 s apart for five minutes, then 2-4 s, after an hour 5-10 s
  *   a port that is taken           2-3 s for ten minutes, then 20-30 s
@@ -58,7 +58,7 @@ export class RetryPlan {
       LIMITS.tunnelQuickRestartsMax,
       nowMs,
     );
-    if (!this.#quick.take(nowMs)) return chance * LIMITS.tunnelQuickRestartRefillMs;
+    if (!this.#quick.take(nowMs)) return (LIMITS.tunnelQuickRestartRefillMs / 2) * (1 + chance);
     return Math.max(0, startedAtMs + LIMITS.tunnelRestartSpacingMs - nowMs);
   }
 
