@@ -13,6 +13,7 @@ export type Verdict = 'fatal' | 'retry' | 'busy';
 export const TUNNEL_FAILURES = {
   'ssh-missing': ['fatal', 'there is no ssh program on this machine'],
   'spec-refused': ['fatal', 'the description cannot be used as it is'],
+  'port-clash': ['fatal', 'a port is wanted twice: by two forwards, or by a forward and the node itself'],
   'resolve-failed': ['retry', 'the name of the host leads nowhere'],
   'connect-refused': ['retry', 'nothing listens on the ssh port'],
   'connect-timeout': ['retry', 'the host does not answer'],

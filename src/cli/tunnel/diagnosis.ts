@@ -41,6 +41,7 @@ export interface Diagnosis {
 const OF_CODE: Readonly<Record<string, Finding>> = {
   'ssh-missing': 'ssh-missing',
   'spec-refused': 'bad-description',
+  'port-clash': 'port-clash',
   'host-key-unknown': 'host-key',
   'host-key-changed': 'host-key',
   'host-key-revoked': 'host-key',
@@ -78,8 +79,7 @@ function findingOf(tunnel: TunnelJson): Finding {
     return isProven ? (worst(tunnel) ?? 'all-well') : 'not-probed';
   }
   if (tunnel.code === null) return worst(tunnel) ?? 'on-its-way';
-  const finding = OF_CODE[tunnel.code] ?? 'ssh-down';
-  return finding === 'local-port-busy' && tunnel.notes.some(isClash) ? 'port-clash' : finding;
+  return OF_CODE[tunnel.code] ?? 'ssh-down';
 }
 
 /** A tunnel with several forwards is up when one is; what is wrong with another is worth a finding. */
@@ -89,9 +89,6 @@ function worst({ forwards }: TunnelJson): Finding | undefined {
   if (has('closed')) return 'remote-node-down';
   return has('silent') ? 'path-silent' : undefined;
 }
-
-/** The manager notes a clash with the words of `tunnel-clash`. */
-const isClash = (note: string) => note.startsWith('clash: ');
 
 function evidenceOf(tunnel: TunnelJson, finding: Finding): string[] {
   const lines = tunnel.forwards

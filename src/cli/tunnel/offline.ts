@@ -110,7 +110,10 @@ async function knock(host: CliHost, spec: TunnelSpec, driver: TunnelDriver): Pro
   try {
     const hop = await driver.firstHop(spec, abort.signal);
     if (hop === undefined) {
-      return fine([`${text} is reached through a ProxyCommand, which was not run`], spec);
+      return fine(
+        [`where ssh connects first for ${text} is not known without running it (a ProxyCommand?)`],
+        spec,
+      );
     }
     const greeting = await greets(hop, abort.signal);
     return fine([`an sshd answers at ${formatAddress(hop)}: ${greeting}`], spec);
