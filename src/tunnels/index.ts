@@ -21,6 +21,15 @@ export {
 export { parseTunnelSpec, SPEC_FIELDS, type SpecContext, type SpecField } from './parse-spec.js';
 export { describeSpec, specFromFlags, type TunnelDescription, type TunnelFlags } from './spec-from-flags.js';
 export { ALLOWED_OPTIONS } from './ssh-options.js';
+export {
+  createEmbeddedServer,
+  type EmbeddedRights,
+  type EmbeddedServer,
+  type EmbeddedServerComponents,
+  type EmbeddedServerOptions,
+  generateKeyPair,
+  type KeyPair,
+} from './ssh2/index.js';
 export type { Destination, DriverName, Endpoint, Forward, TunnelSource, TunnelSpec } from './tunnel-spec.js';
 export type {
   ForwardStatus,

@@ -1,6 +1,6 @@
 /** `exo demo` on its fixed ports, each run on a host of its own in a network namespace. */
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { type Host, Lab, labUnavailable } from '../lab/lab.js';
@@ -15,6 +15,8 @@ interface Stage {
   /** TMPDIR of the demo. */
   readonly folder: string;
   start(...args: string[]): Child;
+  /** The same with this PATH in the place of the usual one. */
+  startWithPath(folders: string, ...args: string[]): Child;
 }
 
 async function onStage(play: (stage: Stage) => Promise<void>): Promise<void> {
@@ -22,14 +24,22 @@ async function onStage(play: (stage: Stage) => Promise<void>): Promise<void> {
   try {
     const host = lab.host('demo');
     const folder = lab.cleanup.folder();
+    const env = { TMPDIR: folder, EXO_HOME: path.join(folder, 'home'), EXO_API: '', NO_COLOR: '1' };
+    const run = (args: readonly string[], more: NodeJS.ProcessEnv) =>
+      host.start(process.execPath, [EXO_MAIN, 'demo', ...args], {
+        name: 'exo demo',
+        env: { ...env, ...more },
+      });
     await play({
       lab,
       host,
       folder,
-      start: (...args) =>
-        host.start(process.execPath, [EXO_MAIN, 'demo', ...args], {
+      start: (...args) => run(args, {}),
+      startWithPath: (folders, ...args) =>
+        // `env` after `ip netns exec`: that one has to be found by the usual PATH.
+        host.start('/usr/bin/env', [`PATH=${folders}`, process.execPath, EXO_MAIN, 'demo', ...args], {
           name: 'exo demo',
-          env: { TMPDIR: folder, EXO_HOME: path.join(folder, 'home'), EXO_API: '', NO_COLOR: '1' },
+          env,
         }),
     });
   } finally {
@@ -48,6 +58,8 @@ async function nothingLeft({ host, folder }: Stage): Promise<void> {
   assert.deepEqual(readdirSync(folder), []);
 }
 
+const commandOf = (pid: number) => readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+
 const MEET_MS = 40_000;
 
 test(
@@ -59,6 +71,8 @@ test(
       assert.equal(await demo.closed, 0, demo.output);
       for (const pattern of [
         /both nodes list each other after [\d.]+ s/,
+        /tunnel mac2: up \(ssh, pid \d+\); a health check through it takes [\d.]+ ms/,
+        /-R 50060:localhost:50060 would need mac1’s own port/,
         /topology as mac1 sees it\n2 nodes, 2 edges/,
         /topology as mac2 sees it\n2 nodes, 2 edges/,
         /mac1, Who are you\?\n {2}(dummy){10}\n/,
@@ -87,7 +101,7 @@ test('the demo stays up, says what to try, and ends on Ctrl-C with everything go
 test('Ctrl-C while the nodes are starting leaves nothing either', { skip }, () =>
   onStage(async (stage) => {
     const demo = stage.start();
-    await demo.sees(/a relay/, MEET_MS);
+    await demo.sees(/mac1 reaches mac2 through ssh/, MEET_MS);
     demo.kill('SIGINT');
     assert.equal(await demo.closed, 0, demo.output);
     await nothingLeft(stage);
@@ -116,7 +130,7 @@ test('a node that dies ends the demo with its name and the end of its log', { sk
   onStage(async (stage) => {
     const demo = stage.start();
     await demo.sees(/Ctrl-C ends it/, MEET_MS);
-    const child = stage.host.pids().find((pid) => pid !== demo.pid);
+    const child = stage.host.pids().find((pid) => commandOf(pid).includes('--node-id'));
     assert.ok(child !== undefined);
     process.kill(child, 'SIGKILL');
     assert.equal(await demo.closed, 1);
@@ -125,12 +139,55 @@ test('a node that dies ends the demo with its name and the end of its log', { sk
   }),
 );
 
-test('a demo that is killed takes its nodes with it', { skip }, () =>
-  onStage(async (stage) => {
-    const demo = stage.start();
-    await demo.sees(/Ctrl-C ends it/, MEET_MS);
-    demo.kill('SIGKILL');
-    await demo.closed;
-    await eventually({ timeoutMs: 10_000, what: 'the nodes are gone' }, () => stage.host.pids().length === 0);
-  }),
+test(
+  '--break ends the tunnel’s ssh, shows each state until it is up again, and asks once more',
+  { skip },
+  () =>
+    onStage(async (stage) => {
+      const demo = stage.start('--once', '--break');
+      assert.equal(await demo.closed, 0, demo.output);
+      const [, killed, after] =
+        /kill -9 (\d+), its ssh\n[\s\S]*?tunnel mac2: up \(ssh, pid (\d+)\)/.exec(demo.stdout) ?? [];
+      assert.ok(killed !== undefined && after !== undefined, demo.output);
+      assert.notEqual(killed, after);
+      assert.match(demo.stdout, / {2}[\d.]+ s {2}up → \w+: /);
+      assert.match(demo.stdout, / {2}[\d.]+ s {2}gate → up: /);
+      assert.match(demo.stdout, /kill -9[\s\S]*mac1, Who are you\?\n {2}(dummy){10}\n/);
+      await nothingLeft(stage);
+    }),
+);
+
+test(
+  'without an ssh program the node carries the tunnel itself, and --break cuts its connection',
+  { skip },
+  () =>
+    onStage(async (stage) => {
+      const demo = stage.startWithPath('/nowhere', '--once', '--break');
+      assert.equal(await demo.closed, 0, demo.output);
+      assert.match(demo.stdout, /tunnel mac2: up \(ssh2 inside mac1\)/);
+      assert.match(demo.stdout, /its connection is cut\n[\s\S]*gate → up: [\s\S]*tunnel mac2: up/);
+      await nothingLeft(stage);
+    }),
+);
+
+test(
+  'a demo that is killed takes its nodes and its ssh with it, and the next one removes its folder',
+  { skip },
+  () =>
+    onStage(async (stage) => {
+      const demo = stage.start();
+      await demo.sees(/Ctrl-C ends it/, MEET_MS);
+      demo.kill('SIGKILL');
+      await demo.closed;
+      await eventually(
+        { timeoutMs: 10_000, what: 'everything is gone' },
+        () => stage.host.pids().length === 0,
+      );
+      assert.equal(readdirSync(stage.folder).length, 1);
+      // Not the demo's: it stays.
+      mkdirSync(path.join(stage.folder, 'exo-demo-1'));
+      const next = stage.start('--once');
+      assert.equal(await next.closed, 0, next.output);
+      assert.deepEqual(readdirSync(stage.folder), ['exo-demo-1']);
+    }),
 );

@@ -1,29 +1,32 @@
 /**
  * `exo demo`: the two machines of the example on this one. Two nodes in processes of their own find each other by the
- * peers files of docs/examples, on their ports; a relay stands where ssh -L would. Then both are asked a question.
+ * peers files of docs/examples, on their ports; mac1 keeps an ssh tunnel up, to a server inside this process. Then both
+ * are asked a question; with `--break` the tunnel's ssh is ended once, and what follows is shown.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { ExoError, formatAddress, printable, sleep } from '../../shared/index.js';
 import { callApi } from '../api-client.js';
-import type { TopologyJson } from '../api-shapes.js';
+import type { TopologyJson, TunnelEventJson, TunnelJson } from '../api-shapes.js';
 import { askNode } from '../chat-stream.js';
 import { ChildNode } from '../demo/child-node.js';
+import { makeDemoFolder, removeDemoFolder } from '../demo/folder.js';
 import { requireFreePorts } from '../demo/free-ports.js';
 import {
   type DemoNode,
   EXAMPLES,
-  FORWARD_PORT,
+  FORWARD,
+  LEFT_OUT,
   LOOPBACK,
   MAC1,
   MAC2,
   nodeArgs,
   PORTS,
 } from '../demo/plan.js';
-import { Relay } from '../demo/relay.js';
+import { TunnelEnd } from '../demo/tunnel-end.js';
+import { TunnelWatch } from '../demo/tunnel-watch.js';
 import { EXIT } from '../errors.js';
 import { formatTopology } from '../format/topology.js';
+import { roundTrip } from '../format/units.js';
 import { type CliHost, colours } from '../host.js';
 import { Progress } from '../progress.js';
 import { type StopSignal, stopSignal } from '../stop-signal.js';
@@ -33,11 +36,17 @@ import type { ApiTarget } from '../target.js';
 export interface DemoOptions {
   /** End after the answers. */
   readonly once: boolean;
+  /** After the answers, end the tunnel's ssh once. */
+  readonly break: boolean;
 }
 
 /** Start-up of two processes on a slow machine, and their first dial. */
 const MEET_WITHIN_MS = 30_000;
 const LOOK_EVERY_MS = 100;
+/** The tunnel's ssh is ended: detection, the first retry and the login together take far less. */
+const HEAL_WITHIN_MS = 30_000;
+/** The tunnel's name is that of the peer it stands under. */
+const TUNNEL = MAC2.id;
 const QUESTION = 'Who are you?';
 const MODEL = 'dummy';
 
@@ -52,7 +61,8 @@ export async function demo(host: CliHost, options: DemoOptions): Promise<number>
     await show.start(stop);
     await show.meet(stop);
     await show.topologies(stop);
-    await show.answers(stop);
+    await show.answers(stop, [MAC1, MAC2]);
+    if (options.break) await show.break(stop);
     if (!options.once) await show.stay(stop);
   } catch (error) {
     if (!stop.signal.aborted) throw error;
@@ -67,36 +77,39 @@ class Show {
   readonly #host: CliHost;
   readonly #c;
   readonly #nodes: ChildNode[] = [];
-  #relay: Relay | undefined;
+  readonly #watch: TunnelWatch;
+  #end: TunnelEnd | undefined;
   #folder: string | undefined;
 
   constructor(host: CliHost) {
     this.#host = host;
     this.#c = colours(host.stdout, host.env);
+    this.#watch = new TunnelWatch(host.clock, apiOf(MAC1), TUNNEL);
   }
 
   async start(stop: StopSignal): Promise<void> {
     await requireFreePorts(LOOPBACK, PORTS);
+    this.#folder = makeDemoFolder();
+    this.#end = new TunnelEnd(this.#folder);
+    await this.#end.start();
     this.#say(
       this.#c.bold('Two nodes on this machine, in the places of two machines joined by an ssh tunnel:'),
-      `  mac1  node ${LOOPBACK}:${MAC1.nodePort}  API ${LOOPBACK}:${MAC1.apiPort}  peers ${MAC1.peersFile}`,
+      `  mac1  node ${LOOPBACK}:${MAC1.nodePort}  API ${LOOPBACK}:${MAC1.apiPort}  peers ${MAC1.peersFile} and a tunnel`,
       `  mac2  node ${LOOPBACK}:${MAC2.nodePort}  API ${LOOPBACK}:${MAC2.apiPort}  peers ${MAC2.peersFile}`,
-      `  a relay ${LOOPBACK}:${FORWARD_PORT} → ${LOOPBACK}:${MAC2.nodePort} stands for ssh -L`,
+      `  mac1 reaches mac2 through ssh -L ${FORWARD} ${this.#end.destination} (a server inside this demo)`,
+      `  mac2 reaches mac1 directly: on one machine -R ${LEFT_OUT} would need mac1’s own port`,
       '',
     );
-    this.#folder = mkdtempSync(path.join(tmpdir(), 'exo-demo-'));
-    this.#relay = new Relay({
-      listen: { host: LOOPBACK, port: FORWARD_PORT },
-      target: { host: LOOPBACK, port: MAC2.nodePort },
-    });
-    await this.#relay.start();
     if (stop.signal.aborted) return;
-    for (const node of [MAC1, MAC2]) {
+    for (const [node, file] of [
+      [MAC1, this.#end.peersFile],
+      [MAC2, path.join(EXAMPLES, MAC2.peersFile)],
+    ] as const) {
       this.#nodes.push(
         new ChildNode(
           {
             name: node.id,
-            args: nodeArgs(node, path.join(EXAMPLES, node.peersFile)),
+            args: nodeArgs(node, file),
             env: { ...this.#host.env, EXO_HOME: path.join(this.#folder, node.id), EXO_API: '' },
           },
           { clock: this.#host.clock },
@@ -105,7 +118,7 @@ class Show {
     }
   }
 
-  /** Until both list each other. */
+  /** Until both list each other and the tunnel is proven. */
   async meet(stop: StopSignal): Promise<void> {
     const startMs = this.#host.clock.now();
     const progress = new Progress(this.#host, 'starting mac1 and mac2');
@@ -130,7 +143,8 @@ class Show {
       progress.end();
     }
     const seconds = ((this.#host.clock.now() - startMs) / 1000).toFixed(1);
-    this.#say(`both nodes list each other after ${seconds} s`, '');
+    const tunnel = await this.#untilUp(stop, startMs + MEET_WITHIN_MS, () => undefined);
+    this.#say(`both nodes list each other after ${seconds} s`, ...this.#tunnelLines(tunnel), '');
   }
 
   async topologies(stop: StopSignal): Promise<void> {
@@ -141,8 +155,8 @@ class Show {
     }
   }
 
-  async answers(stop: StopSignal): Promise<void> {
-    for (const node of [MAC1, MAC2]) {
+  async answers(stop: StopSignal, nodes: readonly DemoNode[]): Promise<void> {
+    for (const node of nodes) {
       const { stdout, clock } = this.#host;
       stdout.write(`${this.#c.bold(`${node.id}, ${QUESTION}`)}\n  `);
       const startMs = clock.now();
@@ -154,10 +168,40 @@ class Show {
       const tookMs = Math.round(clock.now() - startMs);
       stdout.write(`\n  ${this.#c.dim(`${answer.completionTokens} tokens in ${tookMs} ms`)}\n\n`);
     }
+    if (nodes.length === 1) return;
     this.#say(
       'The dummy model answers every question with its name; each token went through the layers of both nodes.',
       '',
     );
+  }
+
+  /** Ends the tunnel's ssh (or, where ssh2 in the node carries it, cuts its connection) and tells what the tunnel does. */
+  async break(stop: StopSignal): Promise<void> {
+    const { clock } = this.#host;
+    const { pid } = await this.#watch.look(stop.signal);
+    const deadlineMs = clock.now() + HEAL_WITHIN_MS;
+    const atMs = clock.wall();
+    this.#say(
+      this.#c.bold(
+        pid === null
+          ? 'breaking the tunnel: its connection is cut'
+          : `breaking the tunnel: kill -9 ${pid}, its ssh`,
+      ),
+    );
+    if (pid === null) this.#end?.cut();
+    else process.kill(pid, 'SIGKILL');
+    let broken = false;
+    const tunnel = await this.#untilUp(
+      stop,
+      deadlineMs,
+      (event) => {
+        broken = true;
+        this.#tell(event, `${((event.at_ms - atMs) / 1_000).toFixed(2)} s`);
+      },
+      () => broken,
+    );
+    this.#say(...this.#tunnelLines(tunnel), '');
+    await this.answers(stop, [MAC1]);
   }
 
   /** Until Ctrl-C, or until a node dies. */
@@ -167,6 +211,7 @@ class Show {
       'Both nodes stay up. In another terminal, or in a browser:',
       `  http://${api(MAC1)}/   http://${api(MAC2)}/`,
       `  exo status --api ${api(MAC1)}`,
+      `  exo tunnel status --api ${api(MAC1)}`,
       `  exo topology --api ${api(MAC2)}`,
       `  exo ping mac2 --api ${api(MAC1)}`,
       `  exo run ${MODEL} --prompt "hello" --api ${api(MAC2)}`,
@@ -175,19 +220,24 @@ class Show {
       '',
       'Ctrl-C ends it.',
     );
+    await this.#watch.look(stop.signal);
     await this.#alive(
-      new Promise<void>((resolve) => {
-        if (stop.signal.aborted) resolve();
-        stop.signal.addEventListener('abort', () => resolve(), { once: true });
-      }),
+      this.#watch.follow(
+        stop.signal,
+        (event) => this.#tell(event, new Date(event.at_ms).toLocaleTimeString()),
+        () => false,
+      ),
     );
   }
 
-  /** Everything away, even when a part of it fails. */
+  /** Everything away, even when a part of it fails. The nodes first: they end their ssh themselves. */
   async end(): Promise<void> {
-    await Promise.all(this.#nodes.splice(0).map((node) => node.stop()));
-    await this.#relay?.stop();
-    this.#removeFolder();
+    try {
+      await Promise.all(this.#nodes.splice(0).map((node) => node.stop()));
+      await this.#end?.stop();
+    } finally {
+      this.#removeFolder();
+    }
   }
 
   abandon(): void {
@@ -196,7 +246,35 @@ class Show {
   }
 
   #removeFolder(): void {
-    if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true });
+    if (this.#folder !== undefined) removeDemoFolder(this.#folder);
+  }
+
+  /** Waits until the tunnel is up (and `also` holds), telling its changes. */
+  async #untilUp(
+    stop: StopSignal,
+    deadlineMs: number,
+    tell: (event: TunnelEventJson) => void,
+    also: () => boolean = () => true,
+  ): Promise<TunnelJson> {
+    const { clock } = this.#host;
+    return this.#alive(
+      this.#watch.follow(stop.signal, tell, (tunnel) => {
+        if (tunnel.state === 'up') return also();
+        if (clock.now() < deadlineMs && tunnel.state !== 'failed') return false;
+        throw new ExoError('tunnel-failed', `the tunnel is ${tunnel.state}: ${tunnel.reason}`);
+      }),
+    );
+  }
+
+  #tunnelLines(tunnel: TunnelJson): string[] {
+    const carrier = tunnel.driver === 'openssh' ? `ssh, pid ${tunnel.pid}` : 'ssh2 inside mac1';
+    return [
+      `tunnel ${tunnel.name}: ${this.#c.green(tunnel.state)} (${carrier}); a health check through it takes ${roundTrip(tunnel.rtt_ms)}`,
+    ];
+  }
+
+  #tell(event: TunnelEventJson, when: string): void {
+    this.#say(`  ${when.padStart(7)}  ${event.from} → ${event.to}: ${printable(event.reason, 300)}`);
   }
 
   /** `work`, unless a node dies first. */
