@@ -1,6 +1,7 @@
 /** A tunnel driver in memory: sessions in a `MemoryTunnelWorld`, in virtual time, with every promise of the real interface. */
 import { type Clock, ExoError, type TimerHandle } from '../../src/shared/index.js';
 import type {
+  DriverName,
   Endpoint,
   SessionFacts,
   SessionOptions,
@@ -24,7 +25,7 @@ const FIRST_PID = 1_000;
 
 /** Opens sessions in a world. */
 export class MemoryTunnelDriver implements TunnelDriver {
-  readonly name = 'openssh';
+  readonly name: DriverName;
   readonly #world: MemoryTunnelWorld;
   /** `clock.now()` of every start, by tunnel. */
   readonly starts = new Map<string, number[]>();
@@ -37,8 +38,9 @@ export class MemoryTunnelDriver implements TunnelDriver {
   nextPort = FIRST_FREE_PORT;
   #nextPid = FIRST_PID;
 
-  constructor(world: MemoryTunnelWorld) {
+  constructor(world: MemoryTunnelWorld, name: DriverName = 'openssh') {
     this.#world = world;
+    this.name = name;
   }
 
   async available(): Promise<{ version: string } | { missing: string }> {
