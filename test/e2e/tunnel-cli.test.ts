@@ -1,4 +1,6 @@
 /** `exo tunnel …` and `exo doctor tunnels` against real nodes and real sshds on loopback. */
+// Loading it looks at standard input, which then counts as open: once, and before what is open is counted.
+import 'node:process';
 import '../support/leaks.js';
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
