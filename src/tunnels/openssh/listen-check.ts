@@ -7,18 +7,24 @@ import net from 'node:net';
 import type { TunnelFailure } from '../failure.js';
 import type { Endpoint, Forward } from '../tunnel-spec.js';
 
-/** Resolves to undefined when one can listen there, else to the system's error code (`EADDRINUSE`). */
-function tryListen(end: net.ListenOptions): Promise<{ error?: string; port: number }> {
+/** A listener of a moment, or the system's error code (`EADDRINUSE`). */
+type Tried = { readonly server: net.Server; readonly port: number } | { readonly error: string };
+
+function tryListen(end: net.ListenOptions): Promise<Tried> {
   return new Promise((resolve) => {
     const server = net.createServer();
-    server.once('error', (error: NodeJS.ErrnoException) =>
-      resolve({ error: error.code ?? error.message, port: 0 }),
-    );
+    server.once('error', (error: NodeJS.ErrnoException) => resolve({ error: error.code ?? error.message }));
     server.listen({ ...end, exclusive: true }, () => {
       const address = server.address();
-      const port = typeof address === 'object' && address !== null ? address.port : 0;
-      server.close(() => resolve({ port }));
+      resolve({ server, port: typeof address === 'object' && address !== null ? address.port : 0 });
     });
+  });
+}
+
+function closed(tried: Tried): Promise<void> {
+  return new Promise((resolve) => {
+    if ('server' in tried) tried.server.close(() => resolve());
+    else resolve();
   });
 }
 
@@ -33,9 +39,13 @@ function listenOptions(end: Endpoint): net.ListenOptions {
   return { port: end.port, ...(host === undefined ? {} : { host }) };
 }
 
-/** A port that nobody has now: ssh takes no 0 for `-L`. 0 when there is none. */
-export async function freeListenPort(host: string): Promise<number> {
-  return (await tryListen(listenOptions({ kind: 'tcp', host, port: 0 }))).port;
+/** For each host a port that nobody has now: ssh takes no 0 for `-L`. Held together while they are chosen. 0: there is none. */
+export async function freeListenPorts(hosts: readonly string[]): Promise<number[]> {
+  const tried = await Promise.all(
+    hosts.map((host) => tryListen(listenOptions({ kind: 'tcp', host, port: 0 }))),
+  );
+  await Promise.all(tried.map(closed));
+  return tried.map((one) => ('port' in one ? one.port : 0));
 }
 
 /** Removes the socket file at `path` if nobody listens on it; a session that was killed leaves one. */
@@ -57,8 +67,10 @@ export async function explainLocalRefusal(
   forward: Forward,
   listen: Endpoint,
 ): Promise<TunnelFailure | undefined> {
-  const { error } = await tryListen(listenOptions(listen));
-  if (error === undefined) return undefined;
+  const tried = await tryListen(listenOptions(listen));
+  await closed(tried);
+  if (!('error' in tried)) return undefined;
+  const { error } = tried;
   const where = listen.kind === 'unix' ? listen.path : `port ${listen.port} of ${listen.host}`;
   const forwards = [forward.text];
   switch (error) {

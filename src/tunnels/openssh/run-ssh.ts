@@ -12,7 +12,7 @@ const OUTPUT_CHARS_MAX = 256 * 1024;
 export interface SshAnswer extends ChildExit {
   readonly stdout: string;
   readonly stderr: string;
-  /** It was ended because of the deadline, the signal, or too much output. */
+  /** Not all of it: it was ended because of the deadline, the signal, or too much output, or something held its output. */
   readonly cut: boolean;
 }
 
@@ -50,5 +50,5 @@ export async function runSsh(
   const exit = await child.exited;
   timer.cancel();
   options.signal?.removeEventListener('abort', stop);
-  return { ...exit, stdout, stderr: child.stderr, cut };
+  return { ...exit, stdout, stderr: child.stderr, cut: cut || !exit.complete };
 }

@@ -8,8 +8,8 @@ import type { Clock, TimerHandle } from '../../shared/index.js';
 
 /** ssh closes its channels and files when it gets SIGTERM: some milliseconds. What takes longer hangs. */
 const KILL_AFTER_MS = 1_000;
-/** The rest of its output after the exit; what ssh started may hold the pipe open for longer. */
-const OUTPUT_AFTER_EXIT_MS = 200;
+/** For the rest of its output after the exit, twice: what ssh started may hold the pipe open, and is ended then. */
+const OUTPUT_AFTER_EXIT_MS = 1_000;
 /** A login at DEBUG1 writes 6 KiB; the reasons stand at its end or, in a long session, at the end of all. */
 const HEAD_CHARS_MAX = 16_384;
 const TAIL_CHARS_MAX = 16_384;
@@ -21,6 +21,8 @@ export const SSH_PROGRAM = 'ssh';
 export interface ChildExit {
   readonly exitCode: number | null;
   readonly signal: NodeJS.Signals | null;
+  /** All that it said has been read. */
+  readonly complete: boolean;
   /** Set when it could not be started at all. */
   readonly error?: NodeJS.ErrnoException;
 }
@@ -56,7 +58,9 @@ export class SshChild {
     // What is written to a process that ends is lost, and that is told by its exit.
     this.#child.stdin.on('error', () => undefined);
     this.#child.stdout.setEncoding('utf8').on('data', (text: string) => events.onStdout?.(text));
-    this.#child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    this.#child.stderr.setEncoding('utf8').on('data', (raw: string) => {
+      // ssh ends its lines as a terminal in raw mode needs it.
+      const text = raw.replaceAll('\r', '');
       this.#keep(text);
       events.onStderr?.(text);
     });
@@ -95,8 +99,8 @@ export class SshChild {
   }
 
   async #untilExit(): Promise<ChildExit> {
-    const closed = new Promise<void>((resolve) => this.#child.once('close', () => resolve()));
-    const exit = await new Promise<ChildExit>((resolve) => {
+    const closed = new Promise<true>((resolve) => this.#child.once('close', () => resolve(true)));
+    const exit = await new Promise<Omit<ChildExit, 'complete'>>((resolve) => {
       this.#child.once('exit', (exitCode, signal) => resolve({ exitCode, signal }));
       this.#child.once('error', (error) => {
         // A failed kill is told here too; a process that never started has no pid.
@@ -104,23 +108,25 @@ export class SshChild {
       });
     });
     this.#killTimer?.cancel();
-    if (exit.error === undefined) {
-      // A ProxyCommand that outlives its ssh (killed by SIGKILL, say) would hold the way to the server.
-      this.#signal('SIGTERM');
-      await this.#orSoon(closed);
-      this.#signal('SIGKILL');
+    let complete = exit.error !== undefined;
+    // A ProxyCommand that outlives its ssh (killed by SIGKILL, say) would hold the way to the server.
+    for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+      if (complete) break;
+      this.#signal(signal);
+      complete = await this.#orSoon(closed);
     }
+    this.#signal('SIGKILL');
     this.#gone = true;
     for (const stream of [this.#child.stdin, this.#child.stdout, this.#child.stderr]) stream.destroy();
-    return exit;
+    return { ...exit, complete };
   }
 
-  #orSoon(closed: Promise<void>): Promise<void> {
+  #orSoon(closed: Promise<true>): Promise<boolean> {
     return new Promise((resolve) => {
-      const timer = this.#clock.after(OUTPUT_AFTER_EXIT_MS, resolve);
+      const timer = this.#clock.after(OUTPUT_AFTER_EXIT_MS, () => resolve(false));
       void closed.then(() => {
         timer.cancel();
-        resolve();
+        resolve(true);
       });
     });
   }

@@ -23,7 +23,7 @@ export interface SshConfigOptions {
   readonly sshProgram: string;
   /** Where the text will lie: the ssh of a jump host reads it too. */
   readonly configFile: string;
-  /** Of the destination; jump hosts only say errors. @default 'INFO' */
+  /** Of the destination; jump hosts say what INFO has. @default 'INFO' */
   readonly logLevel?: 'ERROR' | 'INFO' | 'VERBOSE' | 'DEBUG1';
   /** Ciphers to put in front where the list has them, unless the description names ciphers. */
   readonly preferredCiphers?: readonly string[];
@@ -83,8 +83,8 @@ function jumpLines(spec: TunnelSpec, hop: Hop): string[] {
   if (files.length > 0) {
     lines.push(`UserKnownHostsFile ${files.map((file) => configWord(percentFree(file))).join(' ')}`);
   }
-  // What it says besides errors ("no such identity") would look as if it were about the destination.
-  return [...lines, 'LogLevel ERROR'];
+  // Enough for "open failed", by which a machine behind it that does not answer is known.
+  return [...lines, 'LogLevel INFO'];
 }
 
 function keptLines(

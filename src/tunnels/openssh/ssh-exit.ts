@@ -39,8 +39,17 @@ interface Row {
   readonly since: string;
   /** `established`: only after the login; `connecting`: only before; both where absent. */
   readonly phase?: 'connecting' | 'established';
+  /** Read only where this stands beside it. */
+  readonly beside?: RegExp;
+  /** Read only where this does not. */
+  readonly without?: RegExp;
   readonly say: (match: RegExpExecArray, context: SshExitContext) => string;
 }
+
+/** A key that cannot be used is why a login failed only if the login failed. */
+const DENIED = /^\S+: Permission denied \(/m;
+/** Some key was there: it is not the missing ones. */
+const OFFERED = /^debug1: Offering public key: /m;
 
 /** Names as ssh writes them into its messages; anything else is not put into a command that a person may copy. */
 const PLAIN_NAME = /^[A-Za-z0-9._:%[\]-]+$/;
@@ -202,6 +211,7 @@ const ROWS: readonly Row[] = [
     line: /^Load key "(.+)": (.+)$/m,
     since: '6.7+',
     phase: 'connecting',
+    beside: DENIED,
     say: (match) =>
       match[2] === 'bad permissions'
         ? `the key ${match[1]} may be read by others, so ssh ignores it: chmod 600 ${match[1]}`
@@ -212,6 +222,8 @@ const ROWS: readonly Row[] = [
     line: /^Warning: Identity file (.+) not accessible: (.*)\.$/m,
     since: '4.0+',
     phase: 'connecting',
+    beside: DENIED,
+    without: OFFERED,
     say: (match) => `the key ${match[1]} cannot be read (${match[2]})`,
   },
   {
@@ -219,6 +231,8 @@ const ROWS: readonly Row[] = [
     line: /^no such identity: (.+): (.*)$/m,
     since: '6.7+',
     phase: 'connecting',
+    beside: DENIED,
+    without: OFFERED,
     say: (match) => `the key ${match[1]} cannot be read (${match[2]})`,
   },
   {
@@ -227,6 +241,7 @@ const ROWS: readonly Row[] = [
     line: /^debug1: Server accepts key: (.+?) (?:\S+ )?SHA256:\S+.*\n(?:debug1: (?!Offering|Trying|Authenticated|Server accepts|Next).*\n)*debug1: No more authentication methods to try\.$/m,
     since: '7.6+',
     phase: 'connecting',
+    beside: DENIED,
     say: (match) =>
       `the server accepts the key ${match[1]}, which needs a passphrase that no agent holds: ssh-add ${match[1]}`,
   },
@@ -326,6 +341,7 @@ export function explainExit(exit: SshExit, context: SshExitContext): TunnelFailu
     if (row.phase !== undefined && (row.phase === 'established') !== exit.established) continue;
     const match = row.line.exec(exit.stderr);
     if (match === null) continue;
+    if (row.beside?.test(exit.stderr) === false || row.without?.test(exit.stderr) === true) continue;
     if (row.code === 'pty' || row.code === 'session') return { refused: row.code };
     return { code: row.code, message: printable(row.say(match, context), MESSAGE_CHARS_MAX) };
   }

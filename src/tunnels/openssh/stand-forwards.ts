@@ -7,7 +7,7 @@ import type { SessionFacts } from '../driver.js';
 import type { TunnelFailure } from '../failure.js';
 import type { Endpoint, Forward, TunnelSpec } from '../tunnel-spec.js';
 import type { ForwardAnswer, ForwardDesk } from './control.js';
-import { clearSocketFile, explainLocalRefusal, freeListenPort } from './listen-check.js';
+import { clearSocketFile, explainLocalRefusal, freeListenPorts } from './listen-check.js';
 import { explainRemoteRefusal } from './ssh-exit.js';
 
 /** The real ports. */
@@ -29,22 +29,19 @@ export async function standForwards(
   spec: TunnelSpec,
   desk: ForwardDesk,
 ): Promise<StandingPorts | TunnelFailure> {
-  const local = spec.forward.map((forward) => standLocal(forward, desk));
-  const remote = spec.reverse.map((forward) => askRemote(forward, desk, LOOPBACK));
-  const forwardPorts: Array<number | undefined> = [];
-  const reversePorts: Array<number | undefined> = [];
-  const failures: TunnelFailure[] = [];
-
-  for (const result of await Promise.all(local)) {
-    if (result.kind === 'failed') failures.push(result.failure);
-    else forwardPorts.push(result.port);
-  }
-  const answers = await Promise.all(remote);
+  const free = await freePortsFor(spec);
+  const [local, remote] = await Promise.all([
+    Promise.all(spec.forward.map((forward, index) => standLocal(forward, free[index], desk))),
+    Promise.all(spec.reverse.map((forward) => askRemote(forward, desk, LOOPBACK))),
+  ]);
+  const outcomes: Outcome[] = [...local];
   for (const [index, forward] of spec.reverse.entries()) {
-    const result = await settleRemote(forward, answers[index], desk, spec.destination.text);
-    if (result.kind === 'failed') failures.push(result.failure);
-    else reversePorts.push(result.port);
+    outcomes.push(await settleRemote(forward, remote[index], desk, spec.destination.text));
   }
+  const ports = outcomes.map((outcome) => (outcome.kind === 'stands' ? outcome.port : undefined));
+  const forwardPorts = ports.slice(0, local.length);
+  const reversePorts = ports.slice(local.length);
+  const failures = outcomes.flatMap((outcome) => (outcome.kind === 'failed' ? [outcome.failure] : []));
   if (failures.length > 0) return worst(failures);
   askForOtherLoopback(spec, desk, { forwardPorts, reversePorts });
   return { forwardPorts, reversePorts };
@@ -54,14 +51,26 @@ type Outcome =
   | { readonly kind: 'stands'; readonly port: number | undefined }
   | { readonly kind: 'failed'; readonly failure: TunnelFailure };
 
-async function standLocal(forward: Forward, desk: ForwardDesk): Promise<Outcome> {
+/** Ports in the place of 0, in the order of `-L`; chosen together, so that no two are the same. */
+async function freePortsFor(spec: TunnelSpec): Promise<Array<number | undefined>> {
+  const hosts = spec.forward.map(({ listen }) =>
+    listen.kind === 'tcp' && listen.port === 0 ? hostOf(exactly(listen, LOOPBACK)) : undefined,
+  );
+  const ports = await freeListenPorts(hosts.filter((host) => host !== undefined));
+  return hosts.map((host) => (host === undefined ? undefined : ports.shift()));
+}
+
+function hostOf(end: Endpoint): string | undefined {
+  return end.kind === 'tcp' ? end.host : undefined;
+}
+
+async function standLocal(forward: Forward, port: number | undefined, desk: ForwardDesk): Promise<Outcome> {
   const wanted = exactly(forward.listen, LOOPBACK);
   if (wanted.kind === 'unix') await clearSocketFile(wanted.path);
-  for (let tries = 0; ; tries += 1) {
-    const listen =
-      wanted.kind === 'tcp' && wanted.port === 0
-        ? { ...wanted, port: await freeListenPort(wanted.host) }
-        : wanted;
+  for (let tries = 0, free = port; ; tries += 1) {
+    if (tries > 0 && wanted.kind === 'tcp' && wanted.port === 0)
+      free = (await freeListenPorts([wanted.host]))[0];
+    const listen = wanted.kind === 'tcp' && free !== undefined ? { ...wanted, port: free } : wanted;
     const answer = await desk.control.forward('L', listen, forward.target);
     if (answer.kind === 'stands') return answer;
     const failure = await explainLocalRefusal(forward, listen);
