@@ -6,7 +6,7 @@
  * program may listen there), so it is only said.
  */
 import { type Address, formatAddress, isLoopback, printable } from '../shared/index.js';
-import { formatEndpoint } from './endpoint.js';
+import { formatEndpoint } from './endpoint-text.js';
 import type { Endpoint, Forward, TunnelSpec } from './tunnel-spec.js';
 
 /** One thing that two want, or a way that leads past a tunnel. */

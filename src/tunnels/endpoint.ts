@@ -1,19 +1,12 @@
 /**
  * One end of a forward: `host:port`, `[v6]:port` or the path of a unix socket, read from the fields that forward.ts has
- * cut and written back in ssh's form.
+ * cut. `endpoint-text.ts` writes it back.
  */
 import { isAbsolute } from 'node:path/posix';
 import { LIMITS } from '../shared/index.js';
 import { checkHost } from './destination.js';
 import { textFault, wordRefused } from './forbidden-text.js';
 import type { Endpoint } from './tunnel-spec.js';
-
-/** `host:port`, `[v6]:port`, `*:port` or a path. */
-export function formatEndpoint(endpoint: Endpoint): string {
-  if (endpoint.kind === 'unix') return endpoint.path;
-  const { host, port } = endpoint;
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-}
 
 /** Whether a field of a forward is meant as the path of a unix socket. */
 export function isSocketPath(field: string): boolean {

@@ -3,7 +3,8 @@
  * `socket:socket`, IPv6 in brackets, `*` or an empty address for every interface, port 0 in front for any free port.
  * Not dynamic forwards (`-D`, or `-R port` alone): a tunnel leads to a place that is known and can be proven.
  */
-import { formatEndpoint, isSocketPath, socketEndpoint, tcpEndpoint } from './endpoint.js';
+import { isSocketPath, socketEndpoint, tcpEndpoint } from './endpoint.js';
+import { formatEndpoint } from './endpoint-text.js';
 import { textFault, wordRefused } from './forbidden-text.js';
 import type { Endpoint, Forward } from './tunnel-spec.js';
 

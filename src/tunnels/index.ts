@@ -8,7 +8,7 @@ export type { TunnelManager, TunnelProbe, TunnelsComponents, TunnelsOptions } fr
 export { formatDestination, parseDestination, parseJumps } from './destination.js';
 export type { SessionFacts, SessionOptions, TunnelDriver, TunnelSession } from './driver.js';
 export { Drivers } from './drivers.js';
-export { formatEndpoint } from './endpoint.js';
+export { formatEndpoint } from './endpoint-text.js';
 export { TUNNEL_FAILURES, type TunnelFailure, type TunnelFailureCode, verdictOf } from './failure.js';
 export { formatForward, parseForward } from './forward.js';
 export type { LocalSockets } from './local-sockets.js';

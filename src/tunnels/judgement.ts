@@ -2,7 +2,7 @@
  * What a round of probes over all forwards says about a tunnel, in one verdict and in words. Pure; called by the
  * supervisor after every round.
  */
-import { formatEndpoint } from './endpoint.js';
+import { formatEndpoint } from './endpoint-text.js';
 import type { ProbeResult } from './supervisor-events.js';
 import type { Forward, TunnelSpec } from './tunnel-spec.js';
 

@@ -5,7 +5,7 @@
 import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type Clock, ExoError } from '../shared/index.js';
-import { formatEndpoint } from './endpoint.js';
+import { formatEndpoint } from './endpoint-text.js';
 import type { TunnelFailure } from './failure.js';
 import type { Endpoint } from './tunnel-spec.js';
 

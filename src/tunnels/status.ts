@@ -1,6 +1,6 @@
 /** What a tunnel shows of itself: its supervisor's view and what the runner knows, in the public shape. Pure. */
 
-import { formatEndpoint } from './endpoint.js';
+import { formatEndpoint } from './endpoint-text.js';
 import { forwardsOf } from './judgement.js';
 import type { SupervisorView } from './supervisor-events.js';
 import type { DriverName, TunnelSpec } from './tunnel-spec.js';

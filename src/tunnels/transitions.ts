@@ -2,18 +2,19 @@
  * The states of a tunnel and the ways between them, as one table. No I/O. `supervisor.ts` asks before every change; the
  * meaning of each state is in `tunnel-status.ts`.
  *
- *                        forwards stand            proven
- *   stopped ──► starting ─────────────► gate ─────────────► up
- *      ▲         │ ▲ │  ▲                │ │                │ ▲
- *      │  fatal  │ │ │  └────────────────┘ │ not proven     │ │ proven again
- *      │         ▼ │ │     with a pty      ▼                ▼ │
- *      │    failed │ └──────► backoff ◄─── degraded ◄───────┘ │
- *      │  (retry) ─┘  ended      │ ▲ ▲     │ │ the proof fails │
- *      │                         │ │ └─────┼─┴────────────────┘
- *   stop: from everywhere        │ └───────┘ ended, or silent too long
- *                                └──► starting: its time has come
+ *   ┌─ a session, on its way or open ──────────────────────────┐
+ *   │                                   ┌──── proven ────► up  │
+ *   │  starting ── forwards stand ──► gate                ▲ │  │
+ *   │   ▲  ▲  └── not to be probed ──────┼────────► up    │ │  │
+ *   │   │  │                             └─ not ─► degraded ◄  │
+ *   │   │  └──── again, with a pty ── gate, degraded           │
+ *   └───┼────────────┬────────────────────────────────┬────────┘
+ *       │            │ ended, or silent too long      │ only a person can help
+ *       │            ▼                                ▼
+ *       ├──────── backoff                           failed ──► starting: a person asks
+ *    its time: a delay, a knock, a port; wake, network, hint
  *
- * A tunnel that is not probed goes from starting to up. Any session may end with a fatal reason.
+ * `stopped` (closed by a person) is reached from everywhere and leads to starting.
  */
 import { ExoError } from '../shared/index.js';
 import type { TunnelState } from './tunnel-status.js';

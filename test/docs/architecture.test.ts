@@ -7,6 +7,8 @@ import type { Candidate } from '../../src/discovery/index.js';
 import { Target, type TargetState } from '../../src/node/target.js';
 import type { ConnectionState } from '../../src/protocol/index.js';
 import { transition } from '../../src/protocol/session-state.js';
+import type { TunnelState } from '../../src/tunnels/index.js';
+import { TUNNEL_TRANSITIONS } from '../../src/tunnels/transitions.js';
 import { ROOT } from '../support/processes.js';
 import { blocks, read, tableRows } from './documents.js';
 
@@ -94,6 +96,19 @@ describe('the architecture document', () => {
       edgesOf('legacy'),
       allowedOf(states, (from, to) => !throws(() => transition(from, to))),
     );
+  });
+
+  it('draws the states of a tunnel as the table of transitions has them', () => {
+    const inSession = ['starting', 'gate', 'up', 'degraded'];
+    const drawn = edgesOf('degraded').flatMap((edge) =>
+      edge.startsWith('session ') ? inSession.map((state) => edge.replace('session', state)) : [edge],
+    );
+    // The text says it of `stopped`: reached from everywhere, and leads to starting.
+    const states = (Object.keys(TUNNEL_TRANSITIONS) as TunnelState[]).filter((state) => state !== 'stopped');
+    const allowed = allowedOf(states, (from, to) => TUNNEL_TRANSITIONS[from].includes(to));
+    assert.deepEqual(drawn.sort(), allowed);
+    for (const state of states) assert.ok(TUNNEL_TRANSITIONS[state].includes('stopped'));
+    assert.deepEqual(TUNNEL_TRANSITIONS.stopped, ['starting']);
   });
 
   it(`has at most ${LINES_MAX} lines`, () => {
