@@ -22,7 +22,7 @@ const spec = (more: object = {}) =>
     { ssh: sshd.destination, sshConfig: sshd.clientConfig, forward: ['0:localhost:1'], ...more },
     { name: 'test', source: 'command' },
   );
-const folders = () => readdirSync(tmpdir()).filter((name) => name.startsWith(`exo-ssh-${process.pid}-`));
+const folders = () => readdirSync(tmpdir()).filter((name) => name.startsWith(`exo-login-${process.pid}-`));
 
 async function open(hostKey: 'known' | 'accept-new' = 'known', signal = new AbortController().signal) {
   return openCommandConnection({ spec: spec(), hostKey, signal }, { clock: systemClock });

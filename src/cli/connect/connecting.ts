@@ -2,33 +2,24 @@
  * The work of `exo connect` as steps in order: near node, ssh, exo there, far node, ports and entries, tunnel, topologies.
  * Holds what was done so far and how to undo it; `connect.ts` decides which of the two it is.
  */
-import { ExoError, toExoError } from '../../shared/index.js';
-import type { TunnelJson } from '../api-shapes.js';
+import { toExoError } from '../../shared/index.js';
 import { HintedError } from '../errors.js';
-import { roundTrip } from '../format/units.js';
 import type { CliHost } from '../host.js';
 import type { ApiTarget } from '../target.js';
 import { TunnelClient } from '../tunnel/client.js';
 import { backgroundPeersFile, startBackgroundNode } from './background-node.js';
 import type { ConnectOptions } from './connect-options.js';
-import { type ConnectionRecord, listRecords, removeRecord, saveRecord } from './connection-record.js';
+import { type ConnectionRecord, listRecords } from './connection-record.js';
 import { describeProgram, type FoundProgram, findFarProgram } from './far-program.js';
-import type { FarAnswer, FarNode } from './far-protocol.js';
-import { reloadPeers, waitForIds } from './local-node.js';
-import {
-  choosePort,
-  entryBefore,
-  forwardsOf,
-  type NearEntry,
-  saysNearEntry,
-  writeNearEntry,
-} from './near-entry.js';
+import type { FarNode } from './far-protocol.js';
+import { Joining } from './joining.js';
+import { waitForIds } from './local-node.js';
+import { type NearEntry, saysNearEntry } from './near-entry.js';
 import { findNearNode, type NearNode, requirePeersFile, requireTwoNodes } from './near-node.js';
 import { type Login, openShell } from './open-shell.js';
-import type { WrittenEntry } from './peer-entries.js';
 import type { Steps } from './steps.js';
 import { Undo } from './undo.js';
-import { look, waitForTunnel } from './wait-tunnel.js';
+import { look } from './wait-tunnel.js';
 
 /** What was asked for, and where this machine keeps its state. */
 export interface ConnectingOptions {
@@ -49,10 +40,6 @@ export interface Connected {
   readonly notes: readonly string[];
 }
 
-/** The seed's own number for the far end of `-R`. */
-const REVERSE_PORT = 50_060;
-/** Ports that turn out to be taken are replaced this often. */
-const PORT_TRIES = 4;
 const LISTED_WITHIN_MS = 30_000;
 
 /** One run. */
@@ -85,6 +72,7 @@ export class Connecting {
 
   /** Does everything. Rejects at the first step that fails; then `undo`. */
   async run(): Promise<Connected> {
+    const { options, home, signal } = this.#o;
     await this.#lookNear();
     const already = await this.#alreadyConnected();
     if (already !== undefined) return already;
@@ -92,7 +80,17 @@ export class Connecting {
     await this.#findProgram();
     const far = await this.#farNode();
     const near = await this.#startNear(far);
-    const entry = await this.#join(near, far);
+    const joining = new Joining(
+      { near, nearStarted: this.#nearStarted, far, words: options.words, home, signal },
+      {
+        host: this.#host,
+        steps: this.#steps,
+        undo: this.#undo,
+        found: this.#found!,
+        note: (text) => this.#note(text),
+      },
+    );
+    const entry = await joining.run();
     await this.#meet(near, far);
     return {
       near,
@@ -121,6 +119,10 @@ export class Connecting {
   async close(): Promise<void> {
     await this.#found?.client.close();
     await this.#login?.close();
+  }
+
+  #note(text: string): void {
+    if (!this.#notes.includes(text)) this.#notes.push(text);
   }
 
   async #lookNear(): Promise<void> {
@@ -163,7 +165,7 @@ export class Connecting {
     this.#login = await this.#steps.run('ssh', async () => {
       const login = await openShell(this.#host, options.words, options.acceptNewHostKey, signal);
       const { serverVersion, hostKey, hostKeyAdded } = login.facts;
-      if (hostKeyAdded) this.#notes.push(`the host key ${hostKey ?? ''} is now in known_hosts`);
+      if (hostKeyAdded) this.#note(`the host key ${hostKey ?? ''} is now in known_hosts`);
       const what = [
         options.words.ssh,
         ...(serverVersion === undefined ? [] : [serverVersion]),
@@ -188,10 +190,9 @@ export class Connecting {
         tell,
       );
       if (found.sentBytes !== undefined) {
-        // Complete, and of use for the next try: it stays whatever comes.
-        this.#undo.push(`the build that was sent, in ${found.program.words[0]} (complete)`, () => {
-          throw new ExoError('tunnel-failed', 'kept for the next try');
-        });
+        this.#undo.stays(
+          `the build that was sent: ${found.program.words[0]} (complete, used by the next try)`,
+        );
       }
       return { value: found, what: describeProgram(found) };
     });
@@ -230,115 +231,6 @@ export class Connecting {
     return near;
   }
 
-  /** Ports, both entries and the tunnel; again with other ports where one turns out to be taken. */
-  async #join(near: NearNode, far: FarNode): Promise<NearEntry> {
-    const { words } = this.#o.options;
-    const taken = { near: new Set<number>(), far: new Set<number>() };
-    const before = entryBefore(near, far.id, words);
-    let farBefore: WrittenEntry | null | undefined;
-    for (let attempt = 1; ; attempt += 1) {
-      const entered = await this.#enterThere(near, far, taken.far);
-      farBefore = farBefore === undefined ? entered.before : farBefore;
-      const entry = await this.#enterHere(near, far, before, farBefore, entered.port, taken.near);
-      const outcome = await this.#steps.run('tunnel', async (tell) => {
-        const value = await waitForTunnel(this.#host, near, far.id, this.#o.signal, tell);
-        const what =
-          value.kind === 'up' ? describeTunnel(value.tunnel) : `${value.reason}; another port is taken`;
-        return { value, what };
-      });
-      if (outcome.kind === 'up') return entry;
-      if (attempt === PORT_TRIES) throw new ExoError('port-in-use', `tunnel: ${outcome.reason}`);
-      if (outcome.side === 'near') taken.near.add(entry.nearPort);
-      else if (entry.farPort !== null) taken.far.add(entry.farPort);
-    }
-  }
-
-  async #enterThere(
-    near: NearNode,
-    far: FarNode,
-    avoid: ReadonlySet<number>,
-  ): Promise<{ readonly port: number | null; readonly before: WrittenEntry | null }> {
-    if (far.peersFile === null) {
-      const note = `${far.id} runs without manual discovery and does not dial back; it is reached through -L, which is enough`;
-      if (!this.#notes.includes(note)) this.#notes.push(note);
-      return { port: null, before: null };
-    }
-    return this.#steps.run('entry there', async () => {
-      const request = { node: far.id, peer: near.id, prefer: REVERSE_PORT, avoid: [...avoid] };
-      const value: FarAnswer<'enter'> = await this.#found!.client.ask('enter', request, this.#o.signal);
-      if (value.note !== null) this.#notes.push(value.note);
-      const what =
-        value.port === null ? value.note! : `${near.id} at 127.0.0.1:${value.port} in ${far.peersFile}`;
-      return { value, what: value.changed || value.port === null ? what : `${what} (as before)` };
-    });
-  }
-
-  async #enterHere(
-    near: NearNode,
-    far: FarNode,
-    before: WrittenEntry | null,
-    farBefore: WrittenEntry | null,
-    farPort: number | null,
-    avoid: ReadonlySet<number>,
-  ): Promise<NearEntry> {
-    const { home, options } = this.#o;
-    return this.#steps.run('entry here', async () => {
-      const nearPort = await choosePort(near, before, avoid);
-      const entry: NearEntry = { far, words: options.words, nearPort, farPort };
-      // First the record: whatever happens next, it can be undone by name.
-      this.#remember(home, near, far, entry, before, farBefore);
-      const restore = writeNearEntry(near, entry, before);
-      this.#undo.push(`the entry ${far.id} in ${near.peersFile}`, async () => {
-        restore();
-        await reloadPeers(this.#host, near);
-      });
-      await reloadPeers(this.#host, near);
-      const { forward, reverse } = forwardsOf(near, entry);
-      const flags = [...forward.map((each) => `-L ${each}`), ...reverse.map((each) => `-R ${each}`)];
-      return {
-        value: entry,
-        what: `${far.id} at 127.0.0.1:${nearPort} in ${near.peersFile}, ${flags.join(' ')}`,
-      };
-    });
-  }
-
-  #remember(
-    home: string,
-    near: NearNode,
-    far: FarNode,
-    entry: NearEntry,
-    before: WrittenEntry | null,
-    farBefore: WrittenEntry | null,
-  ): void {
-    const earlier = listRecords(home).find(({ peer }) => peer === far.id);
-    const record: ConnectionRecord = {
-      version: 1,
-      peer: far.id,
-      destination: entry.words.ssh,
-      ssh: { ...entry.words },
-      near: {
-        node: near.id,
-        peersFile: near.peersFile,
-        port: entry.nearPort,
-        before: earlier === undefined ? before : earlier.near.before,
-        started: this.#nearStarted || earlier?.near.started === true,
-      },
-      far: {
-        program: { path: this.#found!.program.path, words: [...this.#found!.program.words] },
-        peersFile: far.peersFile,
-        port: entry.farPort,
-        target: { host: far.nodeHost, port: far.nodePort },
-        before: earlier === undefined ? farBefore : earlier.far.before,
-        started: far.started || earlier?.far.started === true,
-      },
-    };
-    saveRecord(home, record);
-    this.#undo.push('the note of this connection', () => {
-      if (earlier === undefined) removeRecord(home, far.id);
-      else saveRecord(home, earlier);
-    });
-  }
-
   async #meet(near: NearNode, far: FarNode): Promise<void> {
     const ids = [near.id, far.id];
     const { signal } = this.#o;
@@ -368,11 +260,6 @@ export class Connecting {
       return { value: undefined, what: `both list ${ids.join(' and ')}` };
     });
   }
-}
-
-function describeTunnel(tunnel: TunnelJson): string {
-  const notes = tunnel.notes.length === 0 ? '' : `; ${tunnel.notes[0]}`;
-  return `up, a health check takes ${roundTrip(tunnel.rtt_ms)}${notes}`;
 }
 
 function entryOf(record: ConnectionRecord, words: ConnectOptions['words']): NearEntry {

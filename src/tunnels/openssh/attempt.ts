@@ -18,7 +18,8 @@ import { clearSocketFile } from './listen-check.js';
 import { explainStart } from './resolve.js';
 import type { SessionFiles } from './session-files.js';
 import { type ChildExit, SshChild } from './ssh-child.js';
-import { explainExit, isSessionOver, readLogin, type SessionRefused } from './ssh-exit.js';
+import { explainExit, type SessionRefused } from './ssh-exit.js';
+import { isSessionOver, readLogin } from './ssh-said.js';
 import { standForwards } from './stand-forwards.js';
 
 /** Looked for at every line of ssh, and besides this often. */

@@ -7,15 +7,16 @@ import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { type Clock, ExoError, LIMITS, printable, toExoError } from '../../shared/index.js';
+import { type Clock, LIMITS } from '../../shared/index.js';
 import type { TunnelFailure } from '../failure.js';
 import type { TunnelSpec } from '../tunnel-spec.js';
-import { resolveRoute } from './route.js';
-import { runSsh } from './run-ssh.js';
+import { explainStart, resolve } from './resolve.js';
+import type { Route } from './route.js';
 import { type SshFiles, sharedSessionArgs, tunnelArgs } from './ssh-args.js';
 import { SshChild, sshEnvironment } from './ssh-child.js';
 import { sshConfigText } from './ssh-config.js';
-import { explainExit, readHostKey, readLogin } from './ssh-exit.js';
+import { explainExit } from './ssh-exit.js';
+import { readHostKey, readLogin } from './ssh-said.js';
 
 /** How to connect. */
 export interface CommandConnectionOptions {
@@ -51,14 +52,13 @@ export interface CommandConnection {
   close(): Promise<void>;
 }
 
-const FOLDER = 'exo-ssh-';
+const FOLDER = 'exo-login-';
 /** Far longer than any step of `exo connect`. */
 const ORPHAN_AGE_MS = 3_600_000;
 /** Holds the session until our input ends; every shell reads it alike. */
 const HOLD = 'exec cat >/dev/null';
 /** From the start of ssh to the login, jump hosts and slow agents included. */
 const LOGIN_WITHIN_MS = 60_000;
-const QUERY_WITHIN_MS = 10_000;
 const LOOK_EVERY_MS = 20;
 
 /** Connects; resolves with the connection or with why there is none. Rejects with the signal's reason only. */
@@ -74,27 +74,23 @@ export async function openCommandConnection(
   const remove = () => rmSync(folder, { recursive: true, force: true });
   const files: SshFiles = { configFile: path.join(folder, 'config'), controlPath: path.join(folder, 's') };
   try {
-    await writeConfig(spec, files, signal, components);
-    const connection = await login(options, files, components);
-    if ('code' in connection) remove();
-    return 'code' in connection ? connection : withFolder(connection, remove);
+    const resolved = await resolve(spec, signal, components);
+    signal.throwIfAborted();
+    const connection =
+      'failure' in resolved ? resolved.failure : await login(options, resolved.route, files, components);
+    if (!('code' in connection)) return withFolder(connection, remove);
+    remove();
+    return connection;
   } catch (error) {
     remove();
-    signal.throwIfAborted();
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
-      return {
-        code: 'ssh-missing',
-        message: 'there is no ssh program on this machine; install openssh-client',
-      };
-    }
-    return { code: 'spec-refused', message: toExoError(error).message };
+    throw error;
   }
 }
 
 /** Folders of processes that were killed outright. */
 function removeOrphans(nowMs: number): void {
   for (const name of readdirSync(tmpdir())) {
-    const pid = Number(/^exo-ssh-(\d+)-/.exec(name)?.[1] ?? process.pid);
+    const pid = Number(/^exo-login-(\d+)-/.exec(name)?.[1] ?? process.pid);
     if (pid === process.pid) continue;
     try {
       process.kill(pid, 0);
@@ -111,18 +107,7 @@ function removeOrphans(nowMs: number): void {
   }
 }
 
-async function writeConfig(
-  spec: TunnelSpec,
-  files: SshFiles,
-  signal: AbortSignal,
-  components: { readonly clock: Clock },
-): Promise<void> {
-  const route = await resolveRoute(spec, async (args) => {
-    const answer = await runSsh(args, { timeoutMs: QUERY_WITHIN_MS, signal }, components);
-    if (answer.error !== undefined) throw answer.error;
-    if (answer.exitCode === 0) return answer.stdout;
-    throw new ExoError('tunnel-failed', `ssh -G: ${printable(answer.stderr.trim(), 400)}`);
-  });
+function writeConfig(spec: TunnelSpec, route: Route, files: SshFiles): void {
   const session = {
     connectTimeoutMs: LIMITS.tunnelConnectTimeoutMs,
     keepaliveIntervalMs: LIMITS.tunnelKeepaliveIntervalMs,
@@ -139,9 +124,11 @@ async function writeConfig(
 
 async function login(
   { spec, hostKey, signal }: CommandConnectionOptions,
+  route: Route,
   files: SshFiles,
   components: { readonly clock: Clock },
 ): Promise<CommandConnection | TunnelFailure> {
+  writeConfig(spec, route, files);
   const accept = hostKey === 'accept-new' ? ['-o', 'StrictHostKeyChecking=accept-new'] : [];
   const plain: TunnelSpec = { ...spec, forward: [], reverse: [] };
   const args = [...accept, ...tunnelArgs(plain, files, { pty: false, command: HOLD })];
@@ -154,7 +141,7 @@ async function login(
     const exit = await Promise.race([up.there, master.exited]);
     signal.throwIfAborted();
     if (exit !== undefined) {
-      if (exit.error !== undefined) throw exit.error;
+      if (exit.error !== undefined) return explainStart(exit.error);
       return failureOf(spec, exit, master.stderr);
     }
   } finally {

@@ -8,7 +8,7 @@ import { ExoError, printable } from '../../shared/index.js';
 import type { Endpoint } from '../tunnel-spec.js';
 import type { ForwardDesk } from './control.js';
 import { FarStream } from './far-stream.js';
-import { explainFarRefusal } from './ssh-exit.js';
+import { explainFarRefusal } from './ssh-said.js';
 
 /** As many as a tunnel may have forwards: addresses asked for are those of its `-R`. */
 const ADDRESSES_MAX = 64;

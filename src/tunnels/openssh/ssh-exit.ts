@@ -35,7 +35,7 @@ interface Row {
   readonly code: TunnelFailureCode | SessionRefused['refused'];
   /** A whole line of stderr, or the beginning of one. */
   readonly line: RegExp;
-  /** Releases of OpenSSH whose client writes it so; `+` where it is unchanged since. All were seen with 9.2. */
+  /** Releases of OpenSSH that write it so, as far as known. The tests see with 9.2 what a server can be made to cause. */
   readonly since: string;
   /** `established`: only after the login; `connecting`: only before; both where absent. */
   readonly phase?: 'connecting' | 'established';
@@ -349,58 +349,7 @@ export function explainExit(exit: SshExit, context: SshExitContext): TunnelFailu
   return { code: 'driver-fault', message: printable(sayUnexplained(exit), MESSAGE_CHARS_MAX) };
 }
 
-/** Why the server refused a `-R`, from what ssh wrote between asking and the answer; busy where no policy is named. */
-export function explainRemoteRefusal(stderr: string): 'forward-refused' | 'remote-port-busy' {
-  return REMOTE_POLICY.test(stderr) ? 'forward-refused' : 'remote-port-busy';
-}
-
-/** Why a connection that we opened on the far side was refused; undefined when ssh has not said so. */
-export function explainFarRefusal(
-  stderr: string,
-): { readonly kind: 'policy' | 'refused'; readonly text: string } | undefined {
-  const match = /^channel \d+: open failed: ([a-z ]+): (.*)$/m.exec(stderr);
-  if (match === null) return undefined;
-  const [, reason, text = ''] = match;
-  return { kind: reason === 'connect failed' || reason === 'resource shortage' ? 'refused' : 'policy', text };
-}
-
-/** sshd says these as debug messages of the protocol (sshd 3.0+, the second 7.8+); for a port that is taken it says nothing. */
-const REMOTE_POLICY =
-  /^debug1: Remote: (?:Server has disabled (?:port|streamlocal) forwarding\.|port forwarding refused.*)$/m;
 const MESSAGE_CHARS_MAX = 400;
-
-/** What a login has told, for the status. */
-export function readLogin(stderr: string): { cipher?: string; serverVersion?: string } {
-  const cipher = /^debug1: kex: server->client cipher: (\S+)/m.exec(stderr)?.[1];
-  const serverVersion = /^debug1: Remote protocol version \S+, remote software version (.+)$/m.exec(
-    stderr,
-  )?.[1];
-  return {
-    ...(cipher === undefined ? {} : { cipher: printable(cipher, 64) }),
-    ...(serverVersion === undefined ? {} : { serverVersion: printable(serverVersion.trim(), 128) }),
-  };
-}
-
-/** The key that the server showed (`ssh-ed25519 SHA256:…`), and whether ssh has just added it to a known_hosts file. */
-export function readHostKey(stderr: string): { hostKey?: string; hostKeyAdded: boolean } {
-  const hostKey = /^debug1: Server host key: (\S+ \S+)$/m.exec(stderr)?.[1];
-  const hostKeyAdded = /^Warning: Permanently added .+ to the list of known hosts\.$/m.test(stderr);
-  return { ...(hostKey === undefined ? {} : { hostKey: printable(hostKey, 128) }), hostKeyAdded };
-}
-
-/**
- * Whether the session of the connection has ended, or was never allowed, while the connection goes on. Only ends a wait
- * for the anchor early; a text that is missed costs that wait.
- */
-export function isSessionOver(stderr: string): boolean {
-  // Its number, so that a connection through a forward that nobody takes is not read as the session's.
-  const session = /^debug1: channel (\d+): new (?:session )?\[client-session\]/m.exec(stderr)?.[1];
-  if (session === undefined) return false;
-  return new RegExp(
-    `^(?:debug1: client_input_channel_req: channel ${session} rtype exit-s|channel ${session}: open failed: )`,
-    'm',
-  ).test(stderr);
-}
 
 function sayUnexplained(exit: SshExit): string {
   const last = exit.stderr

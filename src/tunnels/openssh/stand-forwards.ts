@@ -8,7 +8,7 @@ import type { TunnelFailure } from '../failure.js';
 import type { Endpoint, Forward, TunnelSpec } from '../tunnel-spec.js';
 import type { ForwardAnswer, ForwardDesk } from './control.js';
 import { clearSocketFile, explainLocalRefusal, freeListenPorts } from './listen-check.js';
-import { explainRemoteRefusal } from './ssh-exit.js';
+import { explainRemoteRefusal } from './ssh-said.js';
 
 /** The real ports. */
 export type StandingPorts = Pick<SessionFacts, 'forwardPorts' | 'reversePorts'>;
