@@ -4,7 +4,7 @@ import type { InferenceEngine } from '../inference/index.js';
 import type { Transport } from '../protocol/index.js';
 import type { Clock, Logger, Random } from '../shared/index.js';
 import type { CapabilityProbe } from '../topology/index.js';
-import type { TunnelDriver, TunnelsOptions } from '../tunnels/index.js';
+import type { createTunnels, TunnelsOptions } from '../tunnels/index.js';
 
 /** Everything that distinguishes one node from another. Plain data. */
 export interface NodeOptions {
@@ -43,6 +43,6 @@ export interface NodeComponents {
   readonly capabilities?: CapabilityProbe;
   /** @default createEngine(options.engine) */
   readonly inferenceEngine?: InferenceEngine;
-  /** @default those of `tunnels` */
-  readonly tunnelDrivers?: readonly TunnelDriver[];
+  /** @default createTunnels */
+  readonly tunnels?: typeof createTunnels;
 }

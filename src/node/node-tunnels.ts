@@ -16,10 +16,9 @@ import {
   type Startable,
 } from '../shared/index.js';
 import {
-  createTunnels,
+  type createTunnels,
   type Endpoint,
   findClashes,
-  type TunnelDriver,
   type TunnelManager,
   type TunnelSpec,
   type TunnelStatus,
@@ -41,7 +40,7 @@ export interface NodeTunnelsComponents {
   readonly logger: Logger;
   readonly warnings: Warnings;
   readonly ownPorts: TunnelsComponents['ownPorts'];
-  readonly drivers?: readonly TunnelDriver[];
+  readonly create: typeof createTunnels;
   /** Folder of peers.json. */
   readonly baseFolder: string;
   /** Made after this, so asked for when it is needed. */
@@ -62,18 +61,17 @@ export class NodeTunnels implements Startable {
 
   constructor(options: TunnelsOptions | undefined, components: NodeTunnelsComponents) {
     this.#c = components;
-    const { clock, random, logger, ownPorts, drivers } = components;
+    const { clock, random, logger, ownPorts } = components;
     this.#manager =
       options === undefined
         ? undefined
-        : createTunnels(options, {
+        : components.create(options, {
             clock,
             random,
             logger,
             ownPorts,
             probe: createTunnelProbe(clock),
             onUp: (spec) => this.#dialThrough(spec),
-            ...(drivers === undefined ? {} : { drivers }),
           });
     this.view = this.#manager ?? NO_TUNNELS;
     this.view.onChange(() => components.onChange());

@@ -18,6 +18,7 @@ import {
   systemRandom,
 } from '../shared/index.js';
 import { type CapabilityProbe, probeCapabilities, TopologyView } from '../topology/index.js';
+import { createTunnels } from '../tunnels/index.js';
 import { Acceptor } from './acceptor.js';
 import { DialRecord } from './dial-record.js';
 import { Dialer } from './dialer.js';
@@ -161,7 +162,7 @@ class MeshNode implements Node {
       logger,
       warnings: this.#warnings,
       ownPorts: () => ownPorts(options, this.#acceptor.address.port),
-      ...(components.tunnelDrivers === undefined ? {} : { drivers: components.tunnelDrivers }),
+      create: components.tunnels ?? createTunnels,
       baseFolder: path.dirname(path.resolve(options.discovery.configPath ?? '.')),
       dialer: () => this.#dialer,
       onChange: () => this.#changed(),
