@@ -73,7 +73,7 @@ export async function runTunnelNode(cleanup: Cleanup, options: TunnelNodeOptions
     nodePort: options.nodePort,
     apiPort: options.apiPort,
     args: ['--discovery-module', 'manual', '--discovery-config-path', peersFile, ...(options.args ?? [])],
-    child: { env: { EXO_HOME: home, SSH_AUTH_SOCK: '' } },
+    child: { env: { EXO_HOME: home, SSH_AUTH_SOCK: '', DEBUG: '0' } },
   });
   return { ...node, home, peersFile };
 }
