@@ -55,7 +55,7 @@ export class TestHost implements CliHost {
 
   async *inputLines(): AsyncIterable<string> {}
 
-  ask(): Promise<string | undefined> {
+  ask(_question: string): Promise<string | undefined> {
     return Promise.resolve(undefined);
   }
 

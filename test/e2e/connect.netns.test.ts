@@ -321,7 +321,10 @@ test(
       async (world) => {
         world.installThere();
         const before = world.traces();
-        await world.refused(world.connect(), /tunnel: [\s\S]*AllowTcpForwarding yes[\s\S]*|tunnel: /);
+        await world.refused(
+          world.connect(),
+          /tunnel: .*forbids -[LR][\s\S]*What was begun has been undone[\s\S]*AllowTcpForwarding yes/,
+        );
         await untilGone(world, before);
       },
       { AllowTcpForwarding: 'no' },

@@ -3,10 +3,12 @@
  * A failure (no node runs, a broken option) means nothing to complete, never a message.
  */
 import type { Command, Option } from 'commander';
+import { exoHome } from '../../node/home/index.js';
 import { NODE_OPTIONS } from '../../node/options/index.js';
 import { printable } from '../../shared/index.js';
 import { callApi } from '../api-client.js';
 import type { PeersJson, TunnelsJson } from '../api-shapes.js';
+import { COMMAND_NAMES } from '../commands.js';
 import { EXIT } from '../errors.js';
 import type { CliHost } from '../host.js';
 import { buildProgram } from '../program.js';
@@ -54,7 +56,7 @@ export async function candidates(host: CliHost, words: readonly string[]): Promi
   const program = buildProgram(host, () => undefined);
   const current = words.at(-1) ?? '';
   const before = words.slice(0, -1);
-  const known = program.commands.filter((command) => command.name() !== '__complete');
+  const known = program.commands.filter((command) => COMMAND_NAMES.includes(command.name()));
   const first = known.find((command) => before.includes(command.name()) && isCommandWord(command, before));
   const under = first?.commands.find((each) =>
     before.slice(before.indexOf(first.name())).includes(each.name()),
@@ -131,6 +133,8 @@ async function argumentOf(
   switch (named?.name()) {
     case 'completion':
       return { words: SHELLS.map((word) => ({ word })) };
+    case 'disconnect':
+      return { words: await connectionWords(host) };
     case 'ping':
       return { words: await peerWords(host, before) };
     case 'run':
@@ -138,6 +142,11 @@ async function argumentOf(
     default:
       return NOTHING;
   }
+}
+
+async function connectionWords(host: CliHost): Promise<Completion['words']> {
+  const { listRecords } = await import('../connect/connection-record.js');
+  return listRecords(exoHome(host.env)).map(({ peer, destination }) => ({ word: peer, help: destination }));
 }
 
 async function peerWords(host: CliHost, before: readonly string[]): Promise<Completion['words']> {

@@ -3,7 +3,7 @@
  * said, and kept in mind for the next try.
  */
 import { exoHome } from '../../node/home/index.js';
-import { ExoError, printable, toExoError } from '../../shared/index.js';
+import { printable, toExoError } from '../../shared/index.js';
 import { CLI_SCHEMA_VERSION, printJson } from '../commands/view.js';
 import type { Values } from '../commands.js';
 import { EXIT, HintedError } from '../errors.js';
@@ -68,7 +68,11 @@ function choose(records: readonly ConnectionRecord[], name: string | undefined):
     name === undefined
       ? 'exo connect has made no connection here'
       : `no connection to ${printable(name, 80)} was made by exo connect`;
-  throw new ExoError('peer-unknown', list === '' ? which : `${which}; there are:\n${list}`);
+  throw new HintedError(
+    'peer-unknown',
+    list === '' ? which : `${which}; there are:\n${list}`,
+    'a peer that was not connected so is taken out of its peers.json by hand',
+  );
 }
 
 async function leaveThere(

@@ -23,7 +23,6 @@ const HINTS: Partial<Record<TunnelFailureCode, (ssh: string) => string>> = {
     `no password is asked for: put your key there with "ssh-copy-id ${ssh}", or name one with -i`,
   'identity-unreadable': () => 'load it into the agent: ssh-add',
   'host-key-unknown': () => 'or let this command take it: --accept-new-host-key (it shows the fingerprint)',
-  'connect-refused': () => 'is sshd running there, on this port? Another port: -p',
   'resolve-failed': () => 'check the name, or use an IP address',
 };
 
