@@ -40,6 +40,7 @@ export function anchorCommand(label: string, reverse: readonly Forward[]): strin
     'trap "" HUP',
     'while read -r _; do :; done',
     'for s do [ -S "$s" ] && rm -f "$s"; done',
+    ':',
   ].join('; ');
   return ['exec', 'sh', '-c', `'${script}'`, 'sh', ...sockets].join(' ');
 }
