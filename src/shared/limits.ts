@@ -176,8 +176,8 @@ const TABLE = {
   ],
   tunnelProbesInFlight: [16, 'forwards of one tunnel checked at once'],
   tunnelBurstProbes: [
-    30,
-    'messages that show whether small ones are held back: one in twelve is, where it occurs',
+    60,
+    'messages that show whether small ones are held back: one in twelve is, where it occurs, so two of these nearly always',
   ],
   tunnelBurstBytes: [
     8_192,

@@ -5,15 +5,16 @@
 
 /** A delayed acknowledgement comes after 40 ms; a bit less is left for the clock. */
 const STALL_MS = 30;
-/** One long round trip may be anything. */
-const STALLS_MIN = 2;
-/** Fewer than half a burst says nothing: where it occurs, one message in twelve stalls. */
-const SAMPLES_MIN = 15;
+/** A timer of the system is behind both of them, so they are equally long; what a busy machine does is not. */
+const SPREAD_MS = 5;
+/** Where it occurs one message in twelve stalls: fewer of them say nothing. */
+const SAMPLES_MIN = 30;
 
-/** Undefined: too few to tell. */
+/** Whether two stalls of one length are among them. Undefined: too few to tell. */
 export function showsStalls(rttsMs: readonly number[]): boolean | undefined {
   if (rttsMs.length < SAMPLES_MIN) return undefined;
   const sorted = [...rttsMs].sort((a, b) => a - b);
   const medianMs = sorted[sorted.length >> 1]!;
-  return rttsMs.filter((rttMs) => rttMs >= medianMs + STALL_MS).length >= STALLS_MIN;
+  const stallsMs = sorted.filter((rttMs) => rttMs >= medianMs + STALL_MS);
+  return stallsMs.some((stallMs, index) => index > 0 && stallMs - stallsMs[index - 1]! <= SPREAD_MS);
 }

@@ -165,8 +165,8 @@ export class ProbeWatch {
     }
     const slowestMs = Math.max(...times);
     this.#rttMs = (this.#rttMs ?? slowestMs) * (1 - RTT_SHARE) + slowestMs * RTT_SHARE;
-    const forward = results.findIndex(({ verdict }) => verdict === 'ok');
-    if (isUp || !this.#pty.shouldMeasure(slowestMs)) return PROVEN;
+    if (isUp || !this.#pty.shouldMeasure(Math.min(...times))) return PROVEN;
+    const forward = results.findIndex(({ rttMs }) => rttMs === Math.min(...times));
     this.#measuring = { number: this.#desk.number(), untilMs: this.#desk.nowMs + 2 * LIMITS.tunnelBurstMs };
     this.#desk.ask({ kind: 'measure', round: this.#measuring.number, forward });
     return { kind: 'measuring' };

@@ -7,8 +7,8 @@ import type { SessionFacts } from './driver.js';
 /** `unknown` until measured. `asked`: sessions are opened with a pty. `no`: they are not, for the reason in the note. */
 type Choice = 'unknown' | 'asked' | 'no';
 
-/** Beyond such a round trip the 40 ms are no matter, and thirty messages take too long. */
-const MEASURE_RTT_MS_MAX = 10;
+/** Beyond such a round trip 40 ms more are no great matter, and a burst takes too long. The first one is slower than later ones. */
+const MEASURE_RTT_MS_MAX = 40;
 
 /** One per tunnel. */
 export class PtyChoice {

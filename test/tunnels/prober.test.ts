@@ -165,7 +165,7 @@ describe('a burst', () => {
       });
       const stalls = await measureStalls(probed(L(1), [port]), 0, TOOLS, NEVER);
       assert.equal(stalls, stallMs > 0);
-      assert.deepEqual([connections, messages], [1, 30]);
+      assert.deepEqual([connections, messages], [1, 60]);
     }
   });
 

@@ -409,7 +409,7 @@ describe('what happens outside', () => {
     await lab.clock.advance(1_000);
     assert.equal(lab.state('mac2'), 'backoff');
     lab.manager.hint('mac2');
-    await lab.until('mac2', 'up', 1_000);
+    await lab.until('mac2', 'up', 3_000);
   });
 
   it('hint: hints without end start no more sessions than one in two seconds', async (t) => {
