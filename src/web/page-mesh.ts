@@ -1,4 +1,4 @@
-/** Browser script: follows `/v1/events` and fills header, peers, warnings and the model picker. */
+/** Browser script: follows `/v1/events` and fills header, peers, tunnels, warnings and the model picker. */
 
 /** Script text. */
 export const MESH_SCRIPT: string = `
@@ -41,6 +41,23 @@ function showPeers(status) {
   byId('peers').replaceChildren(...(items.length > 0 ? items : [make('li', 'muted', 'No peers yet.')]));
 }
 
+// In the colours of the states of a peer.
+const TUNNEL_TAGS = { up: 'alive', failed: 'dead', stopped: 'left' };
+
+function showTunnels(status) {
+  byId('tunnels-card').hidden = status.tunnels.length === 0;
+  byId('tunnels').replaceChildren(...status.tunnels.map((tunnel) => {
+    const item = make('li');
+    item.append(make('strong', '', tunnel.name));
+    item.append(make('span', 'tag ' + (TUNNEL_TAGS[tunnel.state] || 'suspect'), tunnel.state));
+    const forwards = tunnel.forwards.map((forward) => '-' + forward.kind + ' ' + forward.text).join(' ');
+    const rtt = tunnel.rtt_ms === null ? '' : tunnel.rtt_ms.toFixed(1) + ' ms';
+    item.append(make('div', 'muted', [tunnel.destination, forwards, rtt].filter(Boolean).join(' · ')));
+    if (tunnel.state !== 'up' && tunnel.reason) item.append(make('div', 'muted', tunnel.reason));
+    return item;
+  }));
+}
+
 function showProblems(status) {
   const warnings = status.warnings.map((warning) => {
     const item = make('li');
@@ -76,6 +93,7 @@ function show(status) {
   latest = status;
   showSelf(status);
   showPeers(status);
+  showTunnels(status);
   showProblems(status);
   showModels(status);
   drawTopology(byId('graph'), status);

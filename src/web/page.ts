@@ -46,6 +46,10 @@ export function pageHtml(style: string, script: string): string {
     <h2 id="peers-title">Peers</h2>
     <ul id="peers" class="list"></ul>
   </section>
+  <section class="card" aria-labelledby="tunnels-title" id="tunnels-card" hidden>
+    <h2 id="tunnels-title">Tunnels</h2>
+    <ul id="tunnels" class="list"></ul>
+  </section>
   <section class="card" aria-labelledby="problems-title">
     <h2 id="problems-title">Warnings and refusals</h2>
     <ul id="problems" class="list"></ul>
