@@ -1,5 +1,5 @@
 /**
- * `npm run docs`: writes docs/LIMITS.md and docs/ERRORS.md from the code. With `--check` it writes nothing and fails where
+ * `npm run docs`: writes docs/LIMITS.md and docs/ERRORS.md from the code, and two parts of docs/TUNNELS.md. With `--check` it writes nothing and fails where
  * a file is not what it would write. (docs/schema/peers.schema.json is written by hand and held by a test of discovery.)
  */
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -7,10 +7,13 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { tsImport } from 'tsx/esm/api';
 import { ADVICE } from './error-advice.mjs';
+import { PROBE_REASONS, TUNNEL_ADVICE } from './tunnel-advice.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const { LIMIT_REASONS } = await tsImport('../src/shared/limits.ts', import.meta.url);
 const { ERROR_CODES } = await tsImport('../src/shared/errors.ts', import.meta.url);
+const { TUNNEL_FAILURES } = await tsImport('../src/tunnels/failure.ts', import.meta.url);
+const { ALLOWED_OPTIONS } = await tsImport('../src/tunnels/ssh-options.ts', import.meta.url);
 
 /** The sections of a table in a source file: the comments between its entries, and the names behind each. */
 function sections(file, comment, entry) {
@@ -112,7 +115,40 @@ A command ends with exit code 0 when it did what was asked, 2 when the command l
 ${parts.join('\n')}`;
 }
 
-const FILES = { 'docs/LIMITS.md': limits(), 'docs/ERRORS.md': errors() };
+const VERDICT = {
+  fatal: 'stays down until something is changed',
+  retry: 'tries again',
+  busy: 'waits for the port',
+};
+
+function tunnelReasons() {
+  const all = {
+    ...TUNNEL_FAILURES,
+    ...Object.fromEntries(Object.entries(PROBE_REASONS).map(([code, when]) => [code, ['probe', when]])),
+  };
+  assertComplete([{ names: Object.keys(TUNNEL_ADVICE) }], Object.keys(all), 'tools/tunnel-advice.mjs');
+  const rows = Object.entries(all).map(([code, [verdict, when]]) => {
+    const what = VERDICT[verdict] ?? 'degraded; ssh is left alone';
+    return `| \`${code}\` | ${cell(when)} | ${what} | ${cell(TUNNEL_ADVICE[code])} |`;
+  });
+  return `| reason | when | exo | you |\n|---|---|---|---|\n${rows.join('\n')}`;
+}
+
+/** A text with the part between two comments replaced. */
+function withPart(text, name, part) {
+  const [begin, end] = [`<!-- ${name} begin -->`, `<!-- ${name} end -->`];
+  const [from, to] = [text.indexOf(begin), text.indexOf(end)];
+  if (from < 0 || to < from) throw new Error(`there is no ${begin} … ${end}`);
+  return `${text.slice(0, from + begin.length)}\n${part}\n${text.slice(to)}`;
+}
+
+function tunnels() {
+  const text = read(path.join(ROOT, 'docs/TUNNELS.md'));
+  const options = ALLOWED_OPTIONS.map((name) => `\`${name}\``).join(', ');
+  return withPart(withPart(text, 'reasons', `\n${tunnelReasons()}\n`), 'options', options);
+}
+
+const FILES = { 'docs/LIMITS.md': limits(), 'docs/ERRORS.md': errors(), 'docs/TUNNELS.md': tunnels() };
 const check = process.argv.includes('--check');
 for (const [file, text] of Object.entries(FILES)) {
   const where = path.join(ROOT, file);

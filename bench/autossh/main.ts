@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { labUnavailable } from '../../test/lab/lab.js';
-import { watchHealth } from '../../test/support/health-watch.js';
+import { type HealthWatch, watchHealth } from '../../test/support/health-watch.js';
 import { sshdUnavailable } from '../../test/support/sshd.js';
 import { FAULTS, type Fault } from './faults.js';
 import { falseClaims, noticedAfterMs, type Outcome, type Result, writeTable } from './report.js';
@@ -27,9 +27,9 @@ const LATE_MS = 120_000;
 const SETUP_MS = 60_000;
 /** autossh gives up when its first ssh ends within its gate time of 30 s. */
 const SETTLE_MS = 35_000;
-/** Between two kills; autossh's first five are quick, and so are ours. */
+/** autossh starts its first five again at once, and so do we. */
 const KILLS = 5;
-const BETWEEN_KILLS_MS = 10_000;
+const BETWEEN_KILLS_MS = 4_000;
 
 const TUNED = [
   '-o',
@@ -45,39 +45,74 @@ const CONTESTANTS: readonly Contestant[] = [
   { name: 'tuned', own: false, autossh: ['-M', '0', '-N', ...TUNED] },
 ];
 
-/** One fault on one pair of machines, some times. */
-async function measure(contestant: Contestant, fault: Fault, times: number): Promise<readonly Outcome[]> {
+/** A tunnel that works, and who watches it. */
+interface Ready {
+  readonly stage: Stage;
+  readonly watch: HealthWatch;
+  readonly port: number;
+}
+
+async function prepare(contestant: Contestant, fault: Fault): Promise<Ready> {
   const stage = new Stage(contestant);
   try {
     await stage.start();
     const port = fault.through === 'L' ? PORTS.forward : PORTS.near;
     const { prefix } = fault.through === 'L' ? stage.near : stage.far;
-    const watch = await watchHealth(stage.lab.cleanup, [port], { prefix, everyMs: times > 1 ? 20 : 100 });
+    const watch = await watchHealth(stage.lab.cleanup, [port], { prefix, everyMs: fault.watchEveryMs });
     await watch.allAnswer(SETUP_MS);
-    await sleep(SETTLE_MS);
-    const outcomes: Outcome[] = [];
-    for (let n = 0; n < times; n++) {
-      if (n > 0) await sleep(BETWEEN_KILLS_MS);
-      const faultAtMs = Date.now();
-      await fault.make(stage);
-      const fromMs = Date.now();
-      // After an outage that is over the tunnel may work before a single attempt has failed.
-      if (fault.lasts) await watch.fails(port, fromMs, 30_000);
-      const tookMs = await watch.recoveredMs(port, fromMs, LATE_MS).catch(() => undefined);
-      const untilMs = tookMs === undefined ? Date.now() : fromMs + tookMs;
-      fault.undo?.(stage);
-      const said = await stage.said();
-      outcomes.push({
-        tookMs,
-        noticedMs: noticedAfterMs(said, faultAtMs),
-        falseClaims: falseClaims(said, faultAtMs, untilMs),
-      });
-      report(contestant, fault, outcomes.at(-1)!);
-      if (tookMs === undefined) break;
-    }
-    return outcomes;
-  } finally {
+    return { stage, watch, port };
+  } catch (error) {
     await stage.close();
+    throw error;
+  }
+}
+
+/** Makes a fault and waits until a health check comes back. */
+async function strike({ stage, watch, port }: Ready, fault: Fault, round: number): Promise<Outcome> {
+  const faultAtMs = Date.now();
+  await fault.make(stage, round);
+  const fromMs = Date.now();
+  // After an outage that is over the tunnel may work before a single attempt has failed.
+  if (fault.lasts) await watch.fails(port, fromMs, 30_000);
+  const tookMs = await watch.recoveredMs(port, fromMs, LATE_MS).catch(() => undefined);
+  const untilMs = tookMs === undefined ? Date.now() : fromMs + tookMs;
+  fault.undo?.(stage);
+  const said = await stage.said();
+  const outcome = {
+    tookMs,
+    noticedMs: noticedAfterMs(said, faultAtMs),
+    falseClaims: falseClaims(said, faultAtMs, untilMs),
+  };
+  report(stage.contestant, fault, outcome);
+  return outcome;
+}
+
+type Outcomes = Map<Contestant, Outcome[]>;
+
+/** Kills are a matter of milliseconds: the contestants take turns, kill by kill, on machines that stay. */
+async function inTurns(fault: Fault, outcomes: Outcomes): Promise<void> {
+  const all = await Promise.all(CONTESTANTS.map((contestant) => prepare(contestant, fault)));
+  try {
+    await sleep(SETTLE_MS);
+    for (let n = 0; n < KILLS; n++) {
+      for (const ready of all) {
+        outcomes.get(ready.stage.contestant)!.push(await strike(ready, fault, 0));
+        await sleep(BETWEEN_KILLS_MS);
+      }
+    }
+  } finally {
+    await Promise.all(all.map(({ stage }) => stage.close()));
+  }
+}
+
+/** Everything else waits for timers, so it may happen at the same time. */
+async function once(contestant: Contestant, fault: Fault, round: number): Promise<Outcome> {
+  const ready = await prepare(contestant, fault);
+  try {
+    await sleep(SETTLE_MS);
+    return await strike(ready, fault, round);
+  } finally {
+    await ready.stage.close();
   }
 }
 
@@ -88,28 +123,27 @@ function report(contestant: Contestant, fault: Fault, outcome: Outcome): void {
   for (const claim of outcome.falseClaims) console.log(`  FALSE: said up at ${claim}`);
 }
 
-/** Kills are a matter of milliseconds, so the contestants take turns; the rest waits for timers, all at the same time. */
 async function run(): Promise<Result[]> {
   const faults = FAULTS.filter(({ name }) => name.includes(flags.only));
-  const all: Array<{ fault: Fault; contestant: Contestant; outcomes: Outcome[] }> = faults.flatMap((fault) =>
-    CONTESTANTS.map((contestant) => ({ fault, contestant, outcomes: [] })),
+  const all = new Map(
+    faults.map((fault) => [fault, new Map(CONTESTANTS.map((contestant) => [contestant, [] as Outcome[]]))]),
   );
-  for (const one of all.filter(({ fault }) => fault.name === 'kill')) {
-    one.outcomes.push(...(await measure(one.contestant, one.fault, KILLS)));
-  }
+  const isKill = (fault: Fault) => fault.name === 'kill';
+  for (const fault of faults.filter(isKill)) await inTurns(fault, all.get(fault)!);
   for (let round = 0; round < ROUNDS; round++) {
     await Promise.all(
-      all
-        .filter(({ fault }) => fault.name !== 'kill')
-        .map(async ({ fault, contestant, outcomes }) => {
-          outcomes.push(...(await measure(contestant, fault, 1)));
-        }),
+      faults
+        .filter((fault) => !isKill(fault))
+        .flatMap((fault) =>
+          [...all.get(fault)!].map(async ([contestant, outcomes]) => {
+            outcomes.push(await once(contestant, fault, round));
+          }),
+        ),
     );
   }
   return faults.map((fault) => {
-    const of = (name: string) =>
-      all.find((one) => one.fault === fault && one.contestant.name === name)!.outcomes;
-    return { fault, exo: of('exo'), plain: of('plain'), tuned: of('tuned') };
+    const [exo, plain, tuned] = [...all.get(fault)!.values()] as [Outcome[], Outcome[], Outcome[]];
+    return { fault, exo, plain, tuned };
   });
 }
 

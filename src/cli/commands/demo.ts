@@ -269,7 +269,7 @@ class Show {
   #tunnelLines(tunnel: TunnelJson): string[] {
     const carrier = tunnel.driver === 'openssh' ? `ssh, pid ${tunnel.pid}` : 'ssh2 inside mac1';
     return [
-      `tunnel ${tunnel.name}: ${this.#c.green(tunnel.state)} (${carrier}); a health check through it takes ${roundTrip(tunnel.rtt_ms)}`,
+      `tunnel ${tunnel.name}: ${this.#c.green(tunnel.state)} (${carrier}); a health check through it takes ${roundTrip(tunnel.forwards[0]?.rtt_ms ?? null)}`,
     ];
   }
 
