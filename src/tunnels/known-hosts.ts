@@ -61,11 +61,12 @@ export function parseKnownHosts(text: string, path: string): KnownHosts {
 }
 
 /**
- * Reads the files; those that do not exist are empty. The first that cannot be read (no right, a folder, too large) is the
- * verdict on every key: it might have said `@revoked`.
+ * Reads the files; those that do not exist are empty, but for the one that is `named` and must be there. The first that cannot
+ * be read (no right, a folder, too large) is the verdict on every key: it might have said `@revoked`.
  */
 export async function loadKnownHosts(
   paths: readonly string[],
+  named?: string,
 ): Promise<readonly KnownHosts[] | (HostKeyVerdict & { readonly kind: 'unreadable' })> {
   const files: KnownHosts[] = [];
   for (const path of paths) {
@@ -73,6 +74,7 @@ export async function loadKnownHosts(
     if (path === '/dev/null' || path === 'none') continue;
     try {
       const file = await readSmallFile(path, LIMITS.knownHostsBytesMax);
+      if (file === undefined && path === named) throw new Error('there is no such file');
       if (file !== undefined) files.push(parseKnownHosts(file.text, path));
     } catch (error) {
       return { kind: 'unreadable', file: path, reason: (error as Error).message };

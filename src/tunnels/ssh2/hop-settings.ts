@@ -28,7 +28,11 @@ export interface HopSettings {
   /** Socket of the agent. */
   readonly agent?: string;
   readonly knownHostsFiles: readonly string[];
+  /** The one of them that the description names: it must be there. */
+  readonly namedKnownHosts?: string;
   readonly hostKeyAlias?: string;
+  /** Those that the configuration allows; absent: any. */
+  readonly ciphers?: readonly string[];
 }
 
 /** What the settings depend on besides the configuration. */
@@ -81,6 +85,7 @@ export function hopSettings(
   const alias = dumped(settings, 'hostkeyalias');
   const localAddress = dumped(settings, 'bindaddress');
   const family = dumped(settings, 'addressfamily');
+  const ciphers = dumped(settings, 'ciphers');
   const knownBy = (name: string): readonly string[] =>
     splitFiles(settings.get(name)?.[0] ?? '').map((file) => expandPath(file, tokens, around));
   const usual = [...knownBy('userknownhostsfile'), ...knownBy('globalknownhostsfile')];
@@ -100,6 +105,8 @@ export function hopSettings(
     identitiesOnly: dumped(settings, 'identitiesonly') === 'yes',
     ...(agent === undefined ? {} : { agent }),
     knownHostsFiles: known,
+    ...(spec.knownHosts === undefined ? {} : { namedKnownHosts: spec.knownHosts }),
+    ...(ciphers === undefined || /^[+^-]/.test(ciphers) ? {} : { ciphers: ciphers.split(',') }),
     ...(alias === undefined ? {} : { hostKeyAlias: alias }),
   };
 }

@@ -12,7 +12,7 @@ import { BannerWatch } from './banner-watch.js';
 import type { HopSettings } from './hop-settings.js';
 import { hostKeyAlgorithms, hostKeyFault } from './host-key.js';
 import type { Identities } from './identities.js';
-import { SAFE_CIPHERS, type Ssh2Module } from './load.js';
+import { SAFE_CIPHERS, type SafeCipher, type Ssh2Module } from './load.js';
 import {
   explainEnd,
   explainError,
@@ -29,6 +29,8 @@ export interface HopOptions {
   readonly settings: HopSettings;
   readonly knownHosts: readonly KnownHosts[];
   readonly identities: Identities;
+  /** Some of `SAFE_CIPHERS`, the best first. */
+  readonly ciphers: SafeCipher[];
   readonly session: SessionOptions;
   /** In front of what is said about it: which machine of several it is. */
   readonly role: '' | 'jump host: ';
@@ -124,7 +126,7 @@ export class Hop {
 
   #login(): void {
     const { client } = this;
-    const { settings, knownHosts, session } = this.#options;
+    const { settings, knownHosts, session, ciphers } = this.#options;
     client.on('error', (error: Ssh2Error) => {
       const failed = explainError(unwrapped(error), this.#state());
       if (failed !== undefined) this.#fail(failed);
@@ -149,7 +151,7 @@ export class Hop {
       hostVerifier,
       authHandler: this.#nextAttempt as AuthHandlerMiddleware,
       algorithms: {
-        cipher: [...SAFE_CIPHERS],
+        cipher: ciphers,
         serverHostKey: hostKeyAlgorithms(knownHosts, settings) as never,
         compress: ['none'],
       },

@@ -60,7 +60,7 @@ export function explainVerdict(
           : ` (${verdict.otherTypes.join(', ')} is known, and the host does not show it)`;
       return new SessionFailed(
         'host-key-unknown',
-        `the host key of ${name}, ${type} ${print}, is in no known_hosts file${others}: compare it with the machine's own (ssh-keygen -lf /etc/ssh/ssh_host_${shortType(type)}_key.pub there), then add this line to ${file ?? 'a known_hosts file'}: ${name} ${type} ${key.toString('base64')}`,
+        `the host key of ${name}, ${type} ${print}, is in no known_hosts file${others}: compare it with the machine's own (ssh-keygen -lf /etc/ssh/ssh_host_${shortType(type)}_key.pub there), then add this line to ${file ?? 'a known_hosts file'}: ${name} ${type} ${key.toString('base64')}${scanCommand(settings, shortType(type), file)}`,
       );
     }
     case 'changed':
@@ -79,6 +79,12 @@ export function explainVerdict(
         `the known_hosts file ${verdict.file}${verdict.line === undefined ? '' : ` line ${verdict.line}`} cannot be used for ${name}: ${verdict.reason}`,
       );
   }
+}
+
+/** For names that mean themselves in a shell; others are not put into a command that a person may copy. */
+function scanCommand({ host, port }: HopSettings, type: string, file = '~/.ssh/known_hosts'): string {
+  if (!/^[A-Za-z0-9._:-]+$/.test(host) || !/^[A-Za-z0-9._~/-]+$/.test(file)) return '';
+  return ` - or run "ssh-keyscan -t ${type} -p ${port} ${host} >> ${file}" where the network is trusted`;
 }
 
 /** As in the names of host key files. */

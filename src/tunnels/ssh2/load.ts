@@ -20,3 +20,6 @@ export function loadSsh2(): Promise<Ssh2Module> {
  * nonces and is not touched either way; OpenSSH has had it since 6.2 (2013).
  */
 export const SAFE_CIPHERS = ['aes128-gcm@openssh.com', 'aes256-gcm@openssh.com'] as const;
+
+/** One of them. */
+export type SafeCipher = (typeof SAFE_CIPHERS)[number];

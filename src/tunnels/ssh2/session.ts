@@ -53,10 +53,11 @@ export class Ssh2Session implements TunnelSession {
 
   async connectFar(target: Endpoint, signal: AbortSignal): Promise<Duplex> {
     signal.throwIfAborted();
-    if (this.#wires === undefined || this.#over.signal.aborted) {
+    const wires = this.#wires;
+    if (wires === undefined || this.#over.signal.aborted) {
       throw new ExoError('connection-closed', 'the ssh session is not open', { retryable: true });
     }
-    return openFar(this.#way.last.client, target, { host: '127.0.0.1', port: 0 }, signal);
+    return wires.lend(await openFar(this.#way.last.client, target, { host: '127.0.0.1', port: 0 }, signal));
   }
 
   bytes(): { readonly in: number; readonly out: number } | undefined {

@@ -1,7 +1,7 @@
 /**
  * Reads the user's ssh configuration where there is no ssh program to ask: Host blocks with HostName, Port, User, IdentityFile,
- * IdentitiesOnly, IdentityAgent, ProxyJump, UserKnownHostsFile, GlobalKnownHostsFile, HostKeyAlias, BindAddress and
- * AddressFamily; the first value counts, as in ssh. Match and Include are refused by name: what they would add is not known.
+ * IdentitiesOnly, IdentityAgent, ProxyJump, UserKnownHostsFile, GlobalKnownHostsFile, HostKeyAlias, BindAddress,
+ * AddressFamily and Ciphers; the first value counts, as in ssh. Match and Include are refused by name: what they would add is not known.
  * Answers in the form of `ssh -G`, so that all else is the same code. Pure.
  */
 import { globListMatches } from '../glob.js';
@@ -25,7 +25,7 @@ const UNDERSTOOD = new Set([
     'proxycommand',
   ],
   ...['userknownhostsfile', 'globalknownhostsfile', 'hostkeyalias', 'bindaddress', 'addressfamily'],
-  ...['revokedhostkeys', 'knownhostscommand'],
+  ...['revokedhostkeys', 'knownhostscommand', 'ciphers'],
 ]);
 const DEFAULTS: ReadonlyArray<readonly [string, readonly string[]]> = [
   ['port', ['22']],

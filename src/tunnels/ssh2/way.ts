@@ -7,7 +7,7 @@ import { loadKnownHosts } from '../known-hosts.js';
 import { Hop, type HopOptions } from './hop.js';
 import type { HopSettings } from './hop-settings.js';
 import { gatherIdentities, type Identities } from './identities.js';
-import type { Ssh2Module } from './load.js';
+import { SAFE_CIPHERS, type SafeCipher, type Ssh2Module } from './load.js';
 import { SessionFailed } from './session-failed.js';
 import { FarRefused, openFar } from './wires.js';
 
@@ -45,7 +45,7 @@ export class Way {
     signal: AbortSignal,
   ): Promise<void> {
     for (const [index, settings] of machines.entries()) {
-      const knownHosts = await loadKnownHosts(settings.knownHostsFiles);
+      const knownHosts = await loadKnownHosts(settings.knownHostsFiles, settings.namedKnownHosts);
       if ('kind' in knownHosts) {
         throw new SessionFailed(
           'host-key-unreadable',
@@ -59,7 +59,14 @@ export class Way {
       const through =
         before === undefined ? undefined : await this.#through(before, settings, session, signal);
       const role = index === machines.length - 1 ? '' : 'jump host: ';
-      const options: HopOptions = { settings, knownHosts, identities, session, role };
+      const options: HopOptions = {
+        settings,
+        knownHosts,
+        identities,
+        session,
+        role,
+        ciphers: ciphersFor(settings),
+      };
       const hop = new Hop(ssh2, this.#clock, through === undefined ? options : { ...options, through });
       this.#hops.push(hop);
       await untilAborted(hop.ready, signal);
@@ -118,6 +125,20 @@ export class Way {
       timer.cancel();
     }
   }
+}
+
+/** What the configuration and safety both allow; throws `SessionFailed` (`no-common-algorithm`) when that is nothing. */
+function ciphersFor({ name, ciphers }: HopSettings): SafeCipher[] {
+  // In the order of the configuration, as ssh does.
+  const allowed =
+    ciphers === undefined
+      ? [...SAFE_CIPHERS]
+      : ciphers.flatMap((cipher) => SAFE_CIPHERS.filter((safe) => safe === cipher));
+  if (allowed.length > 0) return allowed;
+  throw new SessionFailed(
+    'no-common-algorithm',
+    `the driver ssh2 speaks ${SAFE_CIPHERS.join(' and ')}, and the Ciphers set for ${name} allow neither; use the driver openssh`,
+  );
 }
 
 /** `promise`, or the signal's reason as soon as it is aborted. */

@@ -6,6 +6,7 @@ import type { Socket } from 'node:net';
 import type { Channel, Client, ClientChannel } from 'ssh2';
 import { ExoError, LIMITS } from '../../shared/index.js';
 import type { Endpoint } from '../tunnel-spec.js';
+import { ChannelStream } from './channel-stream.js';
 import type { Hop } from './hop.js';
 import { splice } from './splice.js';
 
@@ -18,6 +19,7 @@ export class Wires {
   out = 0;
   readonly #hop: Hop;
   readonly #sockets = new Set<Socket>();
+  readonly #streams = new Set<ChannelStream>();
   #ended = false;
 
   constructor(hop: Hop) {
@@ -54,9 +56,19 @@ export class Wires {
     });
   }
 
+  /** A channel as a stream for somebody outside, which ends with the session. */
+  lend(channel: Channel): ChannelStream {
+    const stream = new ChannelStream(channel);
+    this.#streams.add(stream);
+    stream.once('close', () => this.#streams.delete(stream));
+    if (this.#ended) stream.destroy();
+    return stream;
+  }
+
   /** Destroys what is left; resolves when it is gone. */
   async end(): Promise<void> {
     this.#ended = true;
+    for (const stream of this.#streams) stream.destroy();
     await Promise.all(
       [...this.#sockets].map(
         (socket) =>
@@ -69,13 +81,13 @@ export class Wires {
   }
 }
 
-/** Why the far machine opened no connection: `connect-failed`, or `tunnel-failed` where its policy forbids it. */
+/** Why the far machine opened no connection: `connect-failed`, or `request-unsupported` where its policy forbids it. */
 export class FarRefused extends ExoError {
   /** Trying again is of no use. */
   readonly prohibited: boolean;
 
   constructor(message: string, prohibited: boolean) {
-    super(prohibited ? 'tunnel-failed' : 'connect-failed', message);
+    super(prohibited ? 'request-unsupported' : 'connect-failed', message);
     this.prohibited = prohibited;
   }
 }
