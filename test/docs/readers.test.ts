@@ -23,33 +23,45 @@ function exoWords(line: string): string[] | undefined {
 }
 
 const helps = new Map<string, string>();
+/** `command` may be two words: `tunnel open`. */
 async function helpOf(command: string): Promise<string> {
   const known = helps.get(command);
   if (known !== undefined) return known;
-  const { out } = await exo(command === '' ? ['--help'] : [command, '--help']);
+  const { out } = await exo([...command.split(' ').filter(Boolean), '--help']);
   helps.set(command, out);
   return out;
 }
 
+/** Commands that only have others under them. */
+const PARENTS = new Set(['tunnel', 'doctor']);
+
 const hasOption = (help: string, option: string) => new RegExp(`${option}(?![\\w-])`).test(help);
 
-describe('the README', () => {
-  const text = read('README.md');
-
-  it('tells only commands and options that the help has', async () => {
+for (const file of ['README.md', 'docs/TUNNELS.md']) {
+  it(`${file} tells only commands and options that the help has`, async () => {
+    const text = read(file);
     const calls = typed(text).flatMap((line) => exoWords(line) ?? []).length;
     assert.ok(calls > 20, `only ${calls} words behind exo were found`);
     for (const words of typed(text).flatMap((line) => [exoWords(line) ?? []])) {
-      const [first = ''] = words;
+      const [first = '', second] = words;
       const command = first.startsWith('-') || first === '' ? '' : first;
       if (command !== '') assert.ok(COMMAND_NAMES.includes(command), `exo ${command}`);
+      let help = await helpOf(command);
       // Without a command the options are those of a node.
-      const help = `${await helpOf(command)}${command === '' ? await helpOf('node') : ''}`;
-      for (const option of words.filter((word) => /^--?[a-z]/.test(word))) {
+      if (command === '') help += await helpOf('node');
+      if (PARENTS.has(command) && second !== undefined) {
+        assert.match(help, new RegExp(`^ {2}${second}\\b`, 'm'), `exo ${command} ${second}`);
+        help = await helpOf(`${command} ${second}`);
+      }
+      for (const option of words.filter((word) => /^--?[a-zA-Z]/.test(word))) {
         assert.ok(hasOption(help, option), `exo ${words.join(' ')}: ${option}`);
       }
     }
   });
+}
+
+describe('the README', () => {
+  const text = read('README.md');
 
   it('names only options that some command has', async () => {
     const all = (await Promise.all(['', ...COMMAND_NAMES].map(helpOf))).join('\n');
