@@ -140,6 +140,18 @@ describe('a tunnel', () => {
     assert.ok(tookMs <= 5_000, `${tookMs} ms`);
   });
 
+  it('looks once for an old session of its own when somebody else took the port, and then waits', async (t) => {
+    const { lab, gate, session } = await one(t, TWO_WAY);
+    await lab.until('mac2', 'up');
+    session().kill();
+    gate.ports.set(50_060, 0);
+    await lab.clock.advance(60_000);
+    assert.equal(lab.driver.evictions, 1);
+    assert.match(lab.manager.get('mac2').reason, /50060 is taken on the far machine; tried again/);
+    gate.ports.delete(50_060);
+    assert.ok((await lab.until('mac2', 'up')) <= 5_000);
+  });
+
   it('ends its own stale listener after a cut, and is up within 5 s after the path is back', async (t) => {
     const { lab, gate } = await one(t, TWO_WAY);
     await lab.until('mac2', 'up');
