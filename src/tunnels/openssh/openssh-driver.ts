@@ -12,7 +12,7 @@ import { Guard } from './guard.js';
 import { builtInCiphers, explainStart, resolve } from './resolve.js';
 import { firstAddress } from './route.js';
 import { runSsh, type SshAnswer } from './run-ssh.js';
-import { configText, OpensshSession, type SessionComponents } from './session.js';
+import { configText, connectTimeoutMs, OpensshSession, type SessionComponents } from './session.js';
 import { endLeftovers, SessionFiles } from './session-files.js';
 import { SessionHabits } from './session-habits.js';
 import { plainSessionArgs } from './ssh-args.js';
@@ -106,7 +106,7 @@ class OpensshDriver implements TunnelDriver {
       const answer = await runSsh(
         plainSessionArgs(spec, files.config, evictCommand(this.#labelOf(spec), farPid)),
         {
-          timeoutMs: options.connectTimeoutMs * (resolved.route.hops.length + 1) + EVICT_MARGIN_MS,
+          timeoutMs: connectTimeoutMs(spec, options) * (resolved.route.hops.length + 1) + EVICT_MARGIN_MS,
           signal,
           onStart: (pid) => {
             const { config, folders } = files;

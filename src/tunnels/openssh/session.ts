@@ -125,7 +125,7 @@ export class OpensshSession implements TunnelSession {
         }),
         files,
         // TCP and banner of every hop, and as much again for the login.
-        loginTimeoutMs: options.connectTimeoutMs * (route.hops.length + 1),
+        loginTimeoutMs: connectTimeoutMs(spec, options) * (route.hops.length + 1),
         anchorLabel: mode === 'none' ? undefined : anchorLabel,
         pty: mode === 'pty',
       },
@@ -142,6 +142,12 @@ export class OpensshSession implements TunnelSession {
     const pty = !options.pty ? 'not-asked' : mode === 'pty' && anchor === 'held' ? 'held' : 'refused';
     this.#resolveOpened({ ...facts, pty });
   }
+}
+
+/** What one hop may take; a description may name more in the words of ssh, in seconds. */
+export function connectTimeoutMs(spec: TunnelSpec, options: SessionOptions): number {
+  const seconds = Number(spec.options['ConnectTimeout']);
+  return seconds > 0 ? seconds * 1_000 : options.connectTimeoutMs;
 }
 
 /** A person who wants no session at all says so in the words of ssh. */
