@@ -3,7 +3,8 @@
  * to before: from nothing to an answer through both, a second time, and every way in which it can fail.
  */
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
 import { type Host, Lab, Lan, labUnavailable } from '../lab/lab.js';
@@ -355,6 +356,12 @@ test('exo connect killed outright: the far side puts itself in order', { skip },
     const farBefore = files(world.account.home);
     const child = world.connect();
     await child.sees(/^ {2}entry there/m, 30_000);
+    const { pid } = child;
+    world.lab.cleanup.add(() => {
+      // Its own folder for ssh stays for an hour, then the next run removes it.
+      const own = readdirSync(tmpdir()).filter((name) => name.startsWith(`exo-login-${pid}-`));
+      for (const name of own) rmSync(path.join(tmpdir(), name), { recursive: true });
+    });
     child.kill('SIGKILL');
     await child.closed;
     await eventually({ timeoutMs: 15_000, what: 'the far side is as before' }, () => {
