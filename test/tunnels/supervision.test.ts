@@ -131,6 +131,7 @@ describe('a tunnel', () => {
     gate.ports.set(50_060, 0);
     await lab.clock.advance(30_000);
     assert.deepEqual(lab.ups, []);
+    await lab.until('mac2', 'backoff', 2_000);
     const { state, code, reason } = lab.manager.get('mac2');
     assert.deepEqual([state, code], ['backoff', 'remote-port-busy']);
     assert.match(reason, /50060 is taken on the far machine; tried again/);
@@ -147,6 +148,7 @@ describe('a tunnel', () => {
     gate.ports.set(50_060, 0);
     await lab.clock.advance(60_000);
     assert.equal(lab.driver.evictions, 1);
+    await lab.until('mac2', 'backoff', 2_000);
     assert.match(lab.manager.get('mac2').reason, /50060 is taken on the far machine; tried again/);
     gate.ports.delete(50_060);
     assert.ok((await lab.until('mac2', 'up')) <= 5_000);
