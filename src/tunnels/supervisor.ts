@@ -19,6 +19,7 @@ import type {
   SupervisorOptions,
   SupervisorView,
 } from './supervisor-events.js';
+import { says, WHEN_REACHED, WHY } from './supervisor-words.js';
 import { assertTransition } from './transitions.js';
 import type { TunnelSpec } from './tunnel-spec.js';
 import type { TunnelState, TunnelStatus } from './tunnel-status.js';
@@ -40,13 +41,6 @@ type Nudge = 'wake' | 'network' | 'hint' | 'retry';
 const STOOD_MS = 10_000;
 /** A connect that is younger than this has seen the new network. */
 const CONNECT_SETTLE_MS = 500;
-
-const WHY = {
-  wake: 'the machine slept',
-  network: 'the network changed',
-  retry: 'a person asked for it',
-} as const;
-const WHEN_REACHED = 'ssh starts as soon as the host takes connections';
 
 /** The state machine of one tunnel. */
 export class Supervisor {
@@ -350,9 +344,4 @@ export class Supervisor {
     this.#reason = reason;
     if (changed) this.#desk.ask({ kind: 'changed', from, to, code, reason });
   }
-}
-
-/** What went wrong, and what is being done about it. */
-function says(failure: { readonly message: string }, doing: string): string {
-  return `${failure.message.replace(/\.$/, '')}; ${doing}`;
 }
