@@ -19,20 +19,15 @@ import {
 import { type Clock, ExoError, LIMITS, toExoError } from '../shared/index.js';
 import type { TunnelProbe } from '../tunnels/index.js';
 
-/** How the request looks. */
-export interface TunnelProbeOptions {
-  /**
-   * The request is made at least this long, by a field that no node reads (an old one reads no body at all): a message of
-   * one segment shows whether the path holds small segments back (Nagle). At most `LIMITS.helloBytesMax` minus the field.
-   * @default 0, an empty request
-   */
-  readonly paddingBytes?: number;
-}
-
-/** A probe. Throws `internal` for a padding that a node would refuse. */
-export function createTunnelProbe(clock: Clock, options: TunnelProbeOptions = {}): TunnelProbe {
-  const request = healthRequest(options.paddingBytes ?? 0);
-  return (stream, signal) => check(stream, request, clock, signal);
+/**
+ * A probe. With `padBytes` the request is made about so long by a field that no node reads (an old one reads no body at
+ * all): messages under one segment show whether the path holds them back (Nagle). Throws `internal` for a padding that a
+ * node would refuse (`LIMITS.helloBytesMax`).
+ */
+export function createTunnelProbe(clock: Clock): TunnelProbe {
+  const plain = healthRequest(0);
+  return async (stream, signal, { padBytes = 0 } = {}) =>
+    check(stream, padBytes === 0 ? plain : healthRequest(padBytes), clock, signal);
 }
 
 function healthRequest(paddingBytes: number): Buffer {
@@ -82,7 +77,9 @@ function check(
       }
     };
     const onEnd = () => fail(ended(bytesIn));
-    const onError = (error: Error) => fail(ended(bytesIn, error));
+    // What the tunnel itself says (a policy of the server, nobody at the listener) is told as it is.
+    const onError = (error: Error) =>
+      fail(bytesIn === 0 && error instanceof ExoError ? error : ended(bytesIn, error));
     const onAbort = () => fail(signal.reason);
     if (signal.aborted) {
       reject(signal.reason);

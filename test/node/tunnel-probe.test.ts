@@ -4,7 +4,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { createNode, type Node } from '../../src/node/index.js';
 import { createTunnelProbe } from '../../src/node/tunnel-probe.js';
-import { type ExoError, LIMITS, systemClock } from '../../src/shared/index.js';
+import { ExoError, LIMITS, systemClock } from '../../src/shared/index.js';
 
 const open: Socket[] = [];
 const servers: Server[] = [];
@@ -64,11 +64,20 @@ async function refusal(port: number): Promise<ExoError> {
 describe('the probe of a tunnel', () => {
   test('resolves with the round trip when a node has answered, and leaves the stream open', async () => {
     const socket = dial(node.mesh.self().nodePort);
-    for (const each of [probe, createTunnelProbe(systemClock, { paddingBytes: 8 * 1024 })]) {
-      const { rttMs } = await each(socket, never);
+    for (const padBytes of [0, 8 * 1024]) {
+      const writtenBefore = socket.bytesWritten;
+      const { rttMs } = await probe(socket, never, { padBytes });
       assert.ok(rttMs > 0 && rttMs < 5_000, `${rttMs} ms`);
+      assert.ok(socket.bytesWritten - writtenBefore > padBytes, `${padBytes} bytes were asked for`);
       assert.equal(socket.destroyed, false);
     }
+  });
+
+  test('tells what the tunnel itself says of the stream, until the first byte', async () => {
+    const socket = dial(node.mesh.self().nodePort);
+    const failed = assert.rejects(probe(socket, never), { code: 'request-unsupported' });
+    socket.destroy(new ExoError('request-unsupported', 'the policy of the server'));
+    await failed;
   });
 
   test('makes no peer of either side', async () => {
@@ -121,9 +130,9 @@ describe('the probe of a tunnel', () => {
     await assert.rejects(probe(dial(port), abort.signal), /too late/);
   });
 
-  test('is never longer than a node takes', () => {
-    assert.throws(
-      () => createTunnelProbe(systemClock, { paddingBytes: LIMITS.helloBytesMax }),
+  test('is never longer than a node takes', async () => {
+    await assert.rejects(
+      probe(dial(node.mesh.self().nodePort), never, { padBytes: LIMITS.helloBytesMax }),
       /would be refused/,
     );
   });
