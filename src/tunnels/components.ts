@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { Clock, Logger, Random, Startable } from '../shared/index.js';
 import type { TunnelDriver } from './driver.js';
 import type { LocalSockets } from './local-sockets.js';
-import type { TunnelSpec } from './tunnel-spec.js';
+import type { TunnelSpec } from './spec/tunnel-spec.js';
 import type { Tunnels } from './tunnel-status.js';
 
 /**

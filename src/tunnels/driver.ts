@@ -4,7 +4,7 @@
  */
 import type { Duplex } from 'node:stream';
 import type { TunnelFailure } from './failure.js';
-import type { DriverName, Endpoint, TunnelSpec } from './tunnel-spec.js';
+import type { DriverName, Endpoint, TunnelSpec } from './spec/tunnel-spec.js';
 
 /** How a session is opened; all times in milliseconds. */
 export interface SessionOptions {

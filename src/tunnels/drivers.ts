@@ -5,7 +5,7 @@
 import type { Clock, Logger, Random } from '../shared/index.js';
 import type { TunnelDriver } from './driver.js';
 import type { TunnelFailure } from './failure.js';
-import type { DriverName, TunnelSpec } from './tunnel-spec.js';
+import type { DriverName, TunnelSpec } from './spec/tunnel-spec.js';
 
 /** What both real drivers are made with. */
 export interface DriverComponents {

@@ -3,14 +3,11 @@
  * came back through it, not when a port opened. Knows nothing of the protocol (a probe is a function it is given) and
  * nothing of peers (a forward is an address). The node makes a manager with `createTunnels`.
  */
-export { type Clash, type ClashInput, findClashes } from './clashes.js';
+
 export type { TunnelManager, TunnelProbe, TunnelsComponents, TunnelsOptions } from './components.js';
-export { formatDestination, parseDestination, parseJumps } from './destination.js';
 export type { SessionFacts, SessionOptions, TunnelDriver, TunnelSession } from './driver.js';
 export { Drivers } from './drivers.js';
-export { formatEndpoint } from './endpoint-text.js';
 export { TUNNEL_FAILURES, type TunnelFailure, type TunnelFailureCode, verdictOf } from './failure.js';
-export { formatForward, parseForward } from './forward.js';
 export type { LocalSockets } from './local-sockets.js';
 export { createTunnels } from './manager.js';
 export {
@@ -18,9 +15,27 @@ export {
   type CommandConnectionFacts,
   openCommandConnection,
 } from './openssh/command-connection.js';
-export { parseTunnelSpec, SPEC_FIELDS, type SpecContext, type SpecField } from './parse-spec.js';
-export { describeSpec, specFromFlags, type TunnelDescription, type TunnelFlags } from './spec-from-flags.js';
-export { ALLOWED_OPTIONS } from './ssh-options.js';
+export { type Clash, type ClashInput, findClashes } from './spec/clashes.js';
+export { formatDestination, parseDestination, parseJumps } from './spec/destination.js';
+export { formatEndpoint } from './spec/endpoint-text.js';
+export { formatForward, parseForward } from './spec/forward.js';
+export { parseTunnelSpec, SPEC_FIELDS, type SpecContext, type SpecField } from './spec/parse-spec.js';
+export {
+  describeSpec,
+  specFromFlags,
+  type TunnelDescription,
+  type TunnelFlags,
+} from './spec/spec-from-flags.js';
+export { ALLOWED_OPTIONS } from './spec/ssh-options.js';
+export type {
+  Destination,
+  DriverName,
+  Endpoint,
+  Forward,
+  TunnelSource,
+  TunnelSpec,
+} from './spec/tunnel-spec.js';
+export { sameSpec, userTextOf, userWordsOf } from './spec/user-text.js';
 export {
   createEmbeddedServer,
   type EmbeddedRights,
@@ -30,7 +45,6 @@ export {
   generateKeyPair,
   type KeyPair,
 } from './ssh2/index.js';
-export type { Destination, DriverName, Endpoint, Forward, TunnelSource, TunnelSpec } from './tunnel-spec.js';
 export type {
   ForwardStatus,
   ForwardVerdict,
@@ -39,4 +53,3 @@ export type {
   TunnelStatus,
   Tunnels,
 } from './tunnel-status.js';
-export { sameSpec, userTextOf, userWordsOf } from './user-text.js';

@@ -5,9 +5,9 @@
 import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type Clock, ExoError } from '../shared/index.js';
-import { formatEndpoint } from './endpoint-text.js';
 import type { TunnelFailure } from './failure.js';
-import type { Endpoint } from './tunnel-spec.js';
+import { formatEndpoint } from './spec/endpoint-text.js';
+import type { Endpoint } from './spec/tunnel-spec.js';
 
 /** Connections that this machine makes by itself, not through a tunnel. */
 export interface LocalSockets {

@@ -4,7 +4,6 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { ExoError, LIMITS, printable, type TimerHandle } from '../shared/index.js';
-import { type Clash, findClashes } from './clashes.js';
 import type { TunnelManager, TunnelsComponents, TunnelsOptions } from './components.js';
 import type { TunnelDriver } from './driver.js';
 import { Drivers } from './drivers.js';
@@ -13,9 +12,10 @@ import { FarPids } from './far-pids.js';
 import { type LocalSockets, localSockets } from './local-sockets.js';
 import { interfacesText, watchNetwork } from './network-watch.js';
 import { OpeningGate } from './opening-gate.js';
-import type { ProbeTimes } from './probe-watch.js';
 import { Runner } from './runner.js';
-import type { TunnelSpec } from './tunnel-spec.js';
+import { type Clash, findClashes } from './spec/clashes.js';
+import type { TunnelSpec } from './spec/tunnel-spec.js';
+import type { ProbeTimes } from './supervisor/probe-watch.js';
 import type { TunnelEvent, TunnelStatus } from './tunnel-status.js';
 import { watchWake } from './wake-watch.js';
 

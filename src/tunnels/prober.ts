@@ -7,11 +7,11 @@ import { type Clock, type ExoError, LIMITS, toExoError } from '../shared/index.j
 import type { TunnelProbe } from './components.js';
 import { withDeadline } from './deadline.js';
 import type { SessionFacts, TunnelSession } from './driver.js';
-import { forwardsOf } from './judgement.js';
 import type { LocalSockets } from './local-sockets.js';
-import { showsStalls } from './nagle.js';
-import type { ProbeResult } from './supervisor-events.js';
-import type { Endpoint, TunnelSpec } from './tunnel-spec.js';
+import type { Endpoint, TunnelSpec } from './spec/tunnel-spec.js';
+import { forwardsOf } from './supervisor/judgement.js';
+import { showsStalls } from './supervisor/nagle.js';
+import type { ProbeResult } from './supervisor/supervisor-events.js';
 
 /** The session that is probed. */
 export interface Probed {

@@ -11,12 +11,12 @@ import type { FarPids } from './far-pids.js';
 import { History } from './history.js';
 import type { LocalSockets } from './local-sockets.js';
 import type { OpeningGate } from './opening-gate.js';
-import type { ProbeTimes } from './probe-watch.js';
 import { measureStalls, type Probed, probeForwards } from './prober.js';
+import type { TunnelSpec } from './spec/tunnel-spec.js';
 import { statusOf } from './status.js';
-import { Supervisor } from './supervisor.js';
-import type { ProbeResult, SupervisorAction, SupervisorEvent } from './supervisor-events.js';
-import type { TunnelSpec } from './tunnel-spec.js';
+import type { ProbeTimes } from './supervisor/probe-watch.js';
+import { Supervisor } from './supervisor/supervisor.js';
+import type { ProbeResult, SupervisorAction, SupervisorEvent } from './supervisor/supervisor-events.js';
 import type { TunnelEvent, TunnelStatus } from './tunnel-status.js';
 
 /** What a runner needs. */

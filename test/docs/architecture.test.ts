@@ -8,7 +8,7 @@ import { Target, type TargetState } from '../../src/node/target.js';
 import type { ConnectionState } from '../../src/protocol/index.js';
 import { transition } from '../../src/protocol/session-state.js';
 import type { TunnelState } from '../../src/tunnels/index.js';
-import { TUNNEL_TRANSITIONS } from '../../src/tunnels/transitions.js';
+import { TUNNEL_TRANSITIONS } from '../../src/tunnels/supervisor/transitions.js';
 import { ROOT } from '../support/processes.js';
 import { blocks, read, tableRows } from './documents.js';
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { parsePeersFile } from '../../src/discovery/index.js';
 import { parseTunnelSpec, SPEC_FIELDS, TUNNEL_FAILURES } from '../../src/tunnels/index.js';
-import { TUNNEL_TRANSITIONS } from '../../src/tunnels/transitions.js';
+import { TUNNEL_TRANSITIONS } from '../../src/tunnels/supervisor/transitions.js';
 import { blocks, read, section, tableRows } from './documents.js';
 
 const TEXT = read('docs/TUNNELS.md');

@@ -14,7 +14,7 @@ import {
   knownKeyTypes,
   loadKnownHosts,
   parseKnownHosts,
-} from '../../src/tunnels/known-hosts.js';
+} from '../../src/tunnels/ssh2/known-hosts.js';
 import { fuzzMs } from '../support/scale.js';
 import '../support/leaks.js';
 

@@ -4,9 +4,13 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { ForwardVerdict, TunnelFailureCode, TunnelState } from '../../src/tunnels/index.js';
 import { TUNNEL_FAILURES } from '../../src/tunnels/index.js';
-import { Supervisor } from '../../src/tunnels/supervisor.js';
-import type { ProbeResult, SupervisorAction, SupervisorEvent } from '../../src/tunnels/supervisor-events.js';
-import { assertTransition, TUNNEL_TRANSITIONS } from '../../src/tunnels/transitions.js';
+import { Supervisor } from '../../src/tunnels/supervisor/supervisor.js';
+import type {
+  ProbeResult,
+  SupervisorAction,
+  SupervisorEvent,
+} from '../../src/tunnels/supervisor/supervisor-events.js';
+import { assertTransition, TUNNEL_TRANSITIONS } from '../../src/tunnels/supervisor/transitions.js';
 import '../support/leaks.js';
 import { spec } from '../support/memory-tunnels.js';
 

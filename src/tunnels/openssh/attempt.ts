@@ -9,7 +9,7 @@ import type { Duplex } from 'node:stream';
 import { type Clock, ExoError, type Logger, type TimerHandle } from '../../shared/index.js';
 import type { SessionFacts } from '../driver.js';
 import type { TunnelFailure } from '../failure.js';
-import type { Endpoint, TunnelSpec } from '../tunnel-spec.js';
+import type { Endpoint, TunnelSpec } from '../spec/tunnel-spec.js';
 import { AnchorReader } from './anchor.js';
 import { Control, type ForwardDesk } from './control.js';
 import { FarDoor } from './far-door.js';

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type Clock, LIMITS } from '../../shared/index.js';
 import type { TunnelFailure } from '../failure.js';
-import type { TunnelSpec } from '../tunnel-spec.js';
+import type { TunnelSpec } from '../spec/tunnel-spec.js';
 import { explainStart, resolve } from './resolve.js';
 import type { Route } from './route.js';
 import { type SshFiles, sharedSessionArgs, tunnelArgs } from './ssh-args.js';

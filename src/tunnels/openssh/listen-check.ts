@@ -5,7 +5,7 @@
 import { lstatSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import type { TunnelFailure } from '../failure.js';
-import type { Endpoint, Forward } from '../tunnel-spec.js';
+import type { Endpoint, Forward } from '../spec/tunnel-spec.js';
 
 /** A listener of a moment, or the system's error code (`EADDRINUSE`). */
 type Tried = { readonly server: net.Server; readonly port: number } | { readonly error: string };

@@ -5,7 +5,7 @@
 import { hostname } from 'node:os';
 import { type Clock, ExoError, type Logger, type Random, systemRandom } from '../../shared/index.js';
 import type { SessionOptions, TunnelDriver, TunnelSession } from '../driver.js';
-import type { TunnelSpec } from '../tunnel-spec.js';
+import type { TunnelSpec } from '../spec/tunnel-spec.js';
 import { hasAesInstructions } from './aes.js';
 import { anchorLabel, evictCommand } from './anchor.js';
 import { Guard } from './guard.js';

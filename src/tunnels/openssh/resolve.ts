@@ -4,7 +4,7 @@
  */
 import { type Clock, toExoError } from '../../shared/index.js';
 import type { TunnelFailure } from '../failure.js';
-import type { TunnelSpec } from '../tunnel-spec.js';
+import type { TunnelSpec } from '../spec/tunnel-spec.js';
 import { dumped, parseConfigDump } from './config-dump.js';
 import { type Route, resolveRoute } from './route.js';
 import { runSsh } from './run-ssh.js';

@@ -3,7 +3,7 @@
  * costs a second login once and not at every start. The driver keeps one for all its sessions; pure.
  */
 import type { Clock } from '../../shared/index.js';
-import type { TunnelSpec } from '../tunnel-spec.js';
+import type { TunnelSpec } from '../spec/tunnel-spec.js';
 
 /** How the session of a connection is held, best first. */
 export type SessionMode = 'pty' | 'command' | 'none';

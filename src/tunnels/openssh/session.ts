@@ -8,7 +8,7 @@ import type { Duplex } from 'node:stream';
 import { type Clock, ExoError, type Logger, printable, type Random } from '../../shared/index.js';
 import type { SessionFacts, SessionOptions, TunnelSession } from '../driver.js';
 import type { TunnelFailure } from '../failure.js';
-import type { Endpoint, TunnelSpec } from '../tunnel-spec.js';
+import type { Endpoint, TunnelSpec } from '../spec/tunnel-spec.js';
 import { AES_CIPHERS } from './aes.js';
 import { anchorCommand } from './anchor.js';
 import { Attempt, type AttemptEnd, type AttemptFacts } from './attempt.js';

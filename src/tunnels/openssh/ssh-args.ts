@@ -3,8 +3,8 @@
  * Everything about the host stands in the `-F` file (ssh-config.ts); what is left for the argument list are forwards, paths
  * of ours and one name behind `--`. No element that comes from a description begins with "-".
  */
-import { formatForward } from '../forward.js';
-import type { Forward, TunnelSpec } from '../tunnel-spec.js';
+import { formatForward } from '../spec/forward.js';
+import type { Forward, TunnelSpec } from '../spec/tunnel-spec.js';
 import { percentFree } from './quoting.js';
 
 /** The driver's files of one session. */

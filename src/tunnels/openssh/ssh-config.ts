@@ -11,7 +11,7 @@
  * so that one machine may be jump host and destination, or jump host twice, with other users and ports.
  */
 import type { SessionOptions } from '../driver.js';
-import type { TunnelSpec } from '../tunnel-spec.js';
+import type { TunnelSpec } from '../spec/tunnel-spec.js';
 import { isUnset, KEPT_SETTINGS, splitFiles } from './kept-settings.js';
 import { configWord, percentFree, shellWord } from './quoting.js';
 import type { Hop, Route } from './route.js';

@@ -5,7 +5,7 @@
  */
 import type { SessionFacts } from '../driver.js';
 import type { TunnelFailure } from '../failure.js';
-import type { Endpoint, Forward, TunnelSpec } from '../tunnel-spec.js';
+import type { Endpoint, Forward, TunnelSpec } from '../spec/tunnel-spec.js';
 import type { ForwardAnswer, ForwardDesk } from './control.js';
 import { clearSocketFile, explainLocalRefusal, freeListenPorts } from './listen-check.js';
 import { explainRemoteRefusal } from './ssh-said.js';

@@ -7,7 +7,7 @@ import { hostname } from 'node:os';
 import type { Clock } from '../../shared/index.js';
 import type { SessionOptions, TunnelDriver, TunnelSession } from '../driver.js';
 import { anchorLabel, evictCommand } from '../openssh/anchor.js';
-import type { TunnelSpec } from '../tunnel-spec.js';
+import type { TunnelSpec } from '../spec/tunnel-spec.js';
 import { runEvict } from './far-command.js';
 import { loadSsh2 } from './load.js';
 import { Ssh2Session } from './session.js';

@@ -7,7 +7,7 @@ import { userInfo } from 'node:os';
 import { dumped } from '../openssh/config-dump.js';
 import { splitFiles } from '../openssh/kept-settings.js';
 import type { Hop as RouteHop } from '../openssh/route.js';
-import type { TunnelSpec } from '../tunnel-spec.js';
+import type { TunnelSpec } from '../spec/tunnel-spec.js';
 import { SessionFailed } from './session-failed.js';
 
 /** One machine: where, as whom, with which keys, known how. */

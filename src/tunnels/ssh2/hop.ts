@@ -7,11 +7,11 @@ import type { AuthHandlerMiddleware, Client, ClientChannel, HostFingerprintVerif
 import { type Clock, LIMITS, type TimerHandle } from '../../shared/index.js';
 import type { SessionOptions } from '../driver.js';
 import type { TunnelFailure } from '../failure.js';
-import type { KnownHosts } from '../known-hosts.js';
 import { BannerWatch } from './banner-watch.js';
 import type { HopSettings } from './hop-settings.js';
 import { hostKeyAlgorithms, hostKeyFault } from './host-key.js';
 import type { Identities } from './identities.js';
+import type { KnownHosts } from './known-hosts.js';
 import { SAFE_CIPHERS, type SafeCipher, type Ssh2Module } from './load.js';
 import {
   explainEnd,

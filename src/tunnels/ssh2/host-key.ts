@@ -1,5 +1,6 @@
 /** The host key of one machine held against known_hosts: which types to ask for, and in words what is wrong and what to do. */
 import { createHash } from 'node:crypto';
+import type { HopSettings } from './hop-settings.js';
 import {
   checkHostKey,
   type HostKeyTarget,
@@ -7,8 +8,7 @@ import {
   type KnownHosts,
   knownKeyTypes,
   lookupName,
-} from '../known-hosts.js';
-import type { HopSettings } from './hop-settings.js';
+} from './known-hosts.js';
 import { SessionFailed } from './session-failed.js';
 
 /** Signature algorithms of ssh2 by type of key. Not `ssh-rsa`: it signs with SHA-1. */

@@ -4,8 +4,8 @@
  */
 import type { ParsedKey } from 'ssh2';
 import { LIMITS } from '../../shared/index.js';
-import { readSmallFile } from '../small-file.js';
 import type { Ssh2Module } from './load.js';
+import { readSmallFile } from './small-file.js';
 
 /** What a file of `-i` turned out to be. `publicKey`: the blob as it travels on the wire, where it can be known. */
 export type KeyFile =

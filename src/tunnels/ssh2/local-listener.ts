@@ -2,7 +2,7 @@
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import { LIMITS } from '../../shared/index.js';
 import { clearSocketFile } from '../openssh/listen-check.js';
-import type { Forward } from '../tunnel-spec.js';
+import type { Forward } from '../spec/tunnel-spec.js';
 import { SessionFailed } from './session-failed.js';
 
 /** An open `-L`. */

@@ -5,7 +5,7 @@ import { type Clock, ExoError, LIMITS } from '../../shared/index.js';
 import type { SessionFacts, SessionOptions, TunnelSession } from '../driver.js';
 import type { TunnelFailure } from '../failure.js';
 import { anchorCommand } from '../openssh/anchor.js';
-import type { Endpoint, Forward, TunnelSpec } from '../tunnel-spec.js';
+import type { Endpoint, Forward, TunnelSpec } from '../spec/tunnel-spec.js';
 import { holdAnchor } from './far-command.js';
 import type { HopSettings } from './hop-settings.js';
 import { loadSsh2 } from './load.js';

@@ -8,10 +8,10 @@ import path from 'node:path';
 import { type Clock, ExoError, LIMITS } from '../../shared/index.js';
 import { type QueryConfig, resolveRoute } from '../openssh/route.js';
 import { runSsh } from '../openssh/run-ssh.js';
-import { readSmallFile } from '../small-file.js';
-import type { TunnelSpec } from '../tunnel-spec.js';
+import type { TunnelSpec } from '../spec/tunnel-spec.js';
 import { type HopSettings, hopSettings } from './hop-settings.js';
 import { SessionFailed } from './session-failed.js';
+import { readSmallFile } from './small-file.js';
 import { answerFromSubset } from './ssh-config-subset.js';
 
 /** Collaborators. */

@@ -4,7 +4,7 @@
  * AddressFamily and Ciphers; the first value counts, as in ssh. Match and Include are refused by name: what they would add is not known.
  * Answers in the form of `ssh -G`, so that all else is the same code. Pure.
  */
-import { globListMatches } from '../glob.js';
+import { globListMatches } from './glob.js';
 import { SessionFailed } from './session-failed.js';
 
 /** What is asked: the destination and what stands above the file. */

@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net';
 import type { SessionFacts } from '../driver.js';
 import type { TunnelFailure } from '../failure.js';
-import type { Forward, TunnelSpec } from '../tunnel-spec.js';
+import type { Forward, TunnelSpec } from '../spec/tunnel-spec.js';
 import { type LocalListener, listenLocal } from './local-listener.js';
 import type { RemoteListener } from './remote-listener.js';
 import { failureOf, SessionFailed } from './session-failed.js';

@@ -4,7 +4,7 @@
  * run a program, read another file, weaken the check of host keys or change what is supervised. In ~/.ssh/config all of it
  * is the user's own business, and a tunnel follows that file.
  */
-import { closest, ExoError, printable } from '../shared/index.js';
+import { closest, ExoError, printable } from '../../shared/index.js';
 import { checkHost } from './destination.js';
 import { textFault, wordRefused } from './forbidden-text.js';
 

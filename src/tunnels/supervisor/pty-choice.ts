@@ -2,7 +2,7 @@
  * Whether a tunnel holds a terminal session, so that neither end of ssh delays small segments (Nagle): found out once per
  * tunnel by measuring, and given up when the server does not want it. Pure; part of the supervisor.
  */
-import type { SessionFacts } from './driver.js';
+import type { SessionFacts } from '../driver.js';
 
 /** `unknown` until measured. `asked`: sessions are opened with a pty. `no`: they are not, for the reason in the note. */
 type Choice = 'unknown' | 'asked' | 'no';

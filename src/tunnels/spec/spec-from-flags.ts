@@ -2,7 +2,7 @@
  * A tunnel from the flags of ssh, as on `exo tunnel open -L … -R … user@host`; and the description that the same flags
  * make for the API and for peers.json. Called by the command line. Reading the command line itself is not done here.
  */
-import { ExoError } from '../shared/index.js';
+import { ExoError } from '../../shared/index.js';
 import { formatDestination, parseDestination, parsePort } from './destination.js';
 import { parseTunnelSpec, type SpecContext, type SpecField } from './parse-spec.js';
 import { optionSpelling } from './ssh-options.js';

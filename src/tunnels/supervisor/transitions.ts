@@ -16,8 +16,8 @@
  *
  * `stopped` (closed by a person) is reached from everywhere and leads to starting.
  */
-import { ExoError } from '../shared/index.js';
-import type { TunnelState } from './tunnel-status.js';
+import { ExoError } from '../../shared/index.js';
+import type { TunnelState } from '../tunnel-status.js';
 
 /** From each state to which others. */
 export const TUNNEL_TRANSITIONS: Readonly<Record<TunnelState, readonly TunnelState[]>> = {

@@ -2,12 +2,12 @@
  * The proof of one session: when its forwards are probed, what the answers mean, how many are missing in a row, and whether
  * small messages are held back on the way. Pure; the part of the supervisor that works in `gate`, `up` and `degraded`.
  */
-import { LIMITS } from '../shared/index.js';
+import { LIMITS } from '../../shared/index.js';
+import type { TunnelSpec } from '../spec/tunnel-spec.js';
 import type { Desk } from './desk.js';
 import { judge } from './judgement.js';
 import type { PtyChoice } from './pty-choice.js';
 import type { ProbeResult } from './supervisor-events.js';
-import type { TunnelSpec } from './tunnel-spec.js';
 
 /** How often and how long is probed, milliseconds. */
 export interface ProbeTimes {

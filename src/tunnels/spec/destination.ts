@@ -3,7 +3,7 @@
  * configuration; and lists of jump hosts with commas. Only the form is read: whether a name is an alias is for ssh to say.
  */
 import { isIPv6 } from 'node:net';
-import { isPort, LIMITS } from '../shared/index.js';
+import { isPort, LIMITS } from '../../shared/index.js';
 import { textFault, wordRefused } from './forbidden-text.js';
 import type { Destination } from './tunnel-spec.js';
 

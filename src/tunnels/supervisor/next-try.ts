@@ -2,11 +2,11 @@
  * The wait for the next session of a tunnel: when it is tried, whether a knock goes before it, and whether an old session
  * of ours on the far machine has to be ended first. Pure; the part of the supervisor that works in `backoff`.
  */
-import { LIMITS } from '../shared/index.js';
+import { LIMITS } from '../../shared/index.js';
+import type { TunnelFailureCode } from '../failure.js';
+import type { TunnelStatus } from '../tunnel-status.js';
 import type { Desk } from './desk.js';
-import type { TunnelFailureCode } from './failure.js';
 import { RetryPlan } from './retry-plan.js';
-import type { TunnelStatus } from './tunnel-status.js';
 
 /** A session that has ended, as far as it matters for the next. */
 export interface EndedSession {

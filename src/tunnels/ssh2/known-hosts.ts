@@ -4,7 +4,7 @@
  * checking one needs more than this. The driver ssh2 asks; ssh itself reads its own files.
  */
 import { createHmac } from 'node:crypto';
-import { LIMITS } from '../shared/index.js';
+import { LIMITS } from '../../shared/index.js';
 import { globListMatches } from './glob.js';
 import { readSmallFile } from './small-file.js';
 

@@ -2,10 +2,10 @@
  * What a supervisor is told and what it asks for, as plain data: the language between `supervisor.ts` (decides) and
  * `runner.ts` (does). Whatever is asked for has a number; an answer with an old number is late and changes nothing.
  */
-import type { SessionFacts } from './driver.js';
-import type { TunnelFailure } from './failure.js';
+import type { SessionFacts } from '../driver.js';
+import type { TunnelFailure } from '../failure.js';
+import type { ForwardVerdict, TunnelState, TunnelStatus } from '../tunnel-status.js';
 import type { ProbeTimes } from './probe-watch.js';
-import type { ForwardVerdict, TunnelState, TunnelStatus } from './tunnel-status.js';
 
 /** What one forward said in one round of probes. */
 export interface ProbeResult {

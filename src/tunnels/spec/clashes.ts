@@ -5,7 +5,7 @@
  * An error is what can never work: it keeps the tunnel that is named from starting. A warning may be meant so (another
  * program may listen there), so it is only said.
  */
-import { type Address, formatAddress, isLoopback, printable } from '../shared/index.js';
+import { type Address, formatAddress, isLoopback, printable } from '../../shared/index.js';
 import { formatEndpoint } from './endpoint-text.js';
 import type { Endpoint, Forward, TunnelSpec } from './tunnel-spec.js';
 

@@ -3,7 +3,7 @@
  * (ProxyCommand), expands others (`%h`, `${HOME}`), and reads a leading `-` as an option; nothing of that may come from
  * a description. Called by the parsers of this folder before they look at the form of a word.
  */
-import { ExoError, LIMITS, printable } from '../shared/index.js';
+import { ExoError, LIMITS, printable } from '../../shared/index.js';
 
 /** What a word may hold besides the usual. */
 export interface TextRules {

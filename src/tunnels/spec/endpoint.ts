@@ -3,7 +3,7 @@
  * cut. `endpoint-text.ts` writes it back.
  */
 import { isAbsolute } from 'node:path/posix';
-import { LIMITS } from '../shared/index.js';
+import { LIMITS } from '../../shared/index.js';
 import { checkHost } from './destination.js';
 import { textFault, wordRefused } from './forbidden-text.js';
 import type { Endpoint } from './tunnel-spec.js';

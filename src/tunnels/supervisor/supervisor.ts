@@ -5,10 +5,12 @@
  * The ways between the states are drawn and held in `transitions.ts`; `probe-watch.ts` judges a session that stands,
  * `next-try.ts` plans the next one.
  */
-import { LIMITS } from '../shared/index.js';
+import { LIMITS } from '../../shared/index.js';
+import type { SessionFacts } from '../driver.js';
+import { type TunnelFailure, type TunnelFailureCode, verdictOf } from '../failure.js';
+import type { TunnelSpec } from '../spec/tunnel-spec.js';
+import type { TunnelState, TunnelStatus } from '../tunnel-status.js';
 import { Desk } from './desk.js';
-import type { SessionFacts } from './driver.js';
-import { type TunnelFailure, type TunnelFailureCode, verdictOf } from './failure.js';
 import { type EndedSession, NextTry } from './next-try.js';
 import { type Finding, ProbeWatch } from './probe-watch.js';
 import { PtyChoice } from './pty-choice.js';
@@ -21,8 +23,6 @@ import type {
 } from './supervisor-events.js';
 import { says, WHEN_REACHED, WHY } from './supervisor-words.js';
 import { assertTransition } from './transitions.js';
-import type { TunnelSpec } from './tunnel-spec.js';
-import type { TunnelState, TunnelStatus } from './tunnel-status.js';
 
 interface Session {
   readonly number: number;

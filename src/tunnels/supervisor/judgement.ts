@@ -2,9 +2,9 @@
  * What a round of probes over all forwards says about a tunnel, in one verdict and in words. Pure; called by the
  * supervisor after every round.
  */
-import { formatEndpoint } from './endpoint-text.js';
+import { formatEndpoint } from '../spec/endpoint-text.js';
+import type { Forward, TunnelSpec } from '../spec/tunnel-spec.js';
 import type { ProbeResult } from './supervisor-events.js';
-import type { Forward, TunnelSpec } from './tunnel-spec.js';
 
 /** The verdict of a round. `answered`: something came back through ssh, so the path to the server works. */
 export type Judgement =

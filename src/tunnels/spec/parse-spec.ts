@@ -4,7 +4,7 @@
  * everywhere in peers.json. Called by the node, the API and spec-from-flags.ts.
  */
 import { homedir } from 'node:os';
-import { closest, ExoError, idFault, LIMITS, printable, toExoError } from '../shared/index.js';
+import { closest, ExoError, idFault, LIMITS, printable, toExoError } from '../../shared/index.js';
 import { formatDestination, parseDestination, parseJumps } from './destination.js';
 import { type ForwardKind, parseForward, sameForward } from './forward.js';
 import { type PathFolders, resolvePath } from './spec-paths.js';

@@ -9,7 +9,7 @@
  *
  * A minute of `up` makes everything new.
  */
-import { LIMITS, TokenBucket } from '../shared/index.js';
+import { LIMITS, TokenBucket } from '../../shared/index.js';
 
 /** autossh's: so many tries are quick, those after them are slow. */
 const FAST_TRIES = 5;
