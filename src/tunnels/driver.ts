@@ -37,6 +37,8 @@ export interface TunnelSession {
   readonly opened: Promise<SessionFacts>;
   /** Resolves once, with why; after it nothing of the session is left: no child, listener, socket file or timer. */
   readonly closed: Promise<TunnelFailure | 'stopped'>;
+  /** As `SessionFacts.farPid`, also where it comes later than `opened`; never rejects, and may never resolve. */
+  readonly named?: Promise<number>;
   /**
    * Connects to an address as the far machine sees it (`ssh -W`, `direct-tcpip`), to prove a `-R` from its far end.
    * Rejects with an ExoError when refused, closed or aborted.

@@ -174,6 +174,8 @@ export class Runner {
       if (this.#session?.number !== number) return;
       this.#facts = facts;
       this.#step({ kind: 'opened', session: number, facts });
+      // A far machine under load names it late, and the tunnel does not wait for that.
+      void session.named?.then((farPid) => this.#step({ kind: 'named', session: number, farPid }));
     });
     await Promise.race([opened, closed]);
   }

@@ -24,10 +24,6 @@ import { standForwards } from './stand-forwards.js';
 
 /** Looked for at every line of ssh, and besides this often. */
 const SOCKET_LOOK_EVERY_MS = 50;
-/**
- * From standing forwards to the anchor's word: a shell's start. A forced command that says nothing costs this once.
- */
-const ANCHOR_TIMEOUT_MS = 3_000;
 /** Fences after an answer: by the second, what ssh wrote to stderr before the answer has been read here. */
 const FENCES = 2;
 /** What ssh says while one forward is asked for, or one connection refused. */
@@ -42,6 +38,8 @@ export interface AttemptPlan {
   readonly loginTimeoutMs: number;
   /** What the anchor will say; undefined: there is none. */
   readonly anchorLabel: string | undefined;
+  /** From standing forwards to the anchor's word, milliseconds; what comes later is told by `farPid` only. */
+  readonly anchorWaitMs: number;
   readonly pty: boolean;
 }
 
@@ -52,8 +50,10 @@ export interface AttemptComponents {
   readonly guard: Guard;
 }
 
-/** What is known once the forwards stand; `anchor`: whether the far session has spoken. */
-export type AttemptFacts = Omit<SessionFacts, 'pty'> & { readonly anchor: 'held' | 'refused' | 'not-asked' };
+/** What is known once the forwards stand; `anchor`: whether the far session has spoken, or has not yet. */
+export type AttemptFacts = Omit<SessionFacts, 'pty'> & {
+  readonly anchor: 'held' | 'late' | 'refused' | 'not-asked';
+};
 
 /** How it ended. */
 export type AttemptEnd = TunnelFailure | SessionRefused | 'stopped';
@@ -64,6 +64,8 @@ export class Attempt {
   readonly opened: Promise<AttemptFacts>;
   /** Resolves when the process and its sockets are gone. */
   readonly ended: Promise<AttemptEnd>;
+  /** Resolves when the anchor has spoken; never where it does not. */
+  readonly farPid: Promise<number>;
   readonly #plan: AttemptPlan;
   readonly #components: AttemptComponents;
   readonly #child: SshChild;
@@ -81,6 +83,7 @@ export class Attempt {
   #saidChars = 0;
   #far: FarDoor | undefined;
   #farPid: number | undefined;
+  #resolveFarPid: (farPid: number) => void = () => undefined;
   #resolveOpened: (facts: AttemptFacts) => void = () => undefined;
   /** Called when the anchor has spoken or will not. */
   #onAnchor: () => void = () => undefined;
@@ -91,6 +94,9 @@ export class Attempt {
     this.#reader = plan.anchorLabel === undefined ? undefined : new AnchorReader(plan.anchorLabel);
     this.opened = new Promise((resolve) => {
       this.#resolveOpened = resolve;
+    });
+    this.farPid = new Promise((resolve) => {
+      this.#resolveFarPid = resolve;
     });
     const { clock, guard, logger } = components;
     this.#child = new SshChild(
@@ -136,6 +142,7 @@ export class Attempt {
     const pid = this.#reader?.push(text);
     if (pid === undefined) return;
     this.#farPid = pid;
+    this.#resolveFarPid(pid);
     this.#onAnchor();
   }
 
@@ -197,7 +204,7 @@ export class Attempt {
         timer.cancel();
         resolve(this.#farPid === undefined ? 'refused' : 'held');
       };
-      const timer = this.#components.clock.after(ANCHOR_TIMEOUT_MS, settle);
+      const timer = this.#components.clock.after(this.#plan.anchorWaitMs, () => resolve('late'));
       this.#onAnchor = settle;
       // The session may have ended while the forwards were on their way; its last words come before its end.
       if (isSessionOver(this.#child.stderr)) settle();

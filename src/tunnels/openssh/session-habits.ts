@@ -1,6 +1,7 @@
 /**
  * What a server allowed when it was last asked: a pty, a command, or no session at all. So that a server that refuses
- * costs a second login once and not at every start. The driver keeps one for all its sessions; pure.
+ * costs a second login once and not at every start, and one whose shell is slow (or whose forced command says nothing) is
+ * waited for once. The driver keeps one for all its sessions; pure.
  */
 import type { Clock } from '../../shared/index.js';
 import type { TunnelSpec } from '../spec/tunnel-spec.js';
@@ -10,11 +11,17 @@ export type SessionMode = 'pty' | 'command' | 'none';
 
 /** After this the server is asked again: its configuration may have been mended. */
 const FORGET_AFTER_MS = 10 * 60_000;
+/** From standing forwards to the anchor's word: a shell's start, several times over. */
+const ANCHOR_WAIT_MS = 3_000;
+/** Where it was later than that the last time. */
+const ANCHOR_WAIT_AGAIN_MS = 250;
 
 /** By destination. */
 export class SessionHabits {
   readonly #clock: Clock;
   readonly #refused = new Map<string, { readonly mode: SessionMode; readonly atMs: number }>();
+  /** When the anchor of a tunnel was late. */
+  readonly #late = new Map<string, number>();
 
   constructor(components: { readonly clock: Clock }) {
     this.#clock = components.clock;
@@ -31,6 +38,18 @@ export class SessionHabits {
     }
     const plainer = plainerThan(known.mode);
     return rank(plainer) > rank(wanted) ? plainer : wanted;
+  }
+
+  /** How long the anchor's word is waited for, milliseconds. */
+  anchorWaitMs(spec: TunnelSpec): number {
+    const lateAtMs = this.#late.get(keyOf(spec)) ?? Number.NEGATIVE_INFINITY;
+    return this.#clock.now() - lateAtMs > FORGET_AFTER_MS ? ANCHOR_WAIT_MS : ANCHOR_WAIT_AGAIN_MS;
+  }
+
+  /** The anchor has spoken in time, or has not. */
+  anchored(spec: TunnelSpec, when: 'held' | 'late'): void {
+    if (when === 'late') this.#late.set(keyOf(spec), this.#clock.now());
+    else this.#late.delete(keyOf(spec));
   }
 
   /** The server refused `mode`. */

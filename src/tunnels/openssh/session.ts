@@ -47,17 +47,22 @@ export interface SessionComponents {
 export class OpensshSession implements TunnelSession {
   readonly opened: Promise<SessionFacts>;
   readonly closed: Promise<TunnelFailure | 'stopped'>;
+  readonly named: Promise<number>;
   readonly #plan: SessionPlan;
   readonly #components: SessionComponents;
   readonly #stop = new AbortController();
   #attempt: Attempt | undefined;
   #resolveOpened: (facts: SessionFacts) => void = () => undefined;
+  #resolveNamed: (farPid: number) => void = () => undefined;
 
   constructor(plan: SessionPlan, components: SessionComponents) {
     this.#plan = plan;
     this.#components = components;
     this.opened = new Promise((resolveOpened) => {
       this.#resolveOpened = resolveOpened;
+    });
+    this.named = new Promise((resolveNamed) => {
+      this.#resolveNamed = resolveNamed;
     });
     this.closed = this.#run().catch((error: unknown) => {
       const message = printable(error instanceof Error ? error.message : 'unknown', 300);
@@ -127,19 +132,22 @@ export class OpensshSession implements TunnelSession {
         // TCP and banner of every hop, and as much again for the login.
         loginTimeoutMs: connectTimeoutMs(spec, options) * (route.hops.length + 1),
         anchorLabel: mode === 'none' ? undefined : anchorLabel,
+        anchorWaitMs: this.#components.habits.anchorWaitMs(spec),
         pty: mode === 'pty',
       },
       this.#components,
     );
     this.#attempt = attempt;
     void attempt.opened.then((facts) => this.#onOpened(mode, facts));
+    void attempt.farPid.then(this.#resolveNamed);
     return attempt.ended;
   }
 
   #onOpened(mode: SessionMode, { anchor, ...facts }: AttemptFacts): void {
     const { spec, options } = this.#plan;
     if (anchor === 'refused') this.#components.habits.refused(spec, 'command');
-    const pty = !options.pty ? 'not-asked' : mode === 'pty' && anchor === 'held' ? 'held' : 'refused';
+    else if (anchor !== 'not-asked') this.#components.habits.anchored(spec, anchor);
+    const pty = !options.pty ? 'not-asked' : mode === 'pty' && anchor !== 'refused' ? 'held' : 'refused';
     this.#resolveOpened({ ...facts, pty });
   }
 }

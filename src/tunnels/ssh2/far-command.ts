@@ -15,24 +15,28 @@ export interface AnchorFacts {
   readonly farPid?: number;
 }
 
-/** Starts the anchor; resolves when it has spoken, cannot, or takes too long. Never rejects. It ends with the session. */
+/**
+ * Starts the anchor; resolves when it has spoken, cannot, or takes too long. Never rejects. It ends with the session. What
+ * it says is told to `onFarPid`, however late.
+ */
 export async function holdAnchor(
   client: Client,
   anchor: { readonly label: string; readonly command: string; readonly pty: boolean },
   clock: Clock,
+  onFarPid: (farPid: number) => void = () => undefined,
 ): Promise<AnchorFacts> {
   const { label, command } = anchor;
   if (anchor.pty) {
     const channel = await started(client, command, true);
     if (channel !== undefined) {
-      const said = await listen(channel, label, clock);
+      const said = await listen(channel, label, clock, onFarPid);
       if (said !== 'ended') return { pty: 'held', ...said };
     }
   }
   const pty = anchor.pty ? 'refused' : 'not-asked';
   const channel = await started(client, command, false);
   if (channel === undefined) return { pty };
-  const said = await listen(channel, label, clock);
+  const said = await listen(channel, label, clock, onFarPid);
   return said === 'ended' ? { pty } : { pty, ...said };
 }
 
@@ -74,6 +78,7 @@ function listen(
   channel: ClientChannel,
   label: string,
   clock: Clock,
+  onFarPid: (farPid: number) => void,
 ): Promise<{ readonly farPid?: number } | 'ended'> {
   return new Promise((resolve) => {
     const reader = new AnchorReader(label);
@@ -82,6 +87,7 @@ function listen(
       const farPid = reader.push(chunk.toString('latin1'));
       if (farPid === undefined) return;
       timer.cancel();
+      onFarPid(farPid);
       resolve({ farPid });
     });
     channel.on('close', () => {

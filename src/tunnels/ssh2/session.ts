@@ -29,6 +29,7 @@ export interface SessionComponents {
 export class Ssh2Session implements TunnelSession {
   readonly opened: Promise<SessionFacts>;
   readonly closed: Promise<TunnelFailure | 'stopped'>;
+  readonly named: Promise<number>;
   readonly #spec: TunnelSpec;
   readonly #options: SessionOptions;
   readonly #components: SessionComponents;
@@ -38,6 +39,7 @@ export class Ssh2Session implements TunnelSession {
   readonly #over = new AbortController();
   #failure: TunnelFailure | undefined;
   #wires: Wires | undefined;
+  #resolveNamed: (farPid: number) => void = () => undefined;
 
   constructor(spec: TunnelSpec, options: SessionOptions, components: SessionComponents) {
     this.#spec = spec;
@@ -47,6 +49,9 @@ export class Ssh2Session implements TunnelSession {
     let onOpened: (facts: SessionFacts) => void = () => undefined;
     this.opened = new Promise((resolve) => {
       onOpened = resolve;
+    });
+    this.named = new Promise((resolve) => {
+      this.#resolveNamed = resolve;
     });
     this.closed = this.#run(onOpened);
   }
@@ -111,6 +116,7 @@ export class Ssh2Session implements TunnelSession {
           pty: this.#options.pty,
         },
         clock,
+        (farPid) => this.#resolveNamed(farPid),
       );
       const ports = await standForwards(this.#spec, {
         remote: new RemoteListener(hop, wires),

@@ -27,6 +27,8 @@ export type SupervisorEvent =
   | { readonly kind: 'opened'; readonly session: number; readonly facts: SessionFacts }
   | { readonly kind: 'ended'; readonly session: number; readonly cause: TunnelFailure | 'stopped' }
   /** One result for every forward: those of `-L`, then those of `-R`. */
+  /** Who holds the `-R` listeners of this session on the far machine, where that was not known when it opened. */
+  | { readonly kind: 'named'; readonly session: number; readonly farPid: number }
   | { readonly kind: 'probed'; readonly round: number; readonly results: readonly ProbeResult[] }
   /** Whether small messages wait for a delayed acknowledgement; undefined: could not be told. */
   | { readonly kind: 'measured'; readonly round: number; readonly stalls: boolean | undefined }

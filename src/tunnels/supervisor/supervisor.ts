@@ -90,6 +90,7 @@ export class Supervisor {
     else if (event.kind === 'tick') this.#tick();
     else if (event.kind === 'opened') this.#onOpened(event.session, event.facts);
     else if (event.kind === 'ended') this.#onEnded(event.session, event.cause);
+    else if (event.kind === 'named') this.#remember(event.session, event.farPid);
     else if (event.kind === 'probed') this.#onProbed(event.round, event.results);
     else if (event.kind === 'measured') this.#onMeasured(event.round, event.stalls);
     else if (event.kind === 'knocked') this.#onKnocked(event);
@@ -123,13 +124,7 @@ export class Supervisor {
     const { knockFirst: knocked } = this.#next;
     const [number, pty] = [this.#desk.number(), this.#pty.asked];
     this.#next.clear();
-    this.#session = {
-      number,
-      pty,
-      knocked,
-      startedAtMs: this.#desk.nowMs,
-      phase: 'opening',
-    };
+    this.#session = { number, pty, knocked, startedAtMs: this.#desk.nowMs, phase: 'opening' };
     this.#desk.ask({ kind: 'open', session: number, pty });
   }
 
@@ -155,13 +150,18 @@ export class Supervisor {
     session.facts = facts;
     this.#opened += 1;
     if (session.pty) this.#pty.opened(facts.pty);
-    if (this.#spec.reverse.length > 0) this.#next.remember(facts.farPid);
+    this.#remember(number, facts.farPid);
     if (this.#watch.enabled) {
       this.#become('gate', this.#code, 'the forwards stand; a health check is on its way through them');
       this.#watch.begin();
     } else {
       this.#up('the forwards stand; this tunnel is not to be probed');
     }
+  }
+
+  #remember(session: number, farPid: number | undefined): void {
+    const stands = this.#session?.number === session && this.#session.phase === 'open';
+    if (stands && this.#spec.reverse.length > 0) this.#next.remember(farPid);
   }
 
   #onEnded(number: number, cause: TunnelFailure | 'stopped'): void {
