@@ -167,6 +167,19 @@ export function tunnelOpensSuite(theLab: () => TunnelLab): void {
       assert.ok(theLab().sshd.pidsOfSessions().includes(facts.farPid!));
     });
 
+    it('and learns it later where the far shell takes its time, at every session', async (t) => {
+      const lab = theLab();
+      const slow = await lab.server(t, { ForceCommand: 'sleep 4; eval "$SSH_ORIGINAL_COMMAND"' });
+      const changes = { name: 'slow-shell', forward: [forward(end(0), end(lab.echo.port))] };
+      for (let round = 0; round < 2; round++) {
+        const { session, facts } = await lab.up(t, changes, {}, slow);
+        assert.equal(facts.farPid, undefined, 'the tunnel does not wait for it');
+        assert.equal((await exchange({ port: facts.forwardPorts[0]! }, 'x')).toString(), 'x');
+        assert.ok(slow.pidsOfSessions().includes((await session.named)!));
+        await session.close();
+      }
+    });
+
     for (const [what, config] of [
       ['whose command is forced to end', { ForceCommand: '/bin/false' }],
       ['that has no session at all', { MaxSessions: 0 }],

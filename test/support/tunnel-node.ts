@@ -24,7 +24,7 @@ export interface DescribedTunnel {
 }
 
 /** A tunnel to a server of the test with its key and host key. An empty ssh configuration: nobody's own is read. */
-export function tunnelTo(sshd: Sshd, more: Omit<DescribedTunnel, 'ssh'>): DescribedTunnel {
+export function tunnelTo(sshd: Sshd, more: Partial<DescribedTunnel>): DescribedTunnel {
   return {
     ssh: sshd.destinationWithPort,
     identity: sshd.identity,
@@ -54,6 +54,8 @@ export interface TunnelNodeOptions extends PeersJson {
   readonly apiPort: number;
   /** `$EXO_HOME`, to start a node again with what it kept. @default a new one */
   readonly home?: string;
+  /** Folder for temporary files. @default the system's */
+  readonly temp?: string;
   /** More options of `exo`. */
   readonly args?: readonly string[];
 }
@@ -73,7 +75,14 @@ export async function runTunnelNode(cleanup: Cleanup, options: TunnelNodeOptions
     nodePort: options.nodePort,
     apiPort: options.apiPort,
     args: ['--discovery-module', 'manual', '--discovery-config-path', peersFile, ...(options.args ?? [])],
-    child: { env: { EXO_HOME: home, SSH_AUTH_SOCK: '', DEBUG: '0' } },
+    child: {
+      env: {
+        EXO_HOME: home,
+        SSH_AUTH_SOCK: '',
+        DEBUG: '0',
+        ...(options.temp === undefined ? {} : { TMPDIR: options.temp }),
+      },
+    },
   });
   return { ...node, home, peersFile };
 }

@@ -106,12 +106,12 @@ export class TunnelWatch {
       }
       return undefined;
     };
-    const path = () =>
-      this.since(name, sinceMs)
-        .map(({ tunnel }) =>
-          tunnel === undefined ? 'absent' : `${tunnel.state}/${tunnel.code}: ${tunnel.reason}`,
-        )
-        .join('\n  ');
+    const path = () => {
+      const told = this.since(name, sinceMs).map(({ tunnel }) =>
+        tunnel === undefined ? 'absent' : `${tunnel.state}/${tunnel.code}: ${tunnel.reason}`,
+      );
+      return told.filter((text, i) => text !== told[i - 1]).join('\n  ');
+    };
     return this.#observer.until(look, timeoutMs, () => `tunnel ${name} as wanted; it was\n  ${path()}`);
   }
 
