@@ -1,7 +1,20 @@
-/** Work on the network with an end: a signal of its own that is aborted in time, or with the outer one. */
+/** Work on the network with an end: a wait that does not outlast a signal, and a signal that is aborted in time. */
 import { type Clock, ExoError } from '../shared/index.js';
 
-/** Gives `work` a signal that is aborted with `request-timeout` after `timeoutMs`, or with the reason of `signal`. */
+/** `promise`, or the signal's reason as soon as it is aborted. */
+export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason as Error);
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}
+
+/**
+ * Gives `work` a signal that is aborted with `request-timeout` after `timeoutMs`, or with the reason of `signal`, and
+ * rejects then, also where the work does not listen to it: what hangs must not hold up its tunnel.
+ */
 export async function withDeadline<T>(
   clock: Clock,
   timeoutMs: number,
@@ -16,7 +29,7 @@ export async function withDeadline<T>(
     controller.abort(new ExoError('request-timeout', `no answer within ${timeoutMs} ms`)),
   );
   try {
-    return await work(controller.signal);
+    return await untilAborted(work(controller.signal), controller.signal);
   } finally {
     timer.cancel();
     signal.removeEventListener('abort', onAbort);

@@ -59,7 +59,8 @@ export interface TunnelDriver {
   open(spec: TunnelSpec, options: SessionOptions): TunnelSession;
   /**
    * Ends a stale session of ours on the far machine that still holds a `-R` port, over a session without forwards:
-   * signals the process `farPid` if it is an sshd of the same user. Resolves to whether something was ended.
+   * signals the process `farPid` if it is an sshd of the same user. Resolves to whether something was ended; rejects
+   * (`tunnel-failed`, or the signal's reason) when it could not be tried.
    */
   evict(spec: TunnelSpec, farPid: number, options: SessionOptions, signal: AbortSignal): Promise<boolean>;
   /** The TCP address that is dialled first (after ssh_config and jump hosts), for a cheap knock; undefined behind a ProxyCommand. */

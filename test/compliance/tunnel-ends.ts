@@ -103,6 +103,17 @@ export function tunnelEndsSuite(theLab: () => TunnelLab): void {
       await session.close();
       await lab.untilNothingIsLeft();
     });
+
+    it('rejects where it could not be tried: the old session may still be there', async () => {
+      const lab = theLab();
+      const evict = (signal: AbortSignal) =>
+        lab.driver.evict(specFor(lab.sshd, { name: 'mine' }), process.pid, OPTIONS, signal);
+      const reason = new Error('given up');
+      await assert.rejects(evict(AbortSignal.abort(reason)), reason);
+      await lab.sshd.stop();
+      await assert.rejects(evict(AbortSignal.timeout(20_000)), { code: 'tunnel-failed' });
+      await lab.sshd.start();
+    });
   });
 
   it('twenty at once open and close', async (t) => {

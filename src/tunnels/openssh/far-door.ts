@@ -5,6 +5,7 @@
 import path from 'node:path';
 import type { Duplex } from 'node:stream';
 import { ExoError, printable } from '../../shared/index.js';
+import { untilAborted } from '../deadline.js';
 import type { Endpoint } from '../spec/tunnel-spec.js';
 import type { ForwardDesk } from './control.js';
 import { FarStream } from './far-stream.js';
@@ -31,8 +32,8 @@ export class FarDoor {
   /** As `TunnelSession.connectFar`. */
   async connect(target: Endpoint, signal: AbortSignal): Promise<Duplex> {
     signal.throwIfAborted();
-    const socket = await this.#wayTo(target);
-    signal.throwIfAborted();
+    // An ssh that stands still answers nothing.
+    const socket = await untilAborted(this.#wayTo(target), signal);
     const mark = this.#desk.mark();
     const stream = await FarStream.connect(socket, () => this.#whyRefused(target, mark), signal);
     if (this.#closed) {

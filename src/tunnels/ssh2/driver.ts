@@ -4,15 +4,17 @@
  */
 import { createRequire } from 'node:module';
 import { hostname } from 'node:os';
-import type { Clock } from '../../shared/index.js';
+import { type Clock, ExoError } from '../../shared/index.js';
+import { untilAborted } from '../deadline.js';
 import type { SessionOptions, TunnelDriver, TunnelSession } from '../driver.js';
 import { anchorLabel, evictCommand } from '../openssh/anchor.js';
 import type { TunnelSpec } from '../spec/tunnel-spec.js';
 import { runEvict } from './far-command.js';
 import { loadSsh2 } from './load.js';
 import { Ssh2Session } from './session.js';
+import { failureOf, SessionFailed } from './session-failed.js';
 import { type ConfigReaderComponents, readHops } from './ssh-config-reader.js';
-import { untilAborted, Way } from './way.js';
+import { Way } from './way.js';
 
 /** Plain data. */
 export interface Ssh2DriverOptions {
@@ -76,10 +78,11 @@ class Ssh2Driver implements TunnelDriver {
       const machines = await readHops(spec, this.#components, over);
       await way.open(ssh2, machines, withSpecOptions(spec, options), over);
       const ended = runEvict(way.last.client, evictCommand(this.#label(spec), farPid));
-      return await untilAborted(Promise.race([ended, way.closed.then(() => false)]), over);
-    } catch {
-      // The next try of the tunnel itself tells why there is no way.
-      return false;
+      const broken = way.closed.then(({ code, message }) => Promise.reject(new SessionFailed(code, message)));
+      return await untilAborted(Promise.race([ended, broken]), over);
+    } catch (error) {
+      over.throwIfAborted();
+      throw new ExoError('tunnel-failed', failureOf(error).message, { retryable: true });
     } finally {
       await way.end();
     }

@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type Clock, ExoError, LIMITS } from '../../shared/index.js';
+import { untilAborted } from '../deadline.js';
 import type { SessionFacts, SessionOptions, TunnelSession } from '../driver.js';
 import type { TunnelFailure } from '../failure.js';
 import { anchorCommand } from '../openssh/anchor.js';
@@ -13,7 +14,7 @@ import type { LocalListener } from './local-listener.js';
 import { RemoteListener } from './remote-listener.js';
 import { failureOf, SessionFailed } from './session-failed.js';
 import { standForwards } from './stand-forwards.js';
-import { untilAborted, Way } from './way.js';
+import { Way } from './way.js';
 import { FarRefused, openFar, Wires } from './wires.js';
 
 /** Collaborators. */

@@ -1,6 +1,7 @@
 /** All connections of one session of the ssh2 driver: jump hosts in order, the destination last, each inside the one before. */
 import type { ClientChannel } from 'ssh2';
 import type { Clock } from '../../shared/index.js';
+import { untilAborted } from '../deadline.js';
 import type { SessionOptions } from '../driver.js';
 import type { TunnelFailure } from '../failure.js';
 import { Hop, type HopOptions } from './hop.js';
@@ -139,14 +140,4 @@ function ciphersFor({ name, ciphers }: HopSettings): SafeCipher[] {
     'no-common-algorithm',
     `the driver ssh2 speaks ${SAFE_CIPHERS.join(' and ')}, and the Ciphers set for ${name} allow neither; use the driver openssh`,
   );
-}
-
-/** `promise`, or the signal's reason as soon as it is aborted. */
-export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason as Error);
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }
