@@ -1,11 +1,8 @@
 /** Tunnels as JSON, in snake_case. Pure. */
-import type { Tunnels } from '../tunnels/index.js';
-
-type Status = ReturnType<Tunnels['get']>;
-type Event = ReturnType<Tunnels['history']>[number];
+import type { TunnelEvent, TunnelStatus } from '../tunnels/index.js';
 
 /** One tunnel, as in `/v1/tunnels`, `/v1/status` and each snapshot of `/v1/events`. */
-export function tunnelJson(tunnel: Status) {
+export function tunnelJson(tunnel: TunnelStatus) {
   return {
     name: tunnel.name,
     source: tunnel.source,
@@ -37,6 +34,6 @@ export function tunnelJson(tunnel: Status) {
 }
 
 /** One change of state. */
-export function tunnelEventJson({ atMs, from, to, code, reason }: Event) {
+export function tunnelEventJson({ atMs, from, to, code, reason }: TunnelEvent) {
   return { at_ms: atMs, from, to, code, reason };
 }

@@ -1,6 +1,7 @@
 /**
  * Why a tunnel is not up, as one list: what each reason is called, what the supervisor does about it, and what a person
- * can do. Drivers report these codes; nothing in this room ever decides by the text of a message.
+ * can do. Drivers report these codes, and nothing decides by the text of a message but the two files that find out the code
+ * where another program gives none: openssh/ssh-exit-table.ts (ssh) and ssh2/login-failure.ts (one text of ssh2).
  */
 
 /**
@@ -53,4 +54,27 @@ export interface TunnelFailure {
 /** What the supervisor does about a code. */
 export function verdictOf(code: TunnelFailureCode): Verdict {
   return TUNNEL_FAILURES[code][0];
+}
+
+/** What a person must change comes before what may pass by itself. */
+const GRAVEST_FIRST: readonly TunnelFailureCode[] = [
+  'connection-lost',
+  'spec-refused',
+  'forward-refused',
+  'local-port-busy',
+  'remote-port-busy',
+];
+
+/** The failures of several forwards as one: the gravest reason, and all forwards that have it. At least one is needed. */
+export function gravest(failures: readonly TunnelFailure[]): TunnelFailure {
+  // A reason that is not in the list is a fault of the driver, which hides nothing else.
+  const rank = ({ code }: TunnelFailure) => GRAVEST_FIRST.indexOf(code);
+  const [first] = [...failures].sort((a, b) => rank(a) - rank(b));
+  const alike = failures.filter(({ code }) => code === first!.code);
+  const forwards = alike.flatMap((failure) => failure.forwards ?? []);
+  return {
+    code: first!.code,
+    message: [...new Set(alike.map(({ message }) => message))].join('; '),
+    ...(forwards.length === 0 ? {} : { forwards }),
+  };
 }

@@ -4,7 +4,7 @@
  * apart. The attempt calls it after the login.
  */
 import type { SessionFacts } from '../driver.js';
-import type { TunnelFailure } from '../failure.js';
+import { gravest, type TunnelFailure } from '../failure.js';
 import type { Endpoint, Forward, TunnelSpec } from '../spec/tunnel-spec.js';
 import type { ForwardAnswer, ForwardDesk } from './control.js';
 import { clearSocketFile, explainLocalRefusal, freeListenPorts } from './listen-check.js';
@@ -42,7 +42,7 @@ export async function standForwards(
   const forwardPorts = ports.slice(0, local.length);
   const reversePorts = ports.slice(local.length);
   const failures = outcomes.flatMap((outcome) => (outcome.kind === 'failed' ? [outcome.failure] : []));
-  if (failures.length > 0) return worst(failures);
+  if (failures.length > 0) return gravest(failures);
   askForOtherLoopback(spec, desk, { forwardPorts, reversePorts });
   return { forwardPorts, reversePorts };
 }
@@ -126,22 +126,3 @@ function askForOtherLoopback(spec: TunnelSpec, desk: ForwardDesk, ports: Standin
 function exactly(listen: Endpoint, loopback: string): Endpoint {
   return listen.kind === 'tcp' && listen.host === LOCALHOST ? { ...listen, host: loopback } : listen;
 }
-
-/** What a person must change comes first; then all forwards with that reason. */
-function worst(failures: readonly TunnelFailure[]): TunnelFailure {
-  const rank = (failure: TunnelFailure) => ORDER.indexOf(failure.code);
-  const first = [...failures].sort((a, b) => rank(a) - rank(b))[0]!;
-  const alike = failures.filter(({ code }) => code === first.code);
-  return {
-    code: first.code,
-    message: alike.map(({ message }) => message).join('; '),
-    forwards: alike.flatMap(({ forwards }) => forwards ?? []),
-  };
-}
-
-const ORDER: ReadonlyArray<TunnelFailure['code']> = [
-  'spec-refused',
-  'forward-refused',
-  'local-port-busy',
-  'remote-port-busy',
-];

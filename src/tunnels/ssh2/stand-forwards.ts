@@ -1,7 +1,7 @@
 /** Opens all forwards of a session of the ssh2 driver, and tells of all that do not stand, not only of the first. */
 import type { Socket } from 'node:net';
 import type { SessionFacts } from '../driver.js';
-import type { TunnelFailure } from '../failure.js';
+import { gravest } from '../failure.js';
 import type { Forward, TunnelSpec } from '../spec/tunnel-spec.js';
 import { type LocalListener, listenLocal } from './local-listener.js';
 import type { RemoteListener } from './remote-listener.js';
@@ -31,29 +31,11 @@ export async function standForwards(
   const failures = results.flatMap((result) =>
     result.status === 'rejected' ? [failureOf(result.reason)] : [],
   );
-  if (failures.length > 0) throw gravest(failures);
+  if (failures.length > 0) {
+    const { code, message, forwards } = gravest(failures);
+    throw new SessionFailed(code, message, forwards);
+  }
   const ports = results.map((result) => (result.status === 'fulfilled' ? result.value : undefined));
   const count = spec.forward.length;
   return { forwardPorts: ports.slice(0, count), reversePorts: ports.slice(count) };
-}
-
-/** What a person must change comes before what may pass by itself. */
-const ORDER: ReadonlyArray<TunnelFailure['code']> = [
-  'connection-lost',
-  'spec-refused',
-  'forward-refused',
-  'local-port-busy',
-  'remote-port-busy',
-];
-
-function gravest(failures: readonly TunnelFailure[]): SessionFailed {
-  const rank = ({ code }: TunnelFailure): number => ORDER.indexOf(code);
-  const first = [...failures].sort((a, b) => rank(a) - rank(b))[0] as TunnelFailure;
-  const alike = failures.filter(({ code }) => code === first.code);
-  const forwards = alike.flatMap((failure) => failure.forwards ?? []);
-  return new SessionFailed(
-    first.code,
-    [...new Set(alike.map(({ message }) => message))].join('; '),
-    forwards.length === 0 ? undefined : forwards,
-  );
 }
