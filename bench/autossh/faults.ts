@@ -91,7 +91,9 @@ export const FAULTS: readonly Fault[] = [
       await squatter.sees(/holds ::1/, 10_000);
       await squatter.sees(/holds 127\.0\.0\.1/, 10_000);
       await sleep(ofRound(HELD_MS, round));
-      await squatter.stop();
+      // It must have held the port to the end, or nothing was measured.
+      if ((await squatter.stop()) !== 'SIGTERM')
+        throw new Error(`the squatter ended early\n${squatter.output}`);
     },
   },
 ];

@@ -105,15 +105,24 @@ async function inTurns(fault: Fault, outcomes: Outcomes): Promise<void> {
   }
 }
 
-/** Everything else waits for timers, so it may happen at the same time. */
-async function once(contestant: Contestant, fault: Fault, round: number): Promise<Outcome> {
-  const ready = await prepare(contestant, fault);
-  try {
-    await sleep(SETTLE_MS);
-    return await strike(ready, fault, round);
-  } finally {
-    await ready.stage.close();
+/**
+ * Everything else waits for timers, so it may happen at the same time. Only the setups come one after the other: a machine
+ * that starts them all at once takes longer than sshd is given.
+ */
+async function together(faults: ReadonlyArray<readonly [Fault, Outcomes]>, round: number): Promise<void> {
+  const runs: Array<Promise<void>> = [];
+  for (const [fault, outcomes] of faults) {
+    for (const [contestant, list] of outcomes) {
+      const ready = await prepare(contestant, fault);
+      runs.push(
+        sleep(SETTLE_MS)
+          .then(() => strike(ready, fault, round))
+          .then((outcome) => void list.push(outcome))
+          .finally(() => ready.stage.close()),
+      );
+    }
   }
+  await Promise.all(runs);
 }
 
 function report(contestant: Contestant, fault: Fault, outcome: Outcome): void {
@@ -128,19 +137,9 @@ async function run(): Promise<Result[]> {
   const all = new Map(
     faults.map((fault) => [fault, new Map(CONTESTANTS.map((contestant) => [contestant, [] as Outcome[]]))]),
   );
-  const isKill = (fault: Fault) => fault.name === 'kill';
-  for (const fault of faults.filter(isKill)) await inTurns(fault, all.get(fault)!);
-  for (let round = 0; round < ROUNDS; round++) {
-    await Promise.all(
-      faults
-        .filter((fault) => !isKill(fault))
-        .flatMap((fault) =>
-          [...all.get(fault)!].map(async ([contestant, outcomes]) => {
-            outcomes.push(await once(contestant, fault, round));
-          }),
-        ),
-    );
-  }
+  for (const [fault, outcomes] of all) if (fault.name === 'kill') await inTurns(fault, outcomes);
+  const others = [...all].filter(([{ name }]) => name !== 'kill');
+  for (let round = 0; round < ROUNDS && others.length > 0; round++) await together(others, round);
   return faults.map((fault) => {
     const [exo, plain, tuned] = [...all.get(fault)!.values()] as [Outcome[], Outcome[], Outcome[]];
     return { fault, exo, plain, tuned };

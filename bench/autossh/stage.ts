@@ -33,7 +33,7 @@ const SQUAT = `
   const net = require('net');
   for (const host of ['127.0.0.1', '::1']) {
     const attempt = () => {
-      const server = net.createServer(() => {});
+      const server = net.createServer((socket) => socket.on('error', () => {}));
       server.on('error', () => setTimeout(attempt, 1));
       server.listen(${PORTS.near}, host, () => console.log('holds ' + host));
     };
