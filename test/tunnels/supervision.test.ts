@@ -377,6 +377,19 @@ describe('what happens outside', () => {
     }
   });
 
+  it('reload: a session that answers late is kept', async (t) => {
+    const { lab, gate, session } = await one(t);
+    await lab.until('mac2', 'up');
+    const before = session();
+    gate.cut = true;
+    lab.manager.retry();
+    await lab.clock.advance(1_500);
+    gate.cut = false;
+    await lab.clock.advance(5_000);
+    assert.equal(lab.state('mac2'), 'up');
+    assert.equal(session(), before);
+  });
+
   it('wake: a tunnel that waits tries at once', async (t) => {
     const clock = new SleepyClock();
     const { lab, gate } = await one(t, {}, { clock });

@@ -293,7 +293,8 @@ export class Supervisor {
       this.#restartConnect(kind);
     } else if (this.#watch.enabled && !(kind === 'hint' && (this.#state === 'up' || this.#watch.asking))) {
       if (this.#watch.cancel()) this.#desk.ask({ kind: 'cancel' });
-      this.#watch.probe(kind !== 'hint');
+      // A person who reloads says nothing about the path: what works under load must not be ended by one late answer.
+      this.#watch.probe(kind === 'wake' || kind === 'network');
     }
   }
 
