@@ -39,8 +39,9 @@ export interface TunnelReport {
   readonly tunnels: readonly SeenTunnel[] | null;
 }
 
-/** A tunnel as it was seen first at `atMs`. */
+/** A tunnel as it was seen first at `atMs`, by a look that began at `askedAtMs`. */
 export interface SeenAt {
+  readonly askedAtMs: number;
   readonly atMs: number;
   /** Undefined: the node did not answer, or knew no such tunnel. */
   readonly tunnel: SeenTunnel | undefined;
@@ -79,10 +80,10 @@ export class TunnelWatch {
   /** Everything seen of a tunnel since a moment, in order; the first is what held at that moment. */
   since(name: string, sinceMs = 0): SeenAt[] {
     const seen: SeenAt[] = [];
-    for (const { answeredAtMs, tunnels } of this.#reports) {
+    for (const { askedAtMs, answeredAtMs, tunnels } of this.#reports) {
       const tunnel = tunnels?.find((each) => each.name === name);
       if (answeredAtMs < sinceMs) seen.length = 0;
-      seen.push({ atMs: answeredAtMs, tunnel });
+      seen.push({ askedAtMs, atMs: answeredAtMs, tunnel });
     }
     return seen;
   }
@@ -101,8 +102,8 @@ export class TunnelWatch {
     sinceMs = Date.now(),
   ): Promise<SeenAt & { readonly tunnel: SeenTunnel }> {
     const look = () => {
-      for (const { atMs, tunnel } of this.since(name, sinceMs)) {
-        if (tunnel !== undefined && wanted(tunnel)) return { atMs, tunnel };
+      for (const { tunnel, ...times } of this.since(name, sinceMs)) {
+        if (tunnel !== undefined && wanted(tunnel)) return { ...times, tunnel };
       }
       return undefined;
     };
