@@ -27,8 +27,10 @@ const openBody = z.looseObject(
 
 const reloadBody = z.looseObject({ name: name.optional() }, { error: 'must be a JSON object' });
 
-/** Names of tunnels whose warnings are shown beside them. */
+/** Codes of warnings that are shown beside tunnels. */
 const OF_TUNNELS = /^tunnel-|^state-unwritable$/;
+/** And of refusals: while peers.json cannot be read, what is shown is not what it says. */
+const OF_FILE = /^peers-file-/;
 
 /** `/v1/tunnels`, `/v1/tunnels/:name` and `/v1/tunnels/reload`. */
 export function tunnelRoutes(api: ApiContext): Route[] {
@@ -87,10 +89,13 @@ function listJson({ mesh }: ApiContext) {
   return {
     schema_version: STATUS_SCHEMA_VERSION,
     tunnels: mesh.tunnels.list().map(tunnelJson),
-    warnings: mesh
-      .warnings()
-      .filter(({ code }) => OF_TUNNELS.test(code))
-      .map(warningJson),
+    warnings: [
+      ...mesh
+        .refusals()
+        .filter(({ code }) => OF_FILE.test(code))
+        .map(({ code, reason, atMs }) => ({ code, message: reason, atMs })),
+      ...mesh.warnings().filter(({ code }) => OF_TUNNELS.test(code)),
+    ].map(warningJson),
   };
 }
 

@@ -160,7 +160,7 @@ export class ManualDiscovery implements DiscoveryModule {
         module: 'manual',
         subject: this.#file,
         code,
-        reason: `${message}; the peers it named before stay`,
+        reason: `${message}; the peers it named before stay, and their tunnels`,
       });
     }
     // Taken before the file was read: a change in between is seen at the next look.

@@ -64,6 +64,22 @@ describe('tunnels', () => {
     assert.deepEqual(status['tunnels'], body['tunnels']);
   });
 
+  it('are not what peers.json says while it cannot be read, which is said', async (t) => {
+    const api = await startApi(t);
+    const reason = 'peers.json:3:5: "forward" must be a list';
+    const unread = {
+      module: 'manual',
+      subject: 'peers.json',
+      code: 'peers-file-invalid',
+      reason,
+      atMs: 7,
+    } as const;
+    const { refusals } = api.mesh;
+    t.mock.method(api.mesh, 'refusals', () => [...refusals.call(api.mesh), unread]);
+    const { warnings } = await json(await api.get('/v1/tunnels'));
+    assert.deepEqual(warnings, [{ code: 'peers-file-invalid', message: reason, at_ms: 7 }]);
+  });
+
   it('are shown one by one with their history, under names of any spelling', async (t) => {
     const api = await startApi(t);
     const event = { atMs: 5, from: 'gate', to: 'up', code: null, reason: 'proven' } as const;
