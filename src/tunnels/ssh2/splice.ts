@@ -28,7 +28,8 @@ export interface SpliceOptions {
  * out of a channel that has ended stays until it does: whoever ends the session destroys its sockets.
  */
 export function splice(socket: Socket, channel: Channel, options: SpliceOptions): void {
-  let socketEnded = false;
+  /** The end of what the socket says: seen here, and handed to the session with all before it. */
+  let socketEnd: 'open' | 'seen' | 'sent' = 'open';
   let channelEnded = false;
   const closeChannel = (): void => {
     channel.close();
@@ -36,7 +37,7 @@ export function splice(socket: Socket, channel: Channel, options: SpliceOptions)
     channel.resume();
   };
   const closeWhenBothEnded = (): void => {
-    if (socketEnded && channelEnded) channel.close();
+    if (socketEnd === 'sent' && channelEnded) channel.close();
   };
 
   socket.on('data', (chunk: Buffer) => {
@@ -51,15 +52,21 @@ export function splice(socket: Socket, channel: Channel, options: SpliceOptions)
     }
   });
   socket.on('end', () => {
+    socketEnd = 'seen';
     // The callback of an empty write comes when all before it has been handed to the session.
     channel.write('', () => {
-      socketEnded = true;
+      socketEnd = 'sent';
       channel.eof();
-      closeWhenBothEnded();
+      if (socket.closed) closeChannel();
+      else closeWhenBothEnded();
     });
   });
   socket.on('error', closeChannel);
-  socket.on('close', closeChannel);
+  socket.on('close', () => {
+    // What it said to its end may still wait for the far side's window.
+    if (socketEnd !== 'seen') closeChannel();
+    else channel.resume();
+  });
 
   channel.on('data', (chunk: Buffer) => {
     if (socket.destroyed) return;
