@@ -67,11 +67,16 @@ export async function sendBuild(
       timeoutMs: SENT_WITHIN_MS,
       signal,
     });
-    await packed;
+    if (result.code === 0) await packed;
     if (result.code !== 0 || !result.stdout.split('\n').includes(DONE)) {
+      // When the far end gives up (a full disk) tar fails here too, and when tar fails here nothing whole comes there.
+      const here = await packed.then(
+        () => '',
+        () => complaint.trim(),
+      );
       throw new ExoError(
         'tunnel-failed',
-        `the build could not be unpacked there: ${printable(result.stderr.trim() || `exit code ${result.code}`, 400)}`,
+        `the build could not be unpacked there: ${printable(result.stderr.trim() || `exit code ${result.code}`, 400)}${here === '' ? '' : ` (and tar here: ${printable(here, 200)})`}`,
       );
     }
   } finally {

@@ -41,6 +41,8 @@ const SCRIPT = [
   'for d in "$HOME"/.volta/bin "$HOME"/.nvm/versions/node/*/bin; do [ -x "$d/node" ] && v="$d:$v"; done',
   'PATH="$PATH:$HOME/.local/bin:/usr/local/bin:/opt/homebrew/bin:/usr/bin:/bin:$v"',
   'export PATH',
+  // Behind what a start file has printed without an end of line (the title of a terminal).
+  'echo ""',
   `echo ${BEGIN}`,
   'echo "home=$HOME"',
   'echo "user=$(id -un)"',

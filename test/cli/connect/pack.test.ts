@@ -1,6 +1,7 @@
 /** The build that is sent: everything that it needs is in it, and it is unpacked completely or not at all. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import {
   existsSync,
   mkdirSync,
@@ -117,6 +118,21 @@ test('a build is there whole or not at all: replaced in one move, gone when the 
   await assert.rejects(sendBuild(truncated, other, home, never), /could not be unpacked/);
   assert.deepEqual(look(), ['1.2.3', 'bin']);
   assert.ok(!existsSync(path.join(base, '9.9.9')));
+});
+
+test('a far machine that takes no more is named as the reason, not the tar here that it cuts off', async () => {
+  const root = programAt(newFolder(), []);
+  writeFileSync(path.join(root, 'dist/large'), randomBytes(4 * 1024 * 1024));
+  const shell = localShell(newFolder());
+  const full = {
+    start: shell.start,
+    run: (_line: string, options: Parameters<typeof shell.run>[1]) =>
+      shell.run("exec sh -c 'head -c 1000 >/dev/null; echo no space left >&2; exit 72'", options),
+  };
+  await assert.rejects(sendBuild(full, planPack(root), '/home/x', never), {
+    code: 'tunnel-failed',
+    message: /^the build could not be unpacked there: no space left/,
+  });
 });
 
 test('the archive holds no path of this machine', () => {

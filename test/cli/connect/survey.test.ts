@@ -33,7 +33,7 @@ for (const shell of SHELLS) {
   test(`the script finds exo, Node and tar where ${shell} is the login shell`, async () => {
     const { stdout, stderr, code } = await localShell(home, shell).run(surveyLine(), options());
     assert.equal(code, 0, stderr);
-    const survey = readSurvey(`Last login: today\n${stdout}`);
+    const survey = readSurvey(`Last login: today\n\u001b]0;host\u0007${stdout}`);
     assert.equal(survey.home, home);
     assert.equal(survey.sent, path.join(home, '.local/share/exo-mesh/bin/exo'));
     assert.ok(survey.exo !== undefined && nodeIsEnough(survey.node!.version) && survey.tar);
