@@ -118,7 +118,7 @@ function nextSteps(tunnel: TunnelJson, finding: Finding): string[] {
     case 'closed':
       return finding === 'closed' ? [`to open it again: exo tunnel reload ${quote(name)}`] : [];
     case 'on-its-way':
-      return [`watch it: exo tunnel status ${quote(name)} --watch`];
+      return [`watch it: exo tunnel status --watch ${quote(name)}`];
     case 'ssh-missing':
       return ['install OpenSSH’s client, or choose the built-in one: --driver ssh2', again];
     case 'bad-description':
@@ -128,15 +128,18 @@ function nextSteps(tunnel: TunnelJson, finding: Finding): string[] {
     case 'ssh-down':
       return [
         `see what ssh itself says: ${sshTo(destination, '-v')}`,
-        'nothing else needs to be done: it is tried again by itself, and at once when the way is back',
+        tunnel.state === 'failed'
+          ? `correct the destination or what is named above, ${again}`
+          : 'nothing else needs to be done: it is tried again by itself, and at once when the way is back',
       ];
     case 'host-key':
-      return [
-        // The message names the file and, for a changed key, the command that removes the old one.
-        `if you trust the host, learn its key by logging in once: ${sshTo(destination)}`,
-        again,
-      ];
+      return hostKeySteps(tunnel, again);
     case 'auth':
+      if (tunnel.code === 'identity-unreadable')
+        return [
+          'mend the path or mode of the key file, or load the key to the agent of the node: ssh-add',
+          again,
+        ];
       return [
         `try it by hand: ${sshTo(destination)}`,
         `put your key there: ssh-copy-id ${sshWords(destination)} (or load it: ssh-add)`,
@@ -163,7 +166,7 @@ function nextSteps(tunnel: TunnelJson, finding: Finding): string[] {
       ];
     case 'local-port-busy':
       return [
-        `see who has it: lsof -nP -iTCP:${listenPort(tunnel)} -sTCP:LISTEN`,
+        `see who has it: ${holderOf(tunnel)}`,
         'end that program (an ssh -L typed by hand?), or take another port; it is tried again by itself',
       ];
     case 'stale-listener':
@@ -184,9 +187,33 @@ function targets({ forwards }: TunnelJson, verdict: string): string {
   return (all.length === 0 ? forwards.map(({ target }) => target) : all).join(', ');
 }
 
-function listenPort({ forwards }: TunnelJson): string {
-  const text = forwards.find(({ kind }) => kind === 'L')?.listen ?? '';
-  return /:(\d+)$/.exec(text)?.[1] ?? '<port>';
+/** The message names the file and, for a changed key, the command that removes the old one. */
+function hostKeySteps({ code, destination }: TunnelJson, again: string): string[] {
+  switch (code) {
+    case 'host-key-changed':
+      return [
+        'find out why the host has another key; only when that is known remove the old one, with the command above',
+        `then learn the new one by logging in once: ${sshTo(destination)}`,
+        again,
+      ];
+    case 'host-key-revoked':
+      return ['do not connect; ask whoever runs the host for its new key'];
+    case 'host-key-unreadable':
+      return ['mend the file that is named above', again];
+    default:
+      return [
+        `if you trust the host, learn its key by logging in once (with the -F, -J and known_hosts of the tunnel, if it has its own): ${sshTo(destination)}`,
+        again,
+      ];
+  }
+}
+
+/** Which of several -L is taken is said by the message only: all are looked at. */
+function holderOf({ forwards }: TunnelJson): string {
+  const listens = forwards.filter(({ kind }) => kind === 'L').map(({ listen }) => listen);
+  const ports = listens.flatMap((listen) => /:(\d+)$/.exec(listen)?.[1] ?? []).filter((port) => port !== '0');
+  if (ports.length > 0) return `lsof -nP -iTCP:${ports.join(',')} -sTCP:LISTEN`;
+  return ['lsof', ...listens.map(quote)].join(' ');
 }
 
 /** A destination as the arguments of ssh, which takes no `host:port`. */
@@ -202,7 +229,8 @@ export function sshTo(destination: string, flag?: string): string {
   return ['ssh', ...(flag === undefined ? [] : [flag]), sshWords(destination)].join(' ');
 }
 
-/** For a shell, where a name or destination is not plain. */
+/** For a shell, where a name or destination is not plain; the last word of a command, because it may be told from its options. */
 export function quote(word: string): string {
+  if (word.startsWith('-')) return `-- ${quote(`./${word}`).replace('./', '')}`;
   return /^[A-Za-z0-9_.:@/[\]-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

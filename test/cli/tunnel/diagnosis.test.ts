@@ -86,6 +86,34 @@ describe('the doctor of tunnels', () => {
   test('names the port to look for where somebody else has it', () => {
     const { next } = of({ state: 'backoff', code: 'local-port-busy' });
     assert.match(next[0]!, /lsof -nP -iTCP:50052 -sTCP:LISTEN/);
+    const listens = ['localhost:50052', '[::1]:50053', '/run/exo.sock', 'localhost:0'];
+    const busy = { state: 'backoff', code: 'local-port-busy' } as const;
+    const several = of({ ...busy, forwards: listens.map((listen) => forward({ listen })) });
+    assert.match(several.next[0]!, /lsof -nP -iTCP:50052,50053 -sTCP:LISTEN$/);
+    const unix = of({ ...busy, forwards: [forward({ listen: '/run/exo.sock' })] });
+    assert.match(unix.next[0]!, /lsof \/run\/exo\.sock$/);
+  });
+
+  test('says that a failed tunnel is tried again by itself of none', () => {
+    for (const code of Object.keys(EXPECTED)) {
+      const { next } = of({ state: 'failed', code });
+      assert.doesNotMatch(next[1] ?? '', /nothing else needs to be done/, code);
+    }
+    assert.match(of({ state: 'failed', code: 'not-ssh' }).next[1]!, /then: exo tunnel reload mac2$/);
+    assert.match(of({ state: 'backoff', code: 'connect-refused' }).next[1]!, /tried again by itself/);
+  });
+
+  test('leads nobody to log in to a host whose key has changed or is revoked, before it is known why', () => {
+    assert.match(of({ state: 'failed', code: 'host-key-changed' }).next[0]!, /^find out why/);
+    assert.deepEqual(of({ state: 'failed', code: 'host-key-revoked' }).next, [
+      'do not connect; ask whoever runs the host for its new key',
+    ]);
+  });
+
+  test('takes a key that cannot be read for no key that is not accepted', () => {
+    const { next } = of({ state: 'failed', code: 'identity-unreadable' });
+    assert.match(next[0]!, /: ssh-add$/);
+    assert.doesNotMatch(next.join('\n'), /ssh-copy-id/);
   });
 
   test('counts how often it broke lately', () => {
@@ -102,6 +130,8 @@ describe('the doctor of tunnels', () => {
     assert.equal(sshTo('user@[::1]:22'), 'ssh -p 22 user@::1');
     assert.equal(sshTo('ssh://user@host:22'), 'ssh ssh://user@host:22');
     assert.equal(sshTo('a b;c'), "ssh 'a b;c'");
-    assert.match(of({ name: "o'brien", state: 'starting' }).next[0]!, /status 'o'\\''brien' --watch/);
+    assert.match(of({ name: "o'brien", state: 'starting' }).next[0]!, /status --watch 'o'\\''brien'$/);
+    assert.match(of({ name: '-rf', state: 'starting' }).next[0]!, /status --watch -- -rf$/);
+    assert.match(of({ name: "-o'b c", state: 'starting' }).next[0]!, /status --watch -- '-o'\\''b c'$/);
   });
 });
