@@ -45,6 +45,11 @@ export function isPort(value: unknown): value is number {
   return typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= 65535;
 }
 
+/** Whether a text is an IPv6 address, without brackets and zone. */
+export function isIPv6(text: string): boolean {
+  return isIP(text) === 6;
+}
+
 /** What kind of place an IP address is. */
 export type AddressScope = 'loopback' | 'link-local' | 'private' | 'public' | 'unusable';
 

@@ -7,6 +7,7 @@ export {
   addressScope,
   compareForDialling,
   formatAddress,
+  isIPv6,
   isLoopback,
   isPort,
   parseAddress,

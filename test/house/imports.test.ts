@@ -174,3 +174,16 @@ test('every dependency has a fence and is used', () => {
     [],
   );
 });
+
+test('the drivers of tunnels do not know each other: what both need is in tunnels/ssh', () => {
+  const faults = all.flatMap(({ file, imports }) =>
+    imports.flatMap(({ target, specifier }) => {
+      const [mine, other] = [file, target ?? ''].map(
+        (name) => /^src\/tunnels\/(openssh|ssh2|ssh)\//.exec(name)?.[1],
+      );
+      const isFault = mine !== undefined && other !== undefined && mine !== other && other !== 'ssh';
+      return isFault ? [`${file} imports ${specifier}`] : [];
+    }),
+  );
+  assert.deepEqual(faults, []);
+});

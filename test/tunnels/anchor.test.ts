@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import test from 'node:test';
-import { AnchorReader, anchorCommand, anchorLabel, evictCommand } from '../../src/tunnels/openssh/anchor.js';
+import { AnchorReader, anchorCommand, anchorLabel, evictCommand } from '../../src/tunnels/ssh/anchor.js';
 import { end, forward } from '../compliance/tunnel-specs.js';
 import { Cleanup } from '../support/processes.js';
 import '../support/leaks.js';

@@ -3,10 +3,10 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { ExoError } from '../../src/shared/index.js';
 import { parseTunnelSpec, type TunnelSpec } from '../../src/tunnels/index.js';
-import { parseConfigDump } from '../../src/tunnels/openssh/config-dump.js';
-import { configQueryArgs, resolveRoute } from '../../src/tunnels/openssh/route.js';
 import { plainSessionArgs, sharedSessionArgs, tunnelArgs } from '../../src/tunnels/openssh/ssh-args.js';
 import { sshConfigText } from '../../src/tunnels/openssh/ssh-config.js';
+import { parseConfigDump } from '../../src/tunnels/ssh/config-dump.js';
+import { configQueryArgs, resolveRoute } from '../../src/tunnels/ssh/route.js';
 import { propertyRuns } from '../support/scale.js';
 import { descriptions } from './description.js';
 

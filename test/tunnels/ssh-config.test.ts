@@ -7,11 +7,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { parseTunnelSpec, type TunnelSpec } from '../../src/tunnels/index.js';
-import { type ConfigDump, parseConfigDump } from '../../src/tunnels/openssh/config-dump.js';
 import { KEPT_SETTINGS } from '../../src/tunnels/openssh/kept-settings.js';
-import { configQueryArgs, firstAddress, resolveRoute } from '../../src/tunnels/openssh/route.js';
 import { plainSessionArgs, tunnelArgs } from '../../src/tunnels/openssh/ssh-args.js';
 import { sshConfigText } from '../../src/tunnels/openssh/ssh-config.js';
+import { type ConfigDump, parseConfigDump } from '../../src/tunnels/ssh/config-dump.js';
+import { configQueryArgs, firstAddress, resolveRoute } from '../../src/tunnels/ssh/route.js';
 import { HOSTILE } from './description.js';
 
 const noSsh = spawnSync('ssh', ['-V']).status !== 0;

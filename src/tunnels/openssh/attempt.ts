@@ -10,14 +10,14 @@ import { type Clock, ExoError, type Logger, type TimerHandle } from '../../share
 import type { SessionFacts } from '../driver.js';
 import type { TunnelFailure } from '../failure.js';
 import type { Endpoint, TunnelSpec } from '../spec/tunnel-spec.js';
-import { AnchorReader } from './anchor.js';
+import { AnchorReader } from '../ssh/anchor.js';
+import { clearSocketFile } from '../ssh/socket-file.js';
+import { type ChildExit, SshChild } from '../ssh/ssh-child.js';
 import { Control, type ForwardDesk } from './control.js';
 import { FarDoor } from './far-door.js';
 import type { Guard } from './guard.js';
-import { clearSocketFile } from './listen-check.js';
 import { explainStart } from './resolve.js';
 import type { SessionFiles } from './session-files.js';
-import { type ChildExit, SshChild } from './ssh-child.js';
 import { explainExit, type SessionRefused } from './ssh-exit.js';
 import { isSessionOver, readLogin } from './ssh-said.js';
 import { standForwards } from './stand-forwards.js';

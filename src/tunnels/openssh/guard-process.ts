@@ -6,8 +6,8 @@
 import { rmSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { systemClock } from '../../shared/index.js';
+import { clearSocketFile } from '../ssh/socket-file.js';
 import type { GuardLine, HoldLine } from './guard.js';
-import { clearSocketFile } from './listen-check.js';
 import { endMarked } from './process-line.js';
 
 // A signal to the group of the node, or to everything of the user at log-out, must not end it before its work is done.

@@ -3,7 +3,8 @@
  * keys, against which known hosts, with which algorithms. A list of what is kept and not of what is dropped: a setting
  * of a later ssh that runs a program or opens a port is then dropped by itself.
  */
-import { configWord, percentFree, replaceTokens } from './quoting.js';
+import { splitFiles } from '../ssh/config-dump.js';
+import { configWord, percentFree, replaceTokens } from '../ssh/quoting.js';
 
 /** The tokens of one hop that only its old name can answer. */
 type Tokens = Readonly<Record<string, string>>;
@@ -111,9 +112,4 @@ function isDefaultIdentities(values: readonly string[]): boolean {
   return (
     usual.every((file) => values.includes(file)) && values.every((file) => file.startsWith('~/.ssh/id_'))
   );
-}
-
-/** `ssh -G` prints several files with blanks between them and no quotes: a new one begins where a path can begin. */
-export function splitFiles(text: string): string[] {
-  return text.split(/ +(?=[/~%$]|none$)/).filter((file) => file !== '');
 }

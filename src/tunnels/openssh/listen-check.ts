@@ -1,8 +1,7 @@
 /**
- * The listening ends of `-L` on this machine: a free port in the place of 0, a socket file that nobody listens on any
- * more, and why ssh could not listen, found by trying it ourselves (ssh only says that it failed).
+ * The listening ends of `-L` on this machine: a free port in the place of 0, and why ssh could not listen, found by trying
+ * it ourselves (ssh only says that it failed).
  */
-import { lstatSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import type { TunnelFailure } from '../failure.js';
 import type { Endpoint, Forward } from '../spec/tunnel-spec.js';
@@ -46,20 +45,6 @@ export async function freeListenPorts(hosts: readonly string[]): Promise<number[
   );
   await Promise.all(tried.map(closed));
   return tried.map((one) => ('port' in one ? one.port : 0));
-}
-
-/** Removes the socket file at `path` if nobody listens on it; a session that was killed leaves one. */
-export async function clearSocketFile(path: string): Promise<void> {
-  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() !== true) return;
-  const refused = await new Promise<boolean>((resolve) => {
-    const socket = net.connect({ path });
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(false);
-    });
-    socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'));
-  });
-  if (refused) rmSync(path, { force: true });
 }
 
 /** Why ssh could not listen for a `-L`; undefined when one can by now. */

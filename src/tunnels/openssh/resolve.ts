@@ -5,9 +5,9 @@
 import { type Clock, toExoError } from '../../shared/index.js';
 import type { TunnelFailure } from '../failure.js';
 import type { TunnelSpec } from '../spec/tunnel-spec.js';
-import { dumped, parseConfigDump } from './config-dump.js';
-import { type Route, resolveRoute } from './route.js';
-import { runSsh } from './run-ssh.js';
+import { dumped, parseConfigDump } from '../ssh/config-dump.js';
+import { type Route, resolveRoute } from '../ssh/route.js';
+import { runSsh } from '../ssh/run-ssh.js';
 import { explainExit } from './ssh-exit.js';
 
 /** It reads files only, unless a `Match exec` of the user or a canonical host name asks the network. */

@@ -9,17 +9,17 @@ import { type Clock, ExoError, type Logger, printable, type Random } from '../..
 import type { SessionFacts, SessionOptions, TunnelSession } from '../driver.js';
 import type { TunnelFailure } from '../failure.js';
 import type { Endpoint, TunnelSpec } from '../spec/tunnel-spec.js';
+import { anchorCommand } from '../ssh/anchor.js';
+import { dumped } from '../ssh/config-dump.js';
+import type { Route } from '../ssh/route.js';
+import { SSH_PROGRAM } from '../ssh/ssh-child.js';
 import { AES_CIPHERS } from './aes.js';
-import { anchorCommand } from './anchor.js';
 import { Attempt, type AttemptEnd, type AttemptFacts } from './attempt.js';
-import { dumped } from './config-dump.js';
 import type { Guard } from './guard.js';
 import { resolve } from './resolve.js';
-import type { Route } from './route.js';
 import { SessionFiles } from './session-files.js';
 import { plainerThan, type SessionHabits, type SessionMode } from './session-habits.js';
 import { tunnelArgs } from './ssh-args.js';
-import { SSH_PROGRAM } from './ssh-child.js';
 import { sshConfigText } from './ssh-config.js';
 
 /** What is opened. */

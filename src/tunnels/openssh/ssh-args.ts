@@ -5,7 +5,7 @@
  */
 import { formatForward } from '../spec/forward.js';
 import type { Forward, TunnelSpec } from '../spec/tunnel-spec.js';
-import { percentFree } from './quoting.js';
+import { percentFree } from '../ssh/quoting.js';
 
 /** The driver's files of one session. */
 export interface SshFiles {

@@ -12,9 +12,10 @@
  */
 import type { SessionOptions } from '../driver.js';
 import type { TunnelSpec } from '../spec/tunnel-spec.js';
-import { isUnset, KEPT_SETTINGS, splitFiles } from './kept-settings.js';
-import { configWord, percentFree, shellWord } from './quoting.js';
-import type { Hop, Route } from './route.js';
+import { splitFiles } from '../ssh/config-dump.js';
+import { configWord, percentFree, shellWord } from '../ssh/quoting.js';
+import type { Hop, Route } from '../ssh/route.js';
+import { isUnset, KEPT_SETTINGS } from './kept-settings.js';
 
 /** What the text depends on besides the description and the way. */
 export interface SshConfigOptions {

@@ -6,8 +6,9 @@
 import type { SessionFacts } from '../driver.js';
 import { gravest, type TunnelFailure } from '../failure.js';
 import type { Endpoint, Forward, TunnelSpec } from '../spec/tunnel-spec.js';
+import { clearSocketFile } from '../ssh/socket-file.js';
 import type { ForwardAnswer, ForwardDesk } from './control.js';
-import { clearSocketFile, explainLocalRefusal, freeListenPorts } from './listen-check.js';
+import { explainLocalRefusal, freeListenPorts } from './listen-check.js';
 import { explainRemoteRefusal } from './ssh-said.js';
 
 /** The real ports. */

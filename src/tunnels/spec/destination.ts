@@ -2,8 +2,7 @@
  * Where ssh connects to, as people write it: `user@host`, `user@host:port`, `ssh://user@host:port`, a Host of their ssh
  * configuration; and lists of jump hosts with commas. Only the form is read: whether a name is an alias is for ssh to say.
  */
-import { isIPv6 } from 'node:net';
-import { isPort, LIMITS } from '../../shared/index.js';
+import { isIPv6, isPort, LIMITS } from '../../shared/index.js';
 import { textFault, wordRefused } from './forbidden-text.js';
 import type { Destination } from './tunnel-spec.js';
 

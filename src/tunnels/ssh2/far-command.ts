@@ -1,8 +1,8 @@
-/** The two commands of ours that the ssh2 driver runs on the far machine (openssh/anchor.ts has their words): hold, and evict. */
+/** The two commands of ours that the ssh2 driver runs on the far machine (ssh/anchor.ts has their words): hold, and evict. */
 import type { Client, ClientChannel } from 'ssh2';
 import type { Clock } from '../../shared/index.js';
 import type { SessionFacts } from '../driver.js';
-import { AnchorReader } from '../openssh/anchor.js';
+import { AnchorReader } from '../ssh/anchor.js';
 
 /** A shell that takes longer to start is not waited for: the tunnel is worth more than the pid. */
 const ANCHOR_WAIT_MS = 2_000;

@@ -4,10 +4,9 @@
  * follow, are refused by name; settings of comfort are left out.
  */
 import { userInfo } from 'node:os';
-import { dumped } from '../openssh/config-dump.js';
-import { splitFiles } from '../openssh/kept-settings.js';
-import type { Hop as RouteHop } from '../openssh/route.js';
 import type { TunnelSpec } from '../spec/tunnel-spec.js';
+import { dumped, splitFiles } from '../ssh/config-dump.js';
+import type { Hop as RouteHop } from '../ssh/route.js';
 import { SessionFailed } from './session-failed.js';
 
 /** One machine: where, as whom, with which keys, known how. */

@@ -6,9 +6,9 @@
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { type Clock, ExoError, LIMITS } from '../../shared/index.js';
-import { type QueryConfig, resolveRoute } from '../openssh/route.js';
-import { runSsh } from '../openssh/run-ssh.js';
 import type { TunnelSpec } from '../spec/tunnel-spec.js';
+import { type QueryConfig, resolveRoute } from '../ssh/route.js';
+import { runSsh } from '../ssh/run-ssh.js';
 import { type HopSettings, hopSettings } from './hop-settings.js';
 import { SessionFailed } from './session-failed.js';
 import { readSmallFile } from './small-file.js';

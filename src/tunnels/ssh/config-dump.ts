@@ -1,6 +1,7 @@
 /**
  * What `ssh -G` prints: the settings of one host after all of the user's configuration, one `name value` a line, names
- * in lower case, values without their quotes. Pure; route.ts asks for it, ssh-config.ts writes it out again.
+ * in lower case, values without their quotes. Pure; route.ts asks for it, openssh/ssh-config.ts writes it out
+ * again, ssh2/hop-settings.ts follows it.
  */
 
 /** Values by name (lower case), in the order of the lines; most names have one. */
@@ -25,4 +26,9 @@ export function parseConfigDump(text: string): ConfigDump {
 export function dumped(dump: ConfigDump, name: string): string | undefined {
   const value = dump.get(name)?.[0];
   return value === undefined || value === 'none' || value === '' ? undefined : value;
+}
+
+/** `ssh -G` prints several files with blanks between them and no quotes: a new one begins where a path can begin. */
+export function splitFiles(text: string): string[] {
+  return text.split(/ +(?=[/~%$]|none$)/).filter((file) => file !== '');
 }
