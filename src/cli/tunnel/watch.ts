@@ -31,10 +31,11 @@ export async function watch<T>(host: CliHost, watched: Watched<T>): Promise<numb
   try {
     for (;;) {
       const value = await watched.ask(stop.signal);
-      const lines = redraws ? watched.picture(value) : watched.news(value, before);
+      const { columns, rows } = host.stdout;
+      const lines = redraws ? fitting(watched.picture(value), columns, rows) : watched.news(value, before);
       if (redraws) host.stdout.write(rewind(drawn));
       if (lines.length > 0) host.stdout.write(`${lines.join('\n')}\n`);
-      drawn = rowsOf(lines, host.stdout.columns);
+      drawn = rowsOf(lines, columns);
       before = value;
       await sleep(host.clock, EVERY_MS, stop.signal);
     }
@@ -44,6 +45,19 @@ export async function watch<T>(host: CliHost, watched: Watched<T>): Promise<numb
   } finally {
     stop.release();
   }
+}
+
+/** What lies above the first row of a terminal cannot be drawn again: the end of a picture that is too tall is left out. */
+function fitting(
+  lines: readonly string[],
+  columns: number | undefined,
+  rows: number | undefined,
+): readonly string[] {
+  // The cursor has a row of its own, and what is left out is said in another.
+  if (rows === undefined || rows <= 2 || rowsOf(lines, columns) < rows) return lines;
+  let shown = lines.length;
+  while (shown > 0 && rowsOf(lines.slice(0, shown), columns) > rows - 2) shown -= 1;
+  return [...lines.slice(0, shown), `… ${lines.length - shown} more`];
 }
 
 /** A line that is wider than the terminal takes several rows of it. Colour codes take none. */

@@ -32,6 +32,27 @@ describe('--watch', () => {
     assert.equal(host.send('SIGINT'), 0, 'nobody listens any more');
   });
 
+  test('never draws more than the terminal shows, wrapped lines counted', async () => {
+    const clock = new VirtualClock();
+    const host = new TestHost([], { clock, isTTY: true });
+    Object.assign(host.stdout, { columns: 10, rows: 6 });
+    const picture = ['1234567890', '12345678901', 'third', 'fourth', 'fifth'];
+    const done = watch(host, {
+      ask: () => Promise.resolve(0),
+      picture: () => picture,
+      news: () => [],
+      linesOnly: false,
+    });
+    await clock.advance(500);
+    Object.assign(host.stdout, { rows: 24 });
+    await clock.advance(1_000);
+    host.send('SIGINT');
+    assert.equal(await done, 0);
+    const short = [...picture.slice(0, 3), '… 2 more'];
+    const rewind = '\u001b[5A\r\u001b[J';
+    assert.equal(host.out, `${short.join('\n')}\n${rewind}${picture.join('\n')}\n`);
+  });
+
   test('writes only what is new where there is no terminal, or lines were asked for', async () => {
     for (const [isTTY, linesOnly] of [
       [false, false],
