@@ -18,22 +18,13 @@ const SEED = parse({
   forward: ['50052:localhost:50051', '0:localhost:1', '/run/a:/run/b'],
   reverse: ['*:50060:localhost:50060', '0:localhost:50060'],
 });
-const FORWARDS = [
-  ...['-L', 'localhost:50052:localhost:50051', '-L', 'localhost:7000:localhost:1', '-L', '/run/a:/run/b'],
-  ...['-R', '*:50060:localhost:50060', '-R', 'localhost:0:localhost:50060'],
-];
 
-test('ssh arguments of a tunnel are the forwards and one name behind --', () => {
-  const forwardPorts = [undefined, 7000, undefined];
-  assert.deepEqual(tunnelArgs(SEED, FILES, { pty: false, forwardPorts }), [
-    ...['-F', '/state/t1/config', '-M', '-S', '/state/t1/100%%', '-T', '-N'],
-    ...FORWARDS,
-    ...['--', '192.168.2.1'],
+test('ssh arguments of a tunnel are paths of ours and one name behind --; forwards come later', () => {
+  assert.deepEqual(tunnelArgs(SEED, FILES, { pty: false }), [
+    ...['-F', '/state/t1/config', '-M', '-S', '/state/t1/100%%', '-T', '-N', '--', '192.168.2.1'],
   ]);
-  assert.deepEqual(tunnelArgs(SEED, FILES, { pty: true, command: COMMAND, forwardPorts }), [
-    ...['-F', '/state/t1/config', '-M', '-S', '/state/t1/100%%', '-tt'],
-    ...FORWARDS,
-    ...['--', '192.168.2.1', COMMAND],
+  assert.deepEqual(tunnelArgs(SEED, FILES, { pty: true, command: COMMAND }), [
+    ...['-F', '/state/t1/config', '-M', '-S', '/state/t1/100%%', '-tt', '--', '192.168.2.1', COMMAND],
   ]);
 });
 
@@ -63,7 +54,7 @@ test('ssh arguments that ask for the configuration carry the whole description b
 });
 
 /** Every element of ours that begins with "-". What is not among them came from a description. */
-const FLAGS = new Set('-G -T -F -M -S -N -tt -L -R -l -p -J -o --'.split(' '));
+const FLAGS = new Set('-G -T -F -M -S -N -tt -l -p -J -o --'.split(' '));
 
 /** A stand-in for `ssh -G`: says what the arguments say, as ssh does. */
 function answer(args: readonly string[]): Promise<string> {
@@ -106,7 +97,7 @@ test('ssh arguments and configuration of any description hold no option, line or
       const lists = [
         ...queries,
         tunnelArgs(spec, FILES, { pty: false }),
-        tunnelArgs(spec, FILES, { pty: true, command: COMMAND, forwardPorts: spec.forward.map(() => 7) }),
+        tunnelArgs(spec, FILES, { pty: true, command: COMMAND }),
         plainSessionArgs(spec, FILES.configFile, COMMAND),
         sharedSessionArgs(spec, FILES, COMMAND),
       ];

@@ -18,7 +18,7 @@ import { FarDoor } from './far-door.js';
 import type { Guard } from './guard.js';
 import { explainStart } from './resolve.js';
 import type { SessionFiles } from './session-files.js';
-import { explainExit, type SessionRefused } from './ssh-exit.js';
+import { contextOf, explainExit, type SessionRefused } from './ssh-exit.js';
 import { isSessionOver, readLogin } from './ssh-said.js';
 import { standForwards } from './stand-forwards.js';
 
@@ -40,7 +40,6 @@ export interface AttemptPlan {
   readonly anchorLabel: string | undefined;
   /** From standing forwards to the anchor's word, milliseconds; what comes later is told by `farPid` only. */
   readonly anchorWaitMs: number;
-  readonly pty: boolean;
 }
 
 /** Collaborators. */
@@ -238,12 +237,7 @@ export class Attempt {
     this.#components.guard.drop(files.config);
     if (this.#verdict !== undefined) return this.#verdict;
     if (exit.error !== undefined) return explainStart(exit.error);
-    const context = {
-      destination: spec.destination.text,
-      identity: spec.identity,
-      ...(spec.knownHosts === undefined ? {} : { knownHosts: spec.knownHosts }),
-    };
-    return explainExit({ ...exit, stderr: this.#child.stderr, established: this.#loggedIn }, context);
+    return explainExit({ ...exit, stderr: this.#child.stderr, established: this.#loggedIn }, contextOf(spec));
   }
 }
 

@@ -11,11 +11,11 @@ import { type Clock, LIMITS } from '../../shared/index.js';
 import type { TunnelFailure } from '../failure.js';
 import type { TunnelSpec } from '../spec/tunnel-spec.js';
 import type { Route } from '../ssh/route.js';
-import { SshChild, sshEnvironment } from '../ssh/ssh-child.js';
+import { SSH_PROGRAM, SshChild, sshEnvironment } from '../ssh/ssh-child.js';
 import { explainStart, resolve } from './resolve.js';
 import { type SshFiles, sharedSessionArgs, tunnelArgs } from './ssh-args.js';
 import { sshConfigText } from './ssh-config.js';
-import { explainExit } from './ssh-exit.js';
+import { contextOf, explainExit } from './ssh-exit.js';
 import { readHostKey, readLogin } from './ssh-said.js';
 
 /** How to connect. */
@@ -53,6 +53,7 @@ export interface CommandConnection {
 }
 
 const FOLDER = 'exo-login-';
+const ORPHAN = new RegExp(`^${FOLDER}(\\d+)-`);
 /** Far longer than any step of `exo connect`. */
 const ORPHAN_AGE_MS = 3_600_000;
 /** Holds the session until our input ends; every shell reads it alike. */
@@ -90,7 +91,7 @@ export async function openCommandConnection(
 /** Folders of processes that were killed outright. */
 function removeOrphans(nowMs: number): void {
   for (const name of readdirSync(tmpdir())) {
-    const pid = Number(/^exo-login-(\d+)-/.exec(name)?.[1] ?? process.pid);
+    const pid = Number(ORPHAN.exec(name)?.[1] ?? process.pid);
     if (pid === process.pid) continue;
     try {
       process.kill(pid, 0);
@@ -115,7 +116,7 @@ function writeConfig(spec: TunnelSpec, route: Route, files: SshFiles): void {
   };
   const text = sshConfigText(spec, route, {
     session,
-    sshProgram: 'ssh',
+    sshProgram: SSH_PROGRAM,
     configFile: files.configFile,
     logLevel: 'DEBUG1',
   });
@@ -130,8 +131,7 @@ async function login(
 ): Promise<CommandConnection | TunnelFailure> {
   writeConfig(spec, route, files);
   const accept = hostKey === 'accept-new' ? ['-o', 'StrictHostKeyChecking=accept-new'] : [];
-  const plain: TunnelSpec = { ...spec, forward: [], reverse: [] };
-  const args = [...accept, ...tunnelArgs(plain, files, { pty: false, command: HOLD })];
+  const args = [...accept, ...tunnelArgs(spec, files, { pty: false, command: HOLD })];
   const master = new SshChild(args, {}, components);
   const onAbort = () => void master.end();
   signal.addEventListener('abort', onAbort, { once: true });
@@ -152,7 +152,7 @@ async function login(
   return {
     facts: { ...readLogin(master.stderr), ...readHostKey(master.stderr) },
     start: (line) =>
-      spawn('ssh', ['-o', 'LogLevel=ERROR', ...sharedSessionArgs(plain, files, line)], {
+      spawn(SSH_PROGRAM, ['-o', 'LogLevel=ERROR', ...sharedSessionArgs(spec, files, line)], {
         env: sshEnvironment(),
         detached: true,
         stdio: 'pipe',
@@ -166,14 +166,7 @@ function failureOf(
   exit: { readonly exitCode: number | null; readonly signal: NodeJS.Signals | null },
   stderr: string,
 ): TunnelFailure {
-  const reason = explainExit(
-    { ...exit, stderr, established: false },
-    {
-      destination: spec.destination.text,
-      identity: spec.identity,
-      ...(spec.knownHosts === undefined ? {} : { knownHosts: spec.knownHosts }),
-    },
-  );
+  const reason = explainExit({ ...exit, stderr, established: false }, contextOf(spec));
   if ('code' in reason) return reason;
   return { code: 'spec-refused', message: 'the server allows no commands for this account' };
 }

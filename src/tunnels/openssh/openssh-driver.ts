@@ -6,7 +6,7 @@ import { hostname } from 'node:os';
 import { type Clock, ExoError, type Logger, type Random, systemRandom } from '../../shared/index.js';
 import type { SessionOptions, TunnelDriver, TunnelSession } from '../driver.js';
 import type { TunnelSpec } from '../spec/tunnel-spec.js';
-import { anchorLabel, evictCommand } from '../ssh/anchor.js';
+import { anchorLabel, evictCommand, saysEnded } from '../ssh/anchor.js';
 import { firstAddress } from '../ssh/route.js';
 import { runSsh, type SshAnswer } from '../ssh/run-ssh.js';
 import { hasAesInstructions } from './aes.js';
@@ -16,7 +16,7 @@ import { configText, connectTimeoutMs, OpensshSession, type SessionComponents } 
 import { endLeftovers, SessionFiles } from './session-files.js';
 import { SessionHabits } from './session-habits.js';
 import { plainSessionArgs } from './ssh-args.js';
-import { explainExit } from './ssh-exit.js';
+import { contextOf, explainExit } from './ssh-exit.js';
 
 /** Plain data. */
 export interface OpensshDriverOptions {
@@ -121,7 +121,7 @@ class OpensshDriver implements TunnelDriver {
       if (answer.cut || answer.exitCode === 255 || answer.exitCode === null) {
         throw new ExoError('tunnel-failed', sayWhyNot(answer, spec), { retryable: true });
       }
-      const ended = /^ended\r?$/m.test(answer.stdout);
+      const ended = saysEnded(answer.stdout);
       this.#logger.debug('tunnel-evict', { tunnel: spec.name, farPid, ended, exitCode: answer.exitCode });
       return ended;
     } finally {
@@ -167,7 +167,6 @@ class OpensshDriver implements TunnelDriver {
 function sayWhyNot(answer: SshAnswer, spec: TunnelSpec): string {
   if (answer.error !== undefined) return explainStart(answer.error).message;
   if (answer.cut) return `${spec.destination.text} did not answer in time`;
-  const context = { destination: spec.destination.text, identity: spec.identity };
-  const found = explainExit({ ...answer, established: false }, context);
+  const found = explainExit({ ...answer, established: false }, contextOf(spec));
   return 'message' in found ? found.message : `${spec.destination.text} allows no command`;
 }

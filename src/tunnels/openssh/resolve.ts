@@ -8,7 +8,7 @@ import type { TunnelSpec } from '../spec/tunnel-spec.js';
 import { dumped, parseConfigDump } from '../ssh/config-dump.js';
 import { type Route, resolveRoute } from '../ssh/route.js';
 import { runSsh } from '../ssh/run-ssh.js';
-import { explainExit } from './ssh-exit.js';
+import { contextOf, explainExit } from './ssh-exit.js';
 
 /** It reads files only, unless a `Match exec` of the user or a canonical host name asks the network. */
 const QUERY_TIMEOUT_MS = 10_000;
@@ -53,10 +53,7 @@ function explainQuery(answer: Awaited<ReturnType<typeof runSsh>>, spec: TunnelSp
       'ssh did not say in time where the tunnel leads: a "Match exec" in your ssh configuration may hang; try "ssh -G" by hand';
     return { code: 'driver-fault', message };
   }
-  const found = explainExit(
-    { ...answer, established: false },
-    { destination: spec.destination.text, identity: spec.identity },
-  );
+  const found = explainExit({ ...answer, established: false }, contextOf(spec));
   // It has not connected to anything: what it does not like is what it was given.
   if ('refused' in found || found.code === 'driver-fault') {
     const message = 'message' in found ? found.message : 'ssh does not take the description';

@@ -118,13 +118,11 @@ export class OpensshSession implements TunnelSession {
 
   async #try(mode: SessionMode, route: Route, files: SessionFiles): Promise<AttemptEnd> {
     const { spec, options, anchorLabel } = this.#plan;
-    // The forwards are asked for over the control socket: an answer for each, and ports of `-R 0`.
-    const bare = { ...spec, forward: [], reverse: [] };
     const paths = { configFile: files.config, controlPath: files.control };
     const attempt = new Attempt(
       {
         spec,
-        args: tunnelArgs(bare, paths, {
+        args: tunnelArgs(spec, paths, {
           pty: mode === 'pty',
           ...(mode === 'none' ? {} : { command: anchorCommand(anchorLabel, spec.reverse) }),
         }),
@@ -133,7 +131,6 @@ export class OpensshSession implements TunnelSession {
         loginTimeoutMs: connectTimeoutMs(spec, options) * (route.hops.length + 1),
         anchorLabel: mode === 'none' ? undefined : anchorLabel,
         anchorWaitMs: this.#components.habits.anchorWaitMs(spec),
-        pty: mode === 'pty',
       },
       this.#components,
     );

@@ -1,10 +1,9 @@
 /**
- * The argument lists of ssh, as pure functions: the tunnel itself and sessions beside it (control.ts talks to the control socket).
- * Everything about the host stands in the `-F` file (ssh-config.ts); what is left for the argument list are forwards, paths
- * of ours and one name behind `--`. No element that comes from a description begins with "-".
+ * The argument lists of ssh, as pure functions: the tunnel itself and sessions beside it. Everything about the host stands in
+ * the `-F` file (ssh-config.ts), forwards are asked for over the control socket (control.ts); what is left for the argument
+ * list are paths of ours and one name behind `--`. No element that comes from a description begins with "-".
  */
-import { formatForward } from '../spec/forward.js';
-import type { Forward, TunnelSpec } from '../spec/tunnel-spec.js';
+import type { TunnelSpec } from '../spec/tunnel-spec.js';
 import { percentFree } from '../ssh/quoting.js';
 
 /** The driver's files of one session. */
@@ -19,19 +18,13 @@ export interface TunnelArgsOptions {
   readonly pty: boolean;
   /** A fixed command of ours that holds the session; without one there is none (`-N`). Never from user input. */
   readonly command?: string;
-  /** Ports in the place of port 0 of a `-L`, in the order of `spec.forward`: ssh takes no 0 there. */
-  readonly forwardPorts?: ReadonlyArray<number | undefined>;
 }
 
-/** The ssh child of a tunnel: master of its own control socket, all forwards. */
+/** The ssh child of a tunnel: master of its own control socket, no forwards yet. */
 export function tunnelArgs(spec: TunnelSpec, files: SshFiles, options: TunnelArgsOptions): string[] {
   const args = ['-F', files.configFile, '-M', '-S', percentFree(files.controlPath)];
   args.push(options.pty && options.command !== undefined ? '-tt' : '-T');
   if (options.command === undefined) args.push('-N');
-  spec.forward.forEach((forward, index) => {
-    args.push('-L', formatForward(withListenPort(forward, options.forwardPorts?.[index])));
-  });
-  for (const forward of spec.reverse) args.push('-R', formatForward(forward));
   return [...args, '--', spec.destination.host, ...(options.command === undefined ? [] : [options.command])];
 }
 
@@ -50,9 +43,4 @@ export function sharedSessionArgs(spec: TunnelSpec, files: SshFiles, command: st
 function sharedOnly(files: SshFiles): string[] {
   const socket = ['-F', files.configFile, '-S', percentFree(files.controlPath)];
   return [...socket, '-o', 'ProxyCommand=false', '-o', 'ControlMaster=no'];
-}
-
-function withListenPort(forward: Forward, port: number | undefined): Forward {
-  if (port === undefined || forward.listen.kind !== 'tcp' || forward.listen.port !== 0) return forward;
-  return { ...forward, listen: { ...forward.listen, port } };
 }

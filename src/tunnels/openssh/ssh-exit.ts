@@ -6,6 +6,7 @@
  */
 import { printable } from '../../shared/index.js';
 import type { TunnelFailure } from '../failure.js';
+import type { TunnelSpec } from '../spec/tunnel-spec.js';
 import { EXIT_ROWS } from './ssh-exit-table.js';
 
 /** How a process ended. */
@@ -25,6 +26,11 @@ export interface SshExitContext {
   /** The file that the tunnel's description names in the place of the usual ones. */
   readonly knownHosts?: string;
   readonly identity: readonly string[];
+}
+
+/** What a description gives to the sentences. */
+export function contextOf({ destination, identity, knownHosts }: TunnelSpec): SshExitContext {
+  return { destination: destination.text, identity, ...(knownHosts === undefined ? {} : { knownHosts }) };
 }
 
 /** The server does not allow what the session of the connection asked for; the driver opens it in a plainer way. */

@@ -69,6 +69,11 @@ export function evictCommand(label: string, farPid: number): string {
   return ['exec', 'sh', '-c', `'${script}'`, 'sh', String(farPid), label].join(' ');
 }
 
+/** Whether the evict command says that it ended something. */
+export function saysEnded(output: string): boolean {
+  return /^ended\r?$/m.test(output);
+}
+
 /** Reads what comes back from an anchor, in any pieces. */
 export class AnchorReader {
   readonly #label: string;

@@ -2,7 +2,7 @@
 import type { Client, ClientChannel } from 'ssh2';
 import type { Clock } from '../../shared/index.js';
 import type { SessionFacts } from '../driver.js';
-import { AnchorReader } from '../ssh/anchor.js';
+import { AnchorReader, saysEnded } from '../ssh/anchor.js';
 
 /** A shell that takes longer to start is not waited for: the tunnel is worth more than the pid. */
 const ANCHOR_WAIT_MS = 2_000;
@@ -49,7 +49,7 @@ export async function runEvict(client: Client, command: string): Promise<boolean
     channel.on('data', (chunk: Buffer) => {
       if (text.length < OUTPUT_CHARS_MAX) text += chunk.toString('latin1');
     });
-    channel.on('close', () => resolve(/^ended\r?$/m.test(text)));
+    channel.on('close', () => resolve(saysEnded(text)));
     channel.end();
   });
 }
