@@ -8,7 +8,6 @@ import {
   type Address,
   type Clock,
   formatAddress,
-  isLoopback,
   type Logger,
   parseAddress,
   printable,
@@ -17,8 +16,8 @@ import {
 } from '../shared/index.js';
 import {
   type createTunnels,
-  type Endpoint,
   findClashes,
+  listensAt,
   type TunnelManager,
   type TunnelSpec,
   type TunnelStatus,
@@ -140,17 +139,6 @@ export class NodeTunnels implements Startable {
 }
 
 const NO_FOLDER = 'the tunnels of peers.json are not opened: this node was started without a folder for them';
-
-/** Whether somebody on this machine who dials the address comes to this listener. */
-function listensAt(listen: Endpoint, address: Address): boolean {
-  if (listen.kind !== 'tcp' || listen.port !== address.port) return false;
-  return (
-    listen.host === address.host ||
-    (isLoopback(address.host) && (isLoopback(listen.host) || EVERY_ADDRESS.has(listen.host)))
-  );
-}
-
-const EVERY_ADDRESS: ReadonlySet<string> = new Set(['0.0.0.0', '::', '*']);
 
 /** Whether the address is the listening end of one of the `-L` of a tunnel. */
 function leadsFrom(status: TunnelStatus, address: Address): boolean {

@@ -56,6 +56,29 @@ export function verdictOf(code: TunnelFailureCode): Verdict {
   return TUNNEL_FAILURES[code][0];
 }
 
+/** The system's codes of a TCP connect that failed. */
+const OF_CONNECT: Readonly<Record<string, TunnelFailureCode>> = {
+  ENOTFOUND: 'resolve-failed',
+  EAI_AGAIN: 'resolve-failed',
+  EAI_FAIL: 'resolve-failed',
+  EAI_NODATA: 'resolve-failed',
+  EAI_NONAME: 'resolve-failed',
+  ECONNREFUSED: 'connect-refused',
+  ETIMEDOUT: 'connect-timeout',
+  EHOSTUNREACH: 'network-unreachable',
+  ENETUNREACH: 'network-unreachable',
+  EHOSTDOWN: 'network-unreachable',
+  ENETDOWN: 'network-unreachable',
+  EADDRNOTAVAIL: 'network-unreachable',
+};
+
+/** The reason behind an error code of the system (`ECONNREFUSED`); undefined for one that says nothing about the way. */
+export function codeOfConnect(systemCode: string | undefined): TunnelFailureCode | undefined {
+  return systemCode !== undefined && Object.hasOwn(OF_CONNECT, systemCode)
+    ? OF_CONNECT[systemCode]
+    : undefined;
+}
+
 /** What a person must change comes before what may pass by itself. */
 const GRAVEST_FIRST: readonly TunnelFailureCode[] = [
   'connection-lost',

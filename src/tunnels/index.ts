@@ -22,6 +22,7 @@ export { type Clash, type ClashInput, findClashes } from './spec/clashes.js';
 export { formatDestination, parseDestination, parseJumps } from './spec/destination.js';
 export { formatEndpoint } from './spec/endpoint-text.js';
 export { formatForward, parseForward } from './spec/forward.js';
+export { listensAt } from './spec/listening.js';
 export { parseTunnelSpec, SPEC_FIELDS, type SpecContext, type SpecField } from './spec/parse-spec.js';
 export {
   describeSpec,

@@ -5,7 +5,7 @@
 import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type Clock, ExoError } from '../shared/index.js';
-import type { TunnelFailure } from './failure.js';
+import { codeOfConnect, type TunnelFailure } from './failure.js';
 import { formatEndpoint } from './spec/endpoint-text.js';
 import type { Endpoint } from './spec/tunnel-spec.js';
 
@@ -28,15 +28,6 @@ export function localSockets(clock: Clock): LocalSockets {
     knock: (address, timeoutMs, signal) => knock(address, timeoutMs, clock, signal),
   };
 }
-const CODES: Readonly<Record<string, TunnelFailure['code']>> = {
-  ECONNREFUSED: 'connect-refused',
-  ENETUNREACH: 'network-unreachable',
-  EHOSTUNREACH: 'network-unreachable',
-  ENETDOWN: 'network-unreachable',
-  EADDRNOTAVAIL: 'network-unreachable',
-  ENOTFOUND: 'resolve-failed',
-  EAI_AGAIN: 'resolve-failed',
-};
 
 function knock(
   address: { readonly host: string; readonly port: number },
@@ -64,7 +55,7 @@ function knock(
 }
 
 function failureOf(error: NodeJS.ErrnoException, at: string): TunnelFailure {
-  const code = CODES[error.code ?? ''] ?? 'connect-timeout';
+  const code = codeOfConnect(error.code) ?? 'connect-timeout';
   const what = {
     'connect-refused': `nothing listens on ${at}`,
     'network-unreachable': `there is no way to ${at} now`,

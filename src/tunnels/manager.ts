@@ -2,7 +2,6 @@
  * The tunnels of one node: which there are, from peers.json and from people, each with its runner. A reload touches only
  * what changed. Also the place that notices sleep and changes of the network, for all of them. Made by `createTunnels`.
  */
-import { isDeepStrictEqual } from 'node:util';
 import { ExoError, LIMITS, printable, type TimerHandle } from '../shared/index.js';
 import type { TunnelManager, TunnelsComponents, TunnelsOptions } from './components.js';
 import type { TunnelDriver } from './driver.js';
@@ -14,7 +13,9 @@ import { interfacesText, watchNetwork } from './network-watch.js';
 import { OpeningGate } from './opening-gate.js';
 import { Runner } from './runner.js';
 import { type Clash, findClashes } from './spec/clashes.js';
-import type { TunnelSpec } from './spec/tunnel-spec.js';
+import { overlap } from './spec/listening.js';
+import type { Forward, TunnelSpec } from './spec/tunnel-spec.js';
+import { sameSpec } from './spec/user-text.js';
 import type { ProbeTimes } from './supervisor/probe-watch.js';
 import type { TunnelEvent, TunnelStatus } from './tunnel-status.js';
 import { watchWake } from './wake-watch.js';
@@ -75,7 +76,7 @@ class Manager implements TunnelManager {
       const spec = wanted.get(name);
       if (spec === undefined) {
         if (runner.spec.source === 'peers-file') this.#remove(runner);
-      } else if (isSame(spec, runner.spec)) {
+      } else if (sameSpec(spec, runner.spec)) {
         runner.adopt(spec);
         wanted.delete(name);
       } else {
@@ -269,23 +270,10 @@ function isAgainst(clash: Clash, spec: TunnelSpec): boolean {
   return clash.severity === 'error' && clash.tunnel === spec.name;
 }
 
-/** Whether nothing that ssh would notice has changed; who described it may. */
-function isSame(a: TunnelSpec, b: TunnelSpec): boolean {
-  const plain = ({ source: _source, peer: _peer, ...rest }: TunnelSpec) => rest;
-  return isDeepStrictEqual(plain(a), plain(b));
-}
-
 /** Whether one cannot stand before the other has gone: the same name, or a listening end in common. */
 function shares(a: TunnelSpec, b: TunnelSpec): boolean {
   if (a.name === b.name) return true;
-  const ends = (forwards: TunnelSpec['forward']) => forwards.map(({ listen }) => listen);
-  const meet = (some: TunnelSpec['forward'], others: TunnelSpec['forward']) =>
-    ends(some).some((end) =>
-      ends(others).some((other) =>
-        end.kind === 'tcp' && other.kind === 'tcp'
-          ? end.port !== 0 && end.port === other.port
-          : isDeepStrictEqual(end, other),
-      ),
-    );
+  const meet = (some: readonly Forward[], others: readonly Forward[]) =>
+    some.some(({ listen }) => others.some((other) => overlap(listen, other.listen)));
   return meet(a.forward, b.forward) || meet(a.reverse, b.reverse);
 }

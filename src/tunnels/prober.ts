@@ -8,6 +8,7 @@ import type { TunnelProbe } from './components.js';
 import { withDeadline } from './deadline.js';
 import type { SessionFacts, TunnelSession } from './driver.js';
 import type { LocalSockets } from './local-sockets.js';
+import { isEvery } from './spec/listening.js';
 import type { Endpoint, TunnelSpec } from './spec/tunnel-spec.js';
 import { forwardsOf } from './supervisor/judgement.js';
 import { showsStalls } from './supervisor/nagle.js';
@@ -136,7 +137,6 @@ async function dial(
 /** The address that leads to a listener: with its real port, and a host where it listens on all of them. */
 export function listeningEnd(listen: Endpoint, port: number | undefined): Endpoint {
   if (listen.kind === 'unix') return listen;
-  const everywhere = listen.host === '*' || listen.host === '' || listen.host === '0.0.0.0';
-  const host = everywhere ? '127.0.0.1' : listen.host === '::' ? '::1' : listen.host;
+  const host = listen.host === '::' ? '::1' : isEvery(listen.host) ? '127.0.0.1' : listen.host;
   return { kind: 'tcp', host, port: port ?? listen.port };
 }

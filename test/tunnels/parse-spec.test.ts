@@ -241,7 +241,7 @@ test('spec is shown in words that a person can paste', () => {
   );
 });
 
-test('specs are the same when all of both is equal', () => {
+test('specs are the same when all that ssh would notice is equal', () => {
   const spec = parse({ ...SEED, options: { Compression: true, HashKnownHosts: false } });
   assert.ok(sameSpec(spec, parse({ ...SEED, options: { HashKnownHosts: false, Compression: true } })));
   for (const other of [
@@ -253,6 +253,7 @@ test('specs are the same when all of both is equal', () => {
   ]) {
     assert.equal(sameSpec(spec, parse(other)), false);
   }
+  assert.ok(sameSpec(spec, { ...spec, source: 'peers-file', peer: 'mac2' }));
 });
 
 /** The words of `userWordsOf` as a command line would hand them over. */

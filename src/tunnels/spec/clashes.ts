@@ -6,8 +6,8 @@
  * program may listen there), so it is only said.
  */
 import { type Address, formatAddress, isLoopback, printable } from '../../shared/index.js';
-import { formatEndpoint } from './endpoint-text.js';
-import type { Endpoint, Forward, TunnelSpec } from './tunnel-spec.js';
+import { isEvery, listensAt, overlap } from './listening.js';
+import type { Forward, TunnelSpec } from './tunnel-spec.js';
 
 /** One thing that two want, or a way that leads past a tunnel. */
 export interface Clash {
@@ -66,18 +66,21 @@ function ownPortClashes({ specs, ownPorts }: ClashInput): Clash[] {
 /** Two listeners on one place: here for `-L`, on one far machine for `-R`. */
 function sharedListens(specs: readonly TunnelSpec[]): Clash[] {
   const found: Clash[] = [];
-  const seen: Array<{ spec: TunnelSpec; forward: Forward; kind: 'L' | 'R' }> = [];
+  // By port or path: the manager asks before every session, and all pairs of 256 tunnels would be many.
+  const seen = new Map<string, Array<{ spec: TunnelSpec; forward: Forward }>>();
   for (const spec of specs) {
     for (const kind of ['L', 'R'] as const) {
       for (const forward of kind === 'L' ? spec.forward : spec.reverse) {
-        const other = seen.find(
-          (one) =>
-            one.kind === kind &&
-            overlap(one.forward.listen, forward.listen) &&
-            (kind === 'L' || sameFarMachine(one.spec, spec)),
+        const { listen } = forward;
+        if (listen.kind === 'tcp' && listen.port === 0) continue;
+        const key = `${kind} ${listen.kind === 'tcp' ? listen.port : listen.path}`;
+        const others = seen.get(key) ?? [];
+        seen.set(key, others);
+        const other = others.find(
+          (one) => overlap(one.forward.listen, listen) && (kind === 'L' || sameFarMachine(one.spec, spec)),
         );
         if (other !== undefined) found.push(listenClash(spec, forward, kind, other));
-        seen.push({ spec, forward, kind });
+        others.push({ spec, forward });
       }
     }
   }
@@ -122,7 +125,7 @@ function reverseTargets({ specs, ownPorts }: ClashInput): Clash[] {
 function peerClashes({ specs, peers, ownPorts }: ClashInput): Clash[] {
   return peers.flatMap((peer): Clash[] => {
     const { host, port } = peer.address;
-    if (specs.some(({ forward }) => forward.some(({ listen }) => reaches(listen, peer.address)))) return [];
+    if (specs.some(({ forward }) => forward.some(({ listen }) => listensAt(listen, peer.address)))) return [];
     const at = `peer "${shown(peer.name)}" is at ${formatAddress(peer.address)}`;
     const warn = (spec: TunnelSpec | null, message: string) => [
       {
@@ -184,22 +187,6 @@ function listenPorts(specs: readonly TunnelSpec[]): number[] {
   return specs.flatMap(({ forward }) =>
     forward.flatMap(({ listen }) => (listen.kind === 'tcp' && listen.port !== 0 ? [listen.port] : [])),
   );
-}
-
-function reaches(listen: Endpoint, address: Address): boolean {
-  return overlap(listen, { kind: 'tcp', host: address.host, port: address.port });
-}
-
-function isEvery(host: string): boolean {
-  return host === '*' || host === '0.0.0.0' || host === '::';
-}
-
-/** Whether two listeners cannot both be there (port 0 fits beside everything). */
-function overlap(a: Endpoint, b: Endpoint): boolean {
-  if (a.kind === 'unix' || b.kind === 'unix') return formatEndpoint(a) === formatEndpoint(b);
-  if (a.port !== b.port || a.port === 0) return false;
-  if (a.host === b.host || isEvery(a.host) || isEvery(b.host)) return true;
-  return (a.host === 'localhost' && isLoopback(b.host)) || (b.host === 'localhost' && isLoopback(a.host));
 }
 
 /** By what was written: an alias may hide that two are one, and then the far sshd says so (`remote-port-busy`). */

@@ -22,9 +22,10 @@ export function userWordsOf(spec: TunnelSpec): string[] {
   return [...words, user === undefined ? host : `${user}@${host}`];
 }
 
-/** Whether a reload has to touch a tunnel: all of both is equal. */
+/** Whether nothing has changed that ssh would notice, so that a reload need not touch the tunnel; who described it may have. */
 export function sameSpec(a: TunnelSpec, b: TunnelSpec): boolean {
-  return isDeepStrictEqual(a, b);
+  const plain = ({ source: _source, peer: _peer, ...rest }: TunnelSpec) => rest;
+  return isDeepStrictEqual(plain(a), plain(b));
 }
 
 /** For people, so only where a shell needs it. */

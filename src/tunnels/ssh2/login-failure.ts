@@ -3,7 +3,7 @@
  * `client-socket` (with the system's code), `client-timeout` (keepalives), `client-authentication`, `agent`, `handshake`,
  * `protocol`; a disconnect of the server carries its reason as a number (RFC 4253, 11.1).
  */
-import type { TunnelFailureCode } from '../failure.js';
+import { codeOfConnect } from '../failure.js';
 import { SessionFailed } from './session-failed.js';
 
 /** How far a connection has come. */
@@ -31,20 +31,6 @@ export interface Ssh2Error {
   readonly code?: string | number;
 }
 
-const SOCKET_CODES: Readonly<Record<string, TunnelFailureCode>> = {
-  ENOTFOUND: 'resolve-failed',
-  EAI_AGAIN: 'resolve-failed',
-  EAI_FAIL: 'resolve-failed',
-  EAI_NODATA: 'resolve-failed',
-  EAI_NONAME: 'resolve-failed',
-  ECONNREFUSED: 'connect-refused',
-  ETIMEDOUT: 'connect-timeout',
-  EHOSTUNREACH: 'network-unreachable',
-  ENETUNREACH: 'network-unreachable',
-  EHOSTDOWN: 'network-unreachable',
-  ENETDOWN: 'network-unreachable',
-  EADDRNOTAVAIL: 'network-unreachable',
-};
 /** Reasons of RFC 4253, 11.1; OpenSSH says 2 for "Too many authentication failures". */
 const [PROTOCOL_ERROR, KEX_FAILED, NO_MORE_METHODS] = [2, 3, 14];
 
@@ -120,7 +106,7 @@ export function explainLate(state: LoginState): SessionFailed {
 
 function explainSocket(error: Ssh2Error, state: LoginState): SessionFailed {
   const { phase, label } = state;
-  const code = phase === 'connecting' ? SOCKET_CODES[String(error.code)] : undefined;
+  const code = phase === 'connecting' ? codeOfConnect(String(error.code)) : undefined;
   switch (code) {
     case undefined:
       return new SessionFailed('connection-lost', `the connection to ${label} broke: ${error.message}`);

@@ -1,6 +1,7 @@
 /** The `-R` forwards of one session of the ssh2 driver: asks the server to listen, and connects what comes in to its target here. */
 import { connect } from 'node:net';
 import type { AcceptConnection, Channel, ClientChannel, RejectConnection } from 'ssh2';
+import { isEvery } from '../spec/listening.js';
 import type { Endpoint, Forward } from '../spec/tunnel-spec.js';
 import type { Hop } from './hop.js';
 import { SessionFailed } from './session-failed.js';
@@ -75,7 +76,7 @@ export class RemoteListener {
   async #explain(forward: Forward, host: string, port: number): Promise<SessionFailed> {
     const { client } = this.#hop;
     if (port !== 0) {
-      const there = { kind: 'tcp', host: isEverywhere(host) ? 'localhost' : host, port } as const;
+      const there = { kind: 'tcp', host: isEvery(host) ? 'localhost' : host, port } as const;
       const answer = await openFar(client, there, { host: '127.0.0.1', port: 0 }).catch(
         (error: unknown) => error,
       );
@@ -140,10 +141,6 @@ export class RemoteListener {
 
 function busy(forward: Forward, why: string): SessionFailed {
   return new SessionFailed('remote-port-busy', `${why} (-R ${forward.text})`, [forward.text]);
-}
-
-function isEverywhere(host: string): boolean {
-  return host === '' || host === '0.0.0.0' || host === '::';
 }
 
 function tcpKey(host: string, port: number): string {
