@@ -11,6 +11,8 @@ const KILL_AFTER_MS = 800;
 const LOOK_EVERY_MS = 20;
 /** After SIGKILL only the system has work to do. */
 const GIVE_UP_AFTER_MS = 2_000;
+/** `ps` answers in milliseconds; the node stands still while it is asked. */
+const PS_TIMEOUT_MS = 2_000;
 
 /** Its arguments joined by spaces; undefined when it is gone (a zombie has none). */
 export function commandLine(pid: number): string | undefined {
@@ -18,7 +20,11 @@ export function commandLine(pid: number): string | undefined {
     const line =
       process.platform === 'linux'
         ? readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
-        : execFileSync('ps', ['-ww', '-o', 'args=', '-p', String(pid)], { encoding: 'utf8', stdio: 'pipe' });
+        : execFileSync('ps', ['-ww', '-o', 'args=', '-p', String(pid)], {
+            encoding: 'utf8',
+            stdio: 'pipe',
+            timeout: PS_TIMEOUT_MS,
+          });
     return line.trim() === '' ? undefined : line.trim();
   } catch {
     return undefined;
