@@ -178,6 +178,7 @@ test('a node that slept while its sessions died is back within 2 s of its wake',
       );
       return now.every(({ rtt_ms }) => rtt_ms !== null && rtt_ms <= 150);
     });
+    pair.health.pause();
     near.child.kill('SIGSTOP');
     // Nothing tells the node about it: the connections stay open and say nothing more.
     for (const driver of DRIVERS) tunnels[driver].sshd.freezeSessions();
@@ -186,6 +187,7 @@ test('a node that slept while its sessions died is back within 2 s of its wake',
     assert.ok(frozen.every((pid) => look(pid)?.state === 'T'));
     const wokeAtMs = Date.now();
     near.child.kill('SIGCONT');
+    pair.health.resume();
     for (const driver of DRIVERS) {
       const tookMs = await pair.health.recoveredMs(tunnels[driver].local, wokeAtMs, TIMEOUT_MS);
       t.diagnostic(`${driver}: ${tookMs} ms after the wake`);

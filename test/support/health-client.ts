@@ -68,9 +68,13 @@ export interface Attempt {
 /** The client process. It ends with its parent. */
 async function main(): Promise<void> {
   const { ports, address, everyMs, timeoutMs } = JSON.parse(process.argv[2] ?? '') as WatchJob;
+  let paused = false;
   process.on('disconnect', () => process.exit(0));
+  process.on('message', (message) => {
+    paused = message === 'pause';
+  });
   for (;;) {
-    for (const port of ports) void attempt(port, address, timeoutMs);
+    for (const port of paused ? [] : ports) void attempt(port, address, timeoutMs);
     await delay(everyMs);
   }
 }

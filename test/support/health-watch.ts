@@ -65,6 +65,16 @@ export class HealthWatch {
     return this.#observer.stop();
   }
 
+  /** Asks nothing until `resume`: many who ask through a path that is dead for long are a load of their own. */
+  pause(): void {
+    this.#observer.tell('pause');
+  }
+
+  /** Ends `pause`. */
+  resume(): void {
+    this.#observer.tell('resume');
+  }
+
   /**
    * Resolves with the milliseconds from `sinceMs` until the first answer to an attempt that began after it. Make the
    * fault, see that it is there, then call this with the time from which the recovery counts.

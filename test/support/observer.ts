@@ -42,6 +42,11 @@ export class Observer<T> {
     await gone;
   }
 
+  /** Says something to the process. */
+  tell(message: string): void {
+    this.#child.send(message);
+  }
+
   /** Resolves with the first value of `look` that is not undefined, asked after every report. */
   async until<V>(look: () => V | undefined, timeoutMs: number, what: () => string): Promise<V> {
     const signal = AbortSignal.timeout(timeoutMs);
