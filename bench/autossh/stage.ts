@@ -5,7 +5,6 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { type Host, Lab, type Lan } from '../../test/lab/lab.js';
-import { eventually } from '../../test/support/eventually.js';
 import { type Child, EXO_MAIN } from '../../test/support/processes.js';
 import { type Sshd, startSshd } from '../../test/support/sshd.js';
 
@@ -32,9 +31,14 @@ const REVERSE = `${PORTS.near}:localhost:${PORTS.near}`;
 const SQUAT = `
   const net = require('net');
   for (const host of ['127.0.0.1', '::1']) {
+    let waits = false;
     const attempt = () => {
       const server = net.createServer((socket) => socket.on('error', () => {}));
-      server.on('error', () => setTimeout(attempt, 1));
+      server.on('error', () => {
+        if (!waits) console.log('waits for ' + host);
+        waits = true;
+        setTimeout(attempt, 1);
+      });
       server.listen(${PORTS.near}, host, () => console.log('holds ' + host));
     };
     attempt();
@@ -110,12 +114,11 @@ export class Stage {
     return pids.size > 0;
   }
 
-  /** Somebody else takes the far port of -R the moment it is free. Resolves when it is taken. */
+  /** Somebody else is about to take the far port of -R: within a millisecond of its being free. */
   async squat(): Promise<Child> {
     const squatter = this.far.start(process.execPath, ['-e', SQUAT], { name: 'squatter' });
-    await eventually({ timeoutMs: 10_000, what: 'the squatter runs' }, () =>
-      this.far.pids().includes(squatter.pid),
-    );
+    for (const host of ['127\\.0\\.0\\.1', '::1'])
+      await squatter.sees(new RegExp(`waits for ${host}`), 10_000);
     return squatter;
   }
 
