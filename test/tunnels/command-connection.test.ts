@@ -63,6 +63,18 @@ test('commands run over one login, with their input, output and exit code', { sk
   assert.equal(sshd.connections(), 1);
 });
 
+test('a command that its caller has lost sight of ends with the connection', { skip }, async () => {
+  const connection = await open();
+  assert.ok('start' in connection, JSON.stringify(connection));
+  const child = connection.start('echo there; exec sleep 600');
+  await new Promise((resolve) => child.stdout.once('data', resolve));
+  // Standing still it takes no SIGTERM, and does not see that its connection is gone.
+  process.kill(child.pid!, 'SIGSTOP');
+  await connection.close();
+  assert.ok(child.exitCode !== null || child.signalCode !== null);
+  assert.deepEqual(folders(), []);
+});
+
 test('an unknown host key is refused before any key is offered, and taken only when told to', {
   skip,
 }, async () => {

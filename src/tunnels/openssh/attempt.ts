@@ -3,7 +3,6 @@
  * login is known by the control socket, which ssh makes after it, and each forward by an answer of its own there. Decides
  * nothing about trying again; the session makes one, or a plainer one when the server refuses.
  */
-import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { Duplex } from 'node:stream';
 import { type Clock, ExoError, type Logger, type TimerHandle } from '../../shared/index.js';
@@ -16,14 +15,15 @@ import { type ChildExit, SshChild } from '../ssh/ssh-child.js';
 import { Control, type ForwardDesk } from './control.js';
 import { FarDoor } from './far-door.js';
 import type { Guard } from './guard.js';
+import { type LoginWatch, untilLoggedIn } from './login-watch.js';
 import { explainStart } from './resolve.js';
 import type { SessionFiles } from './session-files.js';
 import { contextOf, explainExit, type SessionRefused } from './ssh-exit.js';
 import { isSessionOver, readLogin } from './ssh-said.js';
 import { standForwards } from './stand-forwards.js';
 
-/** Looked for at every line of ssh, and besides this often. */
-const SOCKET_LOOK_EVERY_MS = 50;
+/** From a control socket that fails to the fault: ssh may be about to end, and says why. */
+const CONTROL_FAULT_AFTER_MS = 50;
 /** Fences after an answer: by the second, what ssh wrote to stderr before the answer has been read here. */
 const FENCES = 2;
 /** What ssh says while one forward is asked for, or one connection refused. */
@@ -69,12 +69,11 @@ export class Attempt {
   readonly #components: AttemptComponents;
   readonly #child: SshChild;
   readonly #deadline: TimerHandle;
-  readonly #look: TimerHandle;
+  readonly #login: LoginWatch;
   readonly #reader: AnchorReader | undefined;
   /** Why we end it ourselves. */
   #verdict: AttemptEnd | undefined;
   #control: Control | undefined;
-  #dialling = false;
   #loggedIn = false;
   #over = false;
   /** The end of what it said, and how much it said in all. */
@@ -111,7 +110,10 @@ export class Attempt {
       logger.debug('tunnel-ssh-started', { tunnel: plan.spec.name, pid });
     }
     this.#deadline = clock.after(plan.loginTimeoutMs, () => this.#tooLate());
-    this.#look = clock.every(SOCKET_LOOK_EVERY_MS, () => this.#lookForSocket());
+    this.#login = untilLoggedIn(this.#child, plan.files.control, clock);
+    void this.#login.loggedIn.then((loggedIn) => {
+      if (loggedIn) this.#onLogin();
+    });
     this.ended = this.#child.exited.then((exit) => this.#onExit(exit));
   }
 
@@ -133,7 +135,7 @@ export class Attempt {
   #onStderr(text: string): void {
     this.#said = (this.#said + text).slice(-SAID_CHARS_MAX);
     this.#saidChars += text.length;
-    if (!this.#loggedIn) this.#lookForSocket();
+    if (!this.#loggedIn) this.#login.look();
     else if (this.#reader !== undefined && isSessionOver(this.#child.stderr)) this.#onAnchor();
   }
 
@@ -145,16 +147,13 @@ export class Attempt {
     this.#onAnchor();
   }
 
-  #lookForSocket(): void {
-    if (this.#dialling || this.#over || !existsSync(this.#plan.files.control)) return;
-    this.#dialling = true;
+  #onLogin(): void {
     this.#loggedIn = true;
-    this.#look.cancel();
     this.#open().catch((error: unknown) => {
       // ssh ends, and its exit says why; a control socket that fails while ssh stays is a fault.
       if (this.#over) return;
       const message = `the control socket of ssh failed: ${error instanceof Error ? error.message : 'unknown'}`;
-      this.#components.clock.after(SOCKET_LOOK_EVERY_MS, () => {
+      this.#components.clock.after(CONTROL_FAULT_AFTER_MS, () => {
         if (!this.#over) void this.end({ code: 'driver-fault', message });
       });
     });
@@ -222,7 +221,6 @@ export class Attempt {
     const { spec, files } = this.#plan;
     this.#over = true;
     this.#deadline.cancel();
-    this.#look.cancel();
     this.#onAnchor();
     this.#far?.close();
     this.#control?.close();

@@ -3,15 +3,17 @@
  * and to start things there. Same configuration as a tunnel (ssh-config.ts), one login for all commands. It ends when this
  * process does, in whatever way: its session waits for the end of our input.
  */
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import type { ChildProcessWithoutNullStreams } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type Clock, LIMITS } from '../../shared/index.js';
 import type { TunnelFailure } from '../failure.js';
 import type { TunnelSpec } from '../spec/tunnel-spec.js';
 import type { Route } from '../ssh/route.js';
-import { SSH_PROGRAM, SshChild, sshEnvironment } from '../ssh/ssh-child.js';
+import { SSH_PROGRAM, SshChild } from '../ssh/ssh-child.js';
+import { FarCommands } from './far-commands.js';
+import { untilLoggedIn } from './login-watch.js';
 import { explainStart, resolve } from './resolve.js';
 import { type SshFiles, sharedSessionArgs, tunnelArgs } from './ssh-args.js';
 import { sshConfigText } from './ssh-config.js';
@@ -60,7 +62,6 @@ const ORPHAN_AGE_MS = 3_600_000;
 const HOLD = 'exec cat >/dev/null';
 /** From the start of ssh to the login, jump hosts and slow agents included. */
 const LOGIN_WITHIN_MS = 60_000;
-const LOOK_EVERY_MS = 20;
 
 /** Connects; resolves with the connection or with why there is none. Rejects with the signal's reason only. */
 export async function openCommandConnection(
@@ -136,28 +137,24 @@ async function login(
   const onAbort = () => void master.end();
   signal.addEventListener('abort', onAbort, { once: true });
   const late = components.clock.after(LOGIN_WITHIN_MS, onAbort);
-  const up = untilThere(files.controlPath, components.clock);
   try {
-    const exit = await Promise.race([up.there, master.exited]);
+    const loggedIn = await untilLoggedIn(master, files.controlPath, components.clock).loggedIn;
+    if (signal.aborted) await master.end();
     signal.throwIfAborted();
-    if (exit !== undefined) {
+    if (!loggedIn) {
+      const exit = await master.exited;
       if (exit.error !== undefined) return explainStart(exit.error);
       return failureOf(spec, exit, master.stderr);
     }
   } finally {
-    up.cancel();
     late.cancel();
     signal.removeEventListener('abort', onAbort);
   }
+  const commands = new FarCommands(components);
   return {
     facts: { ...readLogin(master.stderr), ...readHostKey(master.stderr) },
-    start: (line) =>
-      spawn(SSH_PROGRAM, ['-o', 'LogLevel=ERROR', ...sharedSessionArgs(spec, files, line)], {
-        env: sshEnvironment(),
-        detached: true,
-        stdio: 'pipe',
-      }),
-    close: async () => void (await master.end()),
+    start: (line) => commands.start(['-o', 'LogLevel=ERROR', ...sharedSessionArgs(spec, files, line)]),
+    close: async () => void (await Promise.all([commands.end(), master.end()])),
   };
 }
 
@@ -169,20 +166,6 @@ function failureOf(
   const reason = explainExit({ ...exit, stderr, established: false }, contextOf(spec));
   if ('code' in reason) return reason;
   return { code: 'spec-refused', message: 'the server allows no commands for this account' };
-}
-
-/** The control socket is made after the login. */
-function untilThere(file: string, clock: Clock): { readonly there: Promise<undefined>; cancel(): void } {
-  let cancel = () => {};
-  const there = new Promise<undefined>((resolve) => {
-    const timer = clock.every(LOOK_EVERY_MS, () => {
-      if (!existsSync(file)) return;
-      timer.cancel();
-      resolve(undefined);
-    });
-    cancel = () => timer.cancel();
-  });
-  return { there, cancel: () => cancel() };
 }
 
 function withFolder(connection: CommandConnection, remove: () => void): CommandConnection {

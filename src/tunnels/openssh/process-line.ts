@@ -5,6 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { type Clock, sleep } from '../../shared/index.js';
+import { signalGroup } from '../ssh/signal-group.js';
 
 /** ssh ends on SIGTERM in some milliseconds. */
 const KILL_AFTER_MS = 800;
@@ -48,12 +49,4 @@ export async function endMarked(pid: number, mark: string, clock: Clock): Promis
     await sleep(clock, LOOK_EVERY_MS);
   }
   return true;
-}
-
-function signalGroup(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(-pid, signal);
-  } catch {
-    // Gone in between.
-  }
 }

@@ -5,6 +5,7 @@
  */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import type { Clock, TimerHandle } from '../../shared/index.js';
+import { signalGroup } from './signal-group.js';
 
 /** ssh closes its channels and files when it gets SIGTERM: some milliseconds. What takes longer hangs. */
 const KILL_AFTER_MS = 1_000;
@@ -75,10 +76,10 @@ export class SshChild {
   /** Ends it and what it started: SIGTERM, after a second SIGKILL. Resolves with `exited`. Idempotent. */
   end(): Promise<ChildExit> {
     if (!this.#gone && this.#killTimer === undefined) {
-      this.#signal('SIGTERM');
+      signalGroup(this.pid, 'SIGTERM');
       // A stopped process takes no SIGTERM.
-      this.#signal('SIGCONT');
-      this.#killTimer = this.#clock.after(KILL_AFTER_MS, () => this.#signal('SIGKILL'));
+      signalGroup(this.pid, 'SIGCONT');
+      this.#killTimer = this.#clock.after(KILL_AFTER_MS, () => signalGroup(this.pid, 'SIGKILL'));
     }
     return this.exited;
   }
@@ -87,15 +88,6 @@ export class SshChild {
     const room = HEAD_CHARS_MAX - this.#head.length;
     if (room > 0) this.#head += text.slice(0, room);
     if (text.length > room) this.#tail = (this.#tail + text.slice(Math.max(room, 0))).slice(-TAIL_CHARS_MAX);
-  }
-
-  #signal(signal: NodeJS.Signals): void {
-    if (this.pid === undefined) return;
-    try {
-      process.kill(-this.pid, signal);
-    } catch {
-      // The group is gone.
-    }
   }
 
   async #untilExit(): Promise<ChildExit> {
@@ -112,10 +104,10 @@ export class SshChild {
     // A ProxyCommand that outlives its ssh (killed by SIGKILL, say) would hold the way to the server.
     for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
       if (complete) break;
-      this.#signal(signal);
+      signalGroup(this.pid, signal);
       complete = await this.#orSoon(closed);
     }
-    this.#signal('SIGKILL');
+    signalGroup(this.pid, 'SIGKILL');
     this.#gone = true;
     for (const stream of [this.#child.stdin, this.#child.stdout, this.#child.stderr]) stream.destroy();
     return { ...exit, complete };
