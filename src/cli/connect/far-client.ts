@@ -10,6 +10,7 @@ import {
   requestLine,
 } from './far-protocol.js';
 import type { RemoteShell } from './remote-shell.js';
+import { endNow } from './run-child.js';
 import { scriptLine } from './shell-words.js';
 
 /** How far exo is started: the PATH of the far login shell, and its words. */
@@ -102,7 +103,7 @@ export class FarClient {
   /** Ends the session; resolves when the far side has put in order what was not committed, or the time is over. */
   async close(): Promise<void> {
     this.#child.stdin.end();
-    const timer = this.#clock.after(END_WITHIN_MS, () => this.#child.kill('SIGKILL'));
+    const timer = this.#clock.after(END_WITHIN_MS, () => endNow(this.#child));
     await this.#closed;
     timer.cancel();
     this.#lines.close();

@@ -18,7 +18,7 @@ export async function runToEnd(
   let failure: unknown;
   const fail = (error: unknown) => {
     failure ??= error;
-    child.kill('SIGKILL');
+    endNow(child);
   };
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;
@@ -51,4 +51,13 @@ export async function runToEnd(
     timer.cancel();
     options.signal.removeEventListener('abort', onAbort);
   }
+}
+
+/**
+ * Ends a child whose end is not waited for any longer. Its streams are closed with it: the ssh that shares its connection has
+ * them too and keeps them until the far command ends, which may be never, and so long `close` would not come.
+ */
+export function endNow(child: ChildProcessWithoutNullStreams): void {
+  child.kill('SIGKILL');
+  for (const stream of [child.stdin, child.stdout, child.stderr]) stream.destroy();
 }
