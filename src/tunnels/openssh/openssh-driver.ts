@@ -9,10 +9,11 @@ import type { TunnelSpec } from '../spec/tunnel-spec.js';
 import { anchorLabel, evictCommand, saysEnded } from '../ssh/anchor.js';
 import { firstAddress } from '../ssh/route.js';
 import { runSsh, type SshAnswer } from '../ssh/run-ssh.js';
+import { sessionTimes } from '../ssh/session-times.js';
 import { hasAesInstructions } from './aes.js';
 import { Guard } from './guard.js';
 import { builtInCiphers, explainStart, resolve } from './resolve.js';
-import { configText, connectTimeoutMs, OpensshSession, type SessionComponents } from './session.js';
+import { configText, OpensshSession, type SessionComponents } from './session.js';
 import { endLeftovers, SessionFiles } from './session-files.js';
 import { SessionHabits } from './session-habits.js';
 import { plainSessionArgs } from './ssh-args.js';
@@ -106,7 +107,8 @@ class OpensshDriver implements TunnelDriver {
       const answer = await runSsh(
         plainSessionArgs(spec, files.config, evictCommand(this.#labelOf(spec), farPid)),
         {
-          timeoutMs: connectTimeoutMs(spec, options) * (resolved.route.hops.length + 1) + EVICT_MARGIN_MS,
+          timeoutMs:
+            sessionTimes(spec, options).connectTimeoutMs * (resolved.route.hops.length + 1) + EVICT_MARGIN_MS,
           signal,
           onStart: (pid) => {
             const { config, folders } = files;

@@ -12,6 +12,7 @@ import type { Endpoint, TunnelSpec } from '../spec/tunnel-spec.js';
 import { anchorCommand } from '../ssh/anchor.js';
 import { dumped } from '../ssh/config-dump.js';
 import type { Route } from '../ssh/route.js';
+import { sessionTimes } from '../ssh/session-times.js';
 import { SSH_PROGRAM } from '../ssh/ssh-child.js';
 import { AES_CIPHERS } from './aes.js';
 import { Attempt, type AttemptEnd, type AttemptFacts } from './attempt.js';
@@ -128,7 +129,7 @@ export class OpensshSession implements TunnelSession {
         }),
         files,
         // TCP and banner of every hop, and as much again for the login.
-        loginTimeoutMs: connectTimeoutMs(spec, options) * (route.hops.length + 1),
+        loginTimeoutMs: sessionTimes(spec, options).connectTimeoutMs * (route.hops.length + 1),
         anchorLabel: mode === 'none' ? undefined : anchorLabel,
         anchorWaitMs: this.#components.habits.anchorWaitMs(spec),
       },
@@ -147,12 +148,6 @@ export class OpensshSession implements TunnelSession {
     const pty = !options.pty ? 'not-asked' : mode === 'pty' && anchor !== 'refused' ? 'held' : 'refused';
     this.#resolveOpened({ ...facts, pty });
   }
-}
-
-/** What one hop may take; a description may name more in the words of ssh, in seconds. */
-export function connectTimeoutMs(spec: TunnelSpec, options: SessionOptions): number {
-  const seconds = Number(spec.options['ConnectTimeout']);
-  return seconds > 0 ? seconds * 1_000 : options.connectTimeoutMs;
 }
 
 /** A person who wants no session at all says so in the words of ssh. */

@@ -10,16 +10,16 @@
  * without quotes, and macOS keeps state under "Application Support". Jump hosts go by names that no person can have written,
  * so that one machine may be jump host and destination, or jump host twice, with other users and ports.
  */
-import type { SessionOptions } from '../driver.js';
 import type { TunnelSpec } from '../spec/tunnel-spec.js';
 import { splitFiles } from '../ssh/config-dump.js';
 import { configWord, percentFree, shellWord } from '../ssh/quoting.js';
 import type { Hop, Route } from '../ssh/route.js';
+import { type SessionTimes, sessionTimes } from '../ssh/session-times.js';
 import { isUnset, KEPT_SETTINGS } from './kept-settings.js';
 
 /** What the text depends on besides the description and the way. */
 export interface SshConfigOptions {
-  readonly session: Pick<SessionOptions, 'connectTimeoutMs' | 'keepaliveIntervalMs' | 'keepaliveCountMax'>;
+  readonly session: SessionTimes;
   /** The ssh program, as the driver starts it: jump hosts are reached by the same. */
   readonly sshProgram: string;
   /** Where the text will lie: the ssh of a jump host reads it too. */
@@ -120,7 +120,8 @@ function preferCiphers(settings: Map<string, readonly string[]>, preferred: read
 
 /** For every hop: nobody is asked, no key is taken unseen, a forward that fails ends the session, silence ends it too. */
 function rules(spec: TunnelSpec, { session }: SshConfigOptions): string[] {
-  const seconds = (ms: number) => String(Math.max(1, Math.ceil(ms / 1000)));
+  const times = sessionTimes(spec, session);
+  const seconds = (ms: number) => Math.max(1, Math.ceil(ms / 1000));
   return [
     'BatchMode yes',
     'StrictHostKeyChecking yes',
@@ -134,9 +135,9 @@ function rules(spec: TunnelSpec, { session }: SshConfigOptions): string[] {
     'PermitLocalCommand no',
     'EscapeChar none',
     'ConnectionAttempts 1',
-    `ConnectTimeout ${spec.options['ConnectTimeout'] ?? seconds(session.connectTimeoutMs)}`,
-    `ServerAliveInterval ${spec.options['ServerAliveInterval'] ?? seconds(session.keepaliveIntervalMs)}`,
-    `ServerAliveCountMax ${spec.options['ServerAliveCountMax'] ?? String(session.keepaliveCountMax)}`,
+    `ConnectTimeout ${seconds(times.connectTimeoutMs)}`,
+    `ServerAliveInterval ${seconds(times.keepaliveIntervalMs)}`,
+    `ServerAliveCountMax ${times.keepaliveCountMax}`,
   ];
 }
 

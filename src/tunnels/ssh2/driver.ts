@@ -9,6 +9,7 @@ import { untilAborted } from '../deadline.js';
 import type { SessionOptions, TunnelDriver, TunnelSession } from '../driver.js';
 import type { TunnelSpec } from '../spec/tunnel-spec.js';
 import { anchorLabel, evictCommand } from '../ssh/anchor.js';
+import { sessionTimes } from '../ssh/session-times.js';
 import { runEvict } from './far-command.js';
 import { loadSsh2 } from './load.js';
 import { Ssh2Session } from './session.js';
@@ -55,11 +56,15 @@ class Ssh2Driver implements TunnelDriver {
   }
 
   open(spec: TunnelSpec, options: SessionOptions): TunnelSession {
-    const session = new Ssh2Session(spec, withSpecOptions(spec, options), {
-      clock: this.#components.clock,
-      readHops: (described, signal) => readHops(described, this.#components, signal),
-      anchorLabel: this.#label(spec),
-    });
+    const session = new Ssh2Session(
+      spec,
+      { ...options, ...sessionTimes(spec, options) },
+      {
+        clock: this.#components.clock,
+        readHops: (described, signal) => readHops(described, this.#components, signal),
+        anchorLabel: this.#label(spec),
+      },
+    );
     this.#sessions.add(session);
     void session.closed.then(() => this.#sessions.delete(session));
     return session;
@@ -76,7 +81,7 @@ class Ssh2Driver implements TunnelDriver {
     try {
       const ssh2 = await loadSsh2();
       const machines = await readHops(spec, this.#components, over);
-      await way.open(ssh2, machines, withSpecOptions(spec, options), over);
+      await way.open(ssh2, machines, { ...options, ...sessionTimes(spec, options) }, over);
       const ended = runEvict(way.last.client, evictCommand(this.#label(spec), farPid));
       const broken = way.closed.then(({ code, message }) => Promise.reject(new SessionFailed(code, message)));
       return await untilAborted(Promise.race([ended, broken]), over);
@@ -109,19 +114,4 @@ class Ssh2Driver implements TunnelDriver {
   #label(spec: TunnelSpec): string {
     return anchorLabel(this.#options.stateFolder, hostname(), spec.name);
   }
-}
-
-/** Times that the description sets itself, in the words of ssh and in seconds. */
-function withSpecOptions(spec: TunnelSpec, options: SessionOptions): SessionOptions {
-  const seconds = (name: string, otherwiseMs: number): number => {
-    const value = Number(spec.options[name]);
-    return Number.isFinite(value) && value > 0 ? value * 1_000 : otherwiseMs;
-  };
-  const count = Number(spec.options['ServerAliveCountMax']);
-  return {
-    ...options,
-    connectTimeoutMs: seconds('ConnectTimeout', options.connectTimeoutMs),
-    keepaliveIntervalMs: seconds('ServerAliveInterval', options.keepaliveIntervalMs),
-    keepaliveCountMax: Number.isInteger(count) && count > 0 ? count : options.keepaliveCountMax,
-  };
 }
