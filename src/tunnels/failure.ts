@@ -1,7 +1,7 @@
 /**
  * Why a tunnel is not up, as one list: what each reason is called, what the supervisor does about it, and what a person
  * can do. Drivers report these codes, and nothing decides by the text of a message but the two files that find out the code
- * where another program gives none: openssh/ssh-exit-table.ts (ssh) and ssh2/login-failure.ts (one text of ssh2).
+ * where another program gives none: ssh/ssh-exit-table.ts (ssh) and ssh2/login-failure.ts (one text of ssh2).
  */
 
 /**

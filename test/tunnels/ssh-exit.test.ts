@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { TUNNEL_FAILURES, type TunnelFailureCode } from '../../src/tunnels/index.js';
-import { explainExit, type SshExit } from '../../src/tunnels/openssh/ssh-exit.js';
 import {
   explainFarRefusal,
   explainRemoteRefusal,
   isSessionOver,
   readLogin,
 } from '../../src/tunnels/openssh/ssh-said.js';
+import { explainExit, type SshExit } from '../../src/tunnels/ssh/ssh-exit.js';
 import '../support/leaks.js';
 
 const CONTEXT = { destination: 'remoteuser@mac2', identity: ['/home/me/.ssh/id_mesh'] };

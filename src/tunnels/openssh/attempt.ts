@@ -12,13 +12,12 @@ import type { Endpoint, TunnelSpec } from '../spec/tunnel-spec.js';
 import { AnchorReader } from '../ssh/anchor.js';
 import { clearSocketFile } from '../ssh/socket-file.js';
 import { type ChildExit, SshChild } from '../ssh/ssh-child.js';
+import { contextOf, explainExit, explainStart, type SessionRefused } from '../ssh/ssh-exit.js';
 import { Control, type ForwardDesk } from './control.js';
 import { FarDoor } from './far-door.js';
 import type { Guard } from './guard.js';
 import { type LoginWatch, untilLoggedIn } from './login-watch.js';
-import { explainStart } from './resolve.js';
 import type { SessionFiles } from './session-files.js';
-import { contextOf, explainExit, type SessionRefused } from './ssh-exit.js';
 import { isSessionOver, readLogin } from './ssh-said.js';
 import { standForwards } from './stand-forwards.js';
 

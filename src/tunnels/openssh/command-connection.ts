@@ -12,12 +12,12 @@ import type { TunnelFailure } from '../failure.js';
 import type { TunnelSpec } from '../spec/tunnel-spec.js';
 import type { Route } from '../ssh/route.js';
 import { SSH_PROGRAM, SshChild } from '../ssh/ssh-child.js';
+import { contextOf, explainExit, explainStart } from '../ssh/ssh-exit.js';
 import { FarCommands } from './far-commands.js';
 import { untilLoggedIn } from './login-watch.js';
-import { explainStart, resolve } from './resolve.js';
+import { resolve } from './resolve.js';
 import { type SshFiles, sharedSessionArgs, tunnelArgs } from './ssh-args.js';
 import { sshConfigText } from './ssh-config.js';
-import { contextOf, explainExit } from './ssh-exit.js';
 import { readHostKey, readLogin } from './ssh-said.js';
 
 /** How to connect. */

@@ -7,17 +7,18 @@ import { type Clock, ExoError, type Logger, type Random, systemRandom } from '..
 import type { SessionOptions, TunnelDriver, TunnelSession } from '../driver.js';
 import type { TunnelSpec } from '../spec/tunnel-spec.js';
 import { anchorLabel, evictCommand, saysEnded } from '../ssh/anchor.js';
+import { builtInCiphers } from '../ssh/config-query.js';
 import { firstAddress } from '../ssh/route.js';
 import { runSsh, type SshAnswer } from '../ssh/run-ssh.js';
 import { sessionTimes } from '../ssh/session-times.js';
+import { contextOf, explainExit, explainStart } from '../ssh/ssh-exit.js';
 import { hasAesInstructions } from './aes.js';
 import { Guard } from './guard.js';
-import { builtInCiphers, explainStart, resolve } from './resolve.js';
+import { resolve } from './resolve.js';
 import { configText, OpensshSession, type SessionComponents } from './session.js';
 import { endLeftovers, SessionFiles } from './session-files.js';
 import { SessionHabits } from './session-habits.js';
 import { plainSessionArgs } from './ssh-args.js';
-import { contextOf, explainExit } from './ssh-exit.js';
 
 /** Plain data. */
 export interface OpensshDriverOptions {

@@ -1,6 +1,6 @@
 /**
  * What ssh tells at LogLevel DEBUG1 under LC_ALL=C while it goes on: about the login, its session and forwards. Pure;
- * `ssh-exit.ts` reads why it ended.
+ * `ssh/ssh-exit.ts` reads why it ended.
  */
 import { printable } from '../../shared/index.js';
 

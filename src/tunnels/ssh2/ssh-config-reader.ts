@@ -7,8 +7,8 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 import { type Clock, ExoError, LIMITS } from '../../shared/index.js';
 import type { TunnelSpec } from '../spec/tunnel-spec.js';
+import { ConfigQueryFailed, queryConfig } from '../ssh/config-query.js';
 import { type QueryConfig, resolveRoute } from '../ssh/route.js';
-import { runSsh } from '../ssh/run-ssh.js';
 import { type HopSettings, hopSettings } from './hop-settings.js';
 import { SessionFailed } from './session-failed.js';
 import { readSmallFile } from './small-file.js';
@@ -23,31 +23,38 @@ export interface ConfigReaderComponents {
   readonly query?: QueryConfig;
 }
 
-/** Dialled in this order; the last is the destination. Throws `SessionFailed` (`spec-refused`), or the signal's reason. */
+/** Dialled in this order; the last is the destination. Throws `SessionFailed` (`spec-refused`, or what ssh says), or the signal's reason. */
 export async function readHops(
   spec: TunnelSpec,
   components: ConfigReaderComponents,
   signal: AbortSignal,
 ): Promise<readonly HopSettings[]> {
   const around = { home: homedir(), env: components.env ?? process.env };
-  const query = components.query ?? ((args) => askSsh(args, components.clock, signal));
+  const query = components.query ?? ((args) => querySystem(args, spec, components, signal));
   try {
     const { hops } = await resolveRoute(spec, query);
     return hops.map((hop, index) => hopSettings(hop, spec, index === hops.length - 1, around));
   } catch (error) {
     signal.throwIfAborted();
+    if (error instanceof ConfigQueryFailed) throw new SessionFailed(error.failure.code, error.message);
     if (error instanceof ExoError) throw new SessionFailed('spec-refused', error.message);
     throw error;
   }
 }
 
-async function askSsh(args: readonly string[], clock: Clock, signal: AbortSignal): Promise<string> {
-  const answer = await runSsh(args, { timeoutMs: LIMITS.tunnelFirstHopMs, signal }, { clock });
-  signal.throwIfAborted();
-  if (answer.error?.code === 'ENOENT') return querySubset(args);
-  if (answer.exitCode === 0 && !answer.cut) return answer.stdout;
-  const said = answer.stderr.trim().split('\n').at(-1) ?? '';
-  throw new SessionFailed('spec-refused', `ssh does not take its configuration: ${said}`);
+/** The system's ssh, or the file itself where there is none. */
+async function querySystem(
+  args: readonly string[],
+  spec: TunnelSpec,
+  components: ConfigReaderComponents,
+  signal: AbortSignal,
+): Promise<string> {
+  try {
+    return await queryConfig(args, spec, signal, components);
+  } catch (error) {
+    if (error instanceof ConfigQueryFailed && error.failure.code === 'ssh-missing') return querySubset(args);
+    throw error;
+  }
 }
 
 /** The same question without ssh: reads the arguments that `resolveRoute` would give it. */

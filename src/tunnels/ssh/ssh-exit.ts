@@ -1,6 +1,6 @@
 /**
  * Why ssh ended, from its exit code, signal and the lines it wrote at LogLevel DEBUG1 under LC_ALL=C. Pure. ssh has one
- * exit code (255) for everything of its own, so here, with ssh-exit-table.ts and ssh-said.ts, is the one place where the
+ * exit code (255) for everything of its own, so here, with ssh-exit-table.ts and openssh/ssh-said.ts, is the one place where the
  * texts of another program are read. A text that is not in the table costs only the name of the reason (`driver-fault`,
  * tried again), never a wrong decision to give up.
  */
@@ -51,6 +51,16 @@ export function explainExit(exit: SshExit, context: SshExitContext): TunnelFailu
   }
   if (exit.exitCode === 0) return { code: 'killed', message: 'ssh was asked to end by another program' };
   return { code: 'driver-fault', message: printable(sayUnexplained(exit), MESSAGE_CHARS_MAX) };
+}
+
+/** Why ssh could not be started. */
+export function explainStart(error: NodeJS.ErrnoException): TunnelFailure {
+  return error.code === 'ENOENT'
+    ? {
+        code: 'ssh-missing',
+        message: 'there is no ssh in PATH; install the OpenSSH client, or use the driver ssh2',
+      }
+    : { code: 'driver-fault', message: `ssh could not be started (${error.code ?? error.message})` };
 }
 
 const MESSAGE_CHARS_MAX = 400;
