@@ -1,9 +1,12 @@
 /** The pure parts of a login of the ssh2 driver: the banner in any pieces, and what errors mean by level, code and phase. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { after, describe, it } from 'node:test';
 import fc from 'fast-check';
+import type { Algorithms } from 'ssh2';
 import { TUNNEL_FAILURES } from '../../src/tunnels/index.js';
 import { BannerWatch } from '../../src/tunnels/ssh2/banner-watch.js';
 import { readKeyFile } from '../../src/tunnels/ssh2/key-file.js';
@@ -101,6 +104,41 @@ describe('an error of a login', () => {
     assert.equal(code({ code: 2 }, state('login', { offered: 3 })), 'auth-failed');
     assert.equal(code({ code: 2 }, state('login')), 'server-closed');
     assert.equal(code({ code: 12 }, state('open')), 'server-closed');
+  });
+
+  it('is the want of a common algorithm in the words of the installed ssh2', async () => {
+    const { Client, Server } = await loadSsh2();
+    const { privateKey } = await generateKeyPair();
+    const cipher: Algorithms['cipher'] = ['aes128-ctr'];
+    const pairs: ReadonlyArray<readonly [Algorithms, Algorithms]> = [
+      [{ kex: ['curve25519-sha256'] }, { kex: ['ecdh-sha2-nistp256'] }],
+      [{ serverHostKey: ['ssh-ed25519'] }, { serverHostKey: ['rsa-sha2-512'] }],
+      [{ cipher: ['aes128-gcm@openssh.com'] }, { cipher }],
+      [
+        { cipher, hmac: ['hmac-sha2-256'] },
+        { cipher, hmac: ['hmac-sha2-512'] },
+      ],
+      [{ compress: ['none'] }, { compress: ['zlib'] }],
+    ];
+    for (const [near, far] of pairs) {
+      const server = new Server({ hostKeys: [privateKey], algorithms: near });
+      server.on('connection', (client) => client.on('error', () => undefined));
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const { port } = server.address() as AddressInfo;
+      const client = new Client();
+      const failed = once(client, 'error') as Promise<[Ssh2Error]>;
+      client.connect({ host: '127.0.0.1', port, username: 'me', algorithms: far });
+      const [error] = await failed;
+      assert.equal(error.level, 'handshake');
+      assert.equal(
+        explainError(error, state('handshake'))?.failure.code,
+        'no-common-algorithm',
+        error.message,
+      );
+      client.destroy();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    }
   });
 
   it('is none while there are other keys to try', () => {
