@@ -4,6 +4,7 @@
  */
 import net from 'node:net';
 import type { TunnelFailure } from '../failure.js';
+import { explainListen } from '../listen-failure.js';
 import type { Endpoint, Forward } from '../spec/tunnel-spec.js';
 
 /** A listener of a moment, or the system's error code (`EADDRINUSE`). */
@@ -55,27 +56,5 @@ export async function explainLocalRefusal(
   const tried = await tryListen(listenOptions(listen));
   await closed(tried);
   if (!('error' in tried)) return undefined;
-  const { error } = tried;
-  const where = listen.kind === 'unix' ? listen.path : `port ${listen.port} of ${listen.host}`;
-  const forwards = [forward.text];
-  switch (error) {
-    case 'EADDRINUSE': {
-      const message = `${where} is taken by another program on this machine (-L ${forward.text}); end it or choose another`;
-      return { code: 'local-port-busy', message, forwards };
-    }
-    case 'EADDRNOTAVAIL': {
-      const message = `${where} cannot be listened on: this machine does not have that address now (-L ${forward.text})`;
-      return { code: 'local-port-busy', message, forwards };
-    }
-    case 'EACCES': {
-      const message = `${where} may not be listened on by this user (-L ${forward.text}); choose a port above 1023 or another folder`;
-      return { code: 'spec-refused', message, forwards };
-    }
-    default:
-      return {
-        code: 'spec-refused',
-        message: `${where} cannot be listened on (${error}; -L ${forward.text})`,
-        forwards,
-      };
-  }
+  return explainListen({ ...forward, listen }, tried.error);
 }

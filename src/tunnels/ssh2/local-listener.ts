@@ -1,6 +1,7 @@
 /** The listening end of one `-L` of the ssh2 driver: a port or a unix socket of this machine whose connections go through ssh. */
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import { LIMITS } from '../../shared/index.js';
+import { explainListen } from '../listen-failure.js';
 import type { Forward } from '../spec/tunnel-spec.js';
 import { clearSocketFile } from '../ssh/socket-file.js';
 import { SessionFailed } from './session-failed.js';
@@ -72,27 +73,8 @@ function opened(
 }
 
 function explained(error: NodeJS.ErrnoException, forward: Forward): SessionFailed {
-  const where = `-L ${forward.text}`;
-  switch (error.code) {
-    case 'EADDRINUSE':
-      return new SessionFailed(
-        'local-port-busy',
-        `another program of this machine has the place that ${where} listens on`,
-        [forward.text],
-      );
-    case 'EADDRNOTAVAIL':
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-      return new SessionFailed(
-        'local-port-busy',
-        `this machine has no such address now: ${where} (${error.message})`,
-        [forward.text],
-      );
-    default:
-      return new SessionFailed('spec-refused', `this machine cannot listen for ${where}: ${error.message}`, [
-        forward.text,
-      ]);
-  }
+  const { code, message, forwards } = explainListen(forward, error.code ?? error.message);
+  return new SessionFailed(code, message, forwards);
 }
 
 function closed(server: Server): Promise<void> {

@@ -1,0 +1,45 @@
+/** Why this machine cannot listen for a `-L`, by the system's error code, in the same words for every driver. */
+import { printable } from '../shared/index.js';
+import type { TunnelFailure } from './failure.js';
+import type { Forward } from './spec/tunnel-spec.js';
+
+/** The reason behind `systemCode` (`EADDRINUSE`), which `listen` has failed with. */
+export function explainListen(forward: Forward, systemCode: string): TunnelFailure {
+  const { listen, text } = forward;
+  const where = listen.kind === 'unix' ? listen.path : `port ${listen.port} of ${listen.host}`;
+  const failed = (code: TunnelFailure['code'], why: string): TunnelFailure => ({
+    code,
+    message: `${printable(where, 200)} ${why}`,
+    forwards: [text],
+  });
+  switch (systemCode) {
+    case 'EADDRINUSE':
+      return failed(
+        'local-port-busy',
+        `is taken by another program on this machine (-L ${text}); end it or choose another`,
+      );
+    // A network that is not there yet, or a name server: it may pass.
+    case 'EADDRNOTAVAIL':
+      return failed(
+        'local-port-busy',
+        `cannot be listened on: this machine does not have that address now (-L ${text})`,
+      );
+    case 'EAI_AGAIN':
+      return failed(
+        'local-port-busy',
+        `cannot be listened on: no name server knows the name now (-L ${text})`,
+      );
+    case 'ENOTFOUND':
+      return failed(
+        'spec-refused',
+        `cannot be listened on: that name leads nowhere (-L ${text}); write an address of this machine`,
+      );
+    case 'EACCES':
+      return failed(
+        'spec-refused',
+        `may not be listened on by this user (-L ${text}); choose a port above 1023 or another folder`,
+      );
+    default:
+      return failed('spec-refused', `cannot be listened on (${systemCode}; -L ${text})`);
+  }
+}

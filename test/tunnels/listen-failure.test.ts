@@ -1,0 +1,32 @@
+/** Why this machine cannot listen for a `-L`: both drivers say the same, and only what may pass by itself is waited for. */
+import '../support/leaks.js';
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { explainListen } from '../../src/tunnels/listen-failure.js';
+import { explainLocalRefusal } from '../../src/tunnels/openssh/listen-check.js';
+import { listenLocal } from '../../src/tunnels/ssh2/local-listener.js';
+import { failureOf } from '../../src/tunnels/ssh2/session-failed.js';
+import { end, forward } from '../compliance/tunnel-specs.js';
+import { openEcho } from './far-end.js';
+
+test('listening for a -L where another program does fails in the same words with both drivers', async () => {
+  const other = await openEcho();
+  try {
+    const wanted = forward(end(other.port, '127.0.0.1'), end(1));
+    const openssh = await explainLocalRefusal(wanted, wanted.listen);
+    const ssh2 = await listenLocal(wanted, () => undefined).then(() => assert.fail('it listens'), failureOf);
+    assert.equal(openssh?.code, 'local-port-busy');
+    assert.deepEqual(ssh2, openssh);
+    assert.deepEqual(ssh2.forwards, [wanted.text]);
+  } finally {
+    await other.stop();
+  }
+});
+
+test('listening for a -L is tried again where the reason may pass, and not where a person must change something', () => {
+  const wanted = forward(end(80, 'box'), end(1));
+  const code = (systemCode: string) => explainListen(wanted, systemCode).code;
+  for (const passing of ['EADDRINUSE', 'EADDRNOTAVAIL', 'EAI_AGAIN'])
+    assert.equal(code(passing), 'local-port-busy');
+  for (const lasting of ['ENOTFOUND', 'EACCES', 'EINVAL']) assert.equal(code(lasting), 'spec-refused');
+});
