@@ -113,7 +113,6 @@ test('ssh arguments and configuration of any description hold no option, line or
       }
       const text = sshConfigText(spec, route, {
         session: { connectTimeoutMs: 10_000, keepaliveIntervalMs: 10_000, keepaliveCountMax: 3 },
-        sshProgram: 'ssh',
         configFile: FILES.configFile,
       });
       for (const line of text.split('\n').slice(1)) {

@@ -69,7 +69,7 @@ function spec(written: object, sshConfig: string): TunnelSpec {
 async function generated(tunnel: TunnelSpec, options: { preferredCiphers?: readonly string[] } = {}) {
   const route = await resolveRoute(tunnel, query);
   const configFile = join(folder, "a person's own", 'made 100%.config');
-  const text = sshConfigText(tunnel, route, { session: SESSION, sshProgram: 'ssh', configFile, ...options });
+  const text = sshConfigText(tunnel, route, { session: SESSION, configFile, ...options });
   await writeFile(configFile, text);
   const seen = async (host: string) =>
     parseConfigDump(await query(['-G', '-T', '-F', configFile, '--', host]));
@@ -169,7 +169,7 @@ test('ssh configuration drops what a tunnel must not have, and sets its own rule
     controlpersist: 'no',
     requesttty: 'false',
     addkeystoagent: 'false',
-    loglevel: 'INFO',
+    loglevel: 'DEBUG',
     connecttimeout: '10',
     serveraliveinterval: '1',
     serveralivecountmax: '4',

@@ -9,7 +9,7 @@ import { apiError } from '../api-client.js';
 /** Both sides must speak the same; raised with every change that the other side would not understand. */
 export const FAR_SCHEMA = 1;
 /** In front of every answer: what a login script prints besides is no answer. */
-export const ANSWER_MARK = 'exo-far ';
+const ANSWER_MARK = 'exo-far ';
 /** A line holds one peer entry at most. */
 export const LINE_CHARS_MAX = 256 * 1024;
 

@@ -11,7 +11,7 @@ import { type Clock, LIMITS } from '../../shared/index.js';
 import type { TunnelFailure } from '../failure.js';
 import type { TunnelSpec } from '../spec/tunnel-spec.js';
 import type { Route } from '../ssh/route.js';
-import { SSH_PROGRAM, SshChild } from '../ssh/ssh-child.js';
+import { SshChild } from '../ssh/ssh-child.js';
 import { contextOf, explainExit, explainStart } from '../ssh/ssh-exit.js';
 import { FarCommands } from './far-commands.js';
 import { untilLoggedIn } from './login-watch.js';
@@ -117,9 +117,7 @@ function writeConfig(spec: TunnelSpec, route: Route, files: SshFiles): void {
   };
   const text = sshConfigText(spec, route, {
     session,
-    sshProgram: SSH_PROGRAM,
     configFile: files.configFile,
-    logLevel: 'DEBUG1',
   });
   writeFileSync(files.configFile, text, { mode: 0o600 });
 }

@@ -5,7 +5,8 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import type { Clock } from '../../shared/index.js';
 import { signalGroup } from '../ssh/signal-group.js';
-import { SSH_PROGRAM, sshEnvironment } from '../ssh/ssh-child.js';
+import { sshEnvironment } from '../ssh/ssh-child.js';
+import { SSH_PROGRAM } from '../ssh/ssh-program.js';
 
 /** As long as other processes of ssh are given. */
 const KILL_AFTER_MS = 1_000;

@@ -13,7 +13,7 @@ import { commandLine, endMarked } from './process-line.js';
  * Longest path of a control socket in bytes. ssh first makes it under a name that is 17 longer, and macOS allows 103 for
  * the whole (Linux 107).
  */
-export const CONTROL_PATH_BYTES_MAX = 86;
+const CONTROL_PATH_BYTES_MAX = 86;
 const PREFIX = 'ssh-';
 const RECORD = 'session.json';
 const ID_BYTES = 4;

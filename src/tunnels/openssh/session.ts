@@ -13,7 +13,6 @@ import { anchorCommand } from '../ssh/anchor.js';
 import { dumped } from '../ssh/config-dump.js';
 import type { Route } from '../ssh/route.js';
 import { sessionTimes } from '../ssh/session-times.js';
-import { SSH_PROGRAM } from '../ssh/ssh-child.js';
 import { AES_CIPHERS } from './aes.js';
 import { Attempt, type AttemptEnd, type AttemptFacts } from './attempt.js';
 import type { Guard } from './guard.js';
@@ -171,10 +170,7 @@ export async function configText(
   const free = builtIn !== undefined && settings !== undefined && dumped(settings, 'ciphers') === builtIn;
   return sshConfigText(spec, route, {
     session: options,
-    sshProgram: SSH_PROGRAM,
     configFile: files.config,
-    // Below it ssh does not say which server answered, nor why a web server is no sshd.
-    logLevel: 'DEBUG1',
     ...(free ? { preferredCiphers: AES_CIPHERS } : {}),
   });
 }

@@ -15,17 +15,17 @@ import { splitFiles } from '../ssh/config-dump.js';
 import { configWord, percentFree, shellWord } from '../ssh/quoting.js';
 import type { Hop, Route } from '../ssh/route.js';
 import { type SessionTimes, sessionTimes } from '../ssh/session-times.js';
+import { SSH_PROGRAM } from '../ssh/ssh-program.js';
 import { isUnset, KEPT_SETTINGS } from './kept-settings.js';
+
+/** Of the destination. Below it ssh does not say which server answered, nor why a web server is no sshd. */
+const LOG_LEVEL = 'DEBUG1';
 
 /** What the text depends on besides the description and the way. */
 export interface SshConfigOptions {
   readonly session: SessionTimes;
-  /** The ssh program, as the driver starts it: jump hosts are reached by the same. */
-  readonly sshProgram: string;
   /** Where the text will lie: the ssh of a jump host reads it too. */
   readonly configFile: string;
-  /** Of the destination; jump hosts say what INFO has. @default 'INFO' */
-  readonly logLevel?: 'ERROR' | 'INFO' | 'VERBOSE' | 'DEBUG1';
   /** Ciphers to put in front where the list has them, unless the description names ciphers. */
   readonly preferredCiphers?: readonly string[];
 }
@@ -62,7 +62,7 @@ function destinationLines(spec: TunnelSpec, hop: Hop, options: SshConfigOptions)
     // A file that somebody pinned is not to grow by itself.
     lines.push(`UserKnownHostsFile ${file}`, 'GlobalKnownHostsFile /dev/null', 'UpdateHostKeys no');
   }
-  return [...lines, `LogLevel ${options.logLevel ?? 'INFO'}`];
+  return [...lines, `LogLevel ${LOG_LEVEL}`];
 }
 
 /** A jump host has its own keys and known hosts, and those of the description besides. */
@@ -106,7 +106,7 @@ function keptLines(
 }
 
 function hopCommand(options: SshConfigOptions, through: string): string {
-  const program = percentFree(shellWord(options.sshProgram));
+  const program = percentFree(shellWord(SSH_PROGRAM));
   const file = percentFree(shellWord(options.configFile));
   return `${program} -F ${file} -W '[%h]:%p' -- ${through}`;
 }

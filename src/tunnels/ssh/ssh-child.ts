@@ -6,6 +6,7 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import type { Clock, TimerHandle } from '../../shared/index.js';
 import { signalGroup } from './signal-group.js';
+import { SSH_PROGRAM } from './ssh-program.js';
 
 /** ssh closes its channels and files when it gets SIGTERM: some milliseconds. What takes longer hangs. */
 const KILL_AFTER_MS = 1_000;
@@ -14,9 +15,6 @@ const OUTPUT_AFTER_EXIT_MS = 1_000;
 /** A login at DEBUG1 writes 6 KiB; the reasons stand at its end or, in a long session, at the end of all. */
 const HEAD_CHARS_MAX = 16_384;
 const TAIL_CHARS_MAX = 16_384;
-
-/** Found in PATH. */
-export const SSH_PROGRAM = 'ssh';
 
 /** How a process ended. */
 export interface ChildExit {

@@ -1,7 +1,7 @@
 /** Patterns of ssh (`*` and `?`), as known_hosts and ssh_config use them. */
 
 /** Whether all of `text` fits. In time pattern × text at most: a later star makes the earlier ones settled. */
-export function globMatches(pattern: string, text: string): boolean {
+function globMatches(pattern: string, text: string): boolean {
   let p = 0;
   let t = 0;
   let star = -1;

@@ -40,8 +40,8 @@ export function hostKeyFault(
   return explainVerdict(checkHostKey(files, target, key), settings, lookupName(target), key);
 }
 
-/** A verdict in words. Also used before there is a key, for a file that cannot be read. */
-export function explainVerdict(
+/** A verdict in words. */
+function explainVerdict(
   verdict: HostKeyVerdict,
   settings: HopSettings,
   name: string,
