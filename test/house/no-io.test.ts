@@ -44,7 +44,7 @@ const PURE = [
   'src/tunnels/status.ts',
   'src/tunnels/openssh/kept-settings.ts',
   'src/tunnels/openssh/mux-protocol.ts',
-  'src/tunnels/openssh/session-habits.ts',
+  'src/tunnels/openssh/server-rights.ts',
   'src/tunnels/openssh/ssh-args.ts',
   'src/tunnels/openssh/ssh-config.ts',
   'src/tunnels/ssh/ssh-exit.ts',

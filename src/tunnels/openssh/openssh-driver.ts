@@ -15,9 +15,9 @@ import { contextOf, explainExit, explainStart } from '../ssh/ssh-exit.js';
 import { hasAesInstructions } from './aes.js';
 import { Guard } from './guard.js';
 import { resolve } from './resolve.js';
+import { ServerRights } from './server-rights.js';
 import { configText, OpensshSession, type SessionComponents } from './session.js';
 import { endLeftovers, SessionFiles } from './session-files.js';
-import { SessionHabits } from './session-habits.js';
 import { plainSessionArgs } from './ssh-args.js';
 
 /** Plain data. */
@@ -56,7 +56,7 @@ class OpensshDriver implements TunnelDriver {
   readonly #random: Random;
   readonly #logger: Logger;
   readonly #guard: Guard;
-  readonly #habits: SessionHabits;
+  readonly #rights: ServerRights;
   readonly #sessions = new Set<TunnelSession>();
   #swept: Promise<void> | undefined;
   #fastAesOver: Promise<string | undefined> | undefined;
@@ -67,7 +67,7 @@ class OpensshDriver implements TunnelDriver {
     this.#random = components.random ?? systemRandom;
     this.#logger = components.logger;
     this.#guard = new Guard(components);
-    this.#habits = new SessionHabits(components);
+    this.#rights = new ServerRights(components);
   }
 
   async available(): Promise<{ readonly version: string } | { readonly missing: string }> {
@@ -157,7 +157,7 @@ class OpensshDriver implements TunnelDriver {
       ...components,
       random: this.#random,
       guard: this.#guard,
-      habits: this.#habits,
+      rights: this.#rights,
       swept: this.#swept,
       fastAesOver: () => {
         this.#fastAesOver ??= hasAesInstructions() ? builtInCiphers(components) : Promise.resolve(undefined);

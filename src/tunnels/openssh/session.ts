@@ -17,8 +17,8 @@ import { AES_CIPHERS } from './aes.js';
 import { Attempt, type AttemptEnd, type AttemptFacts } from './attempt.js';
 import type { Guard } from './guard.js';
 import { resolve } from './resolve.js';
+import { plainerThan, type ServerRights, type SessionMode } from './server-rights.js';
 import { SessionFiles } from './session-files.js';
-import { plainerThan, type SessionHabits, type SessionMode } from './session-habits.js';
 import { tunnelArgs } from './ssh-args.js';
 import { sshConfigText } from './ssh-config.js';
 
@@ -36,7 +36,7 @@ export interface SessionComponents {
   readonly random: Random;
   readonly logger: Logger;
   readonly guard: Guard;
-  readonly habits: SessionHabits;
+  readonly rights: ServerRights;
   /** The built-in list of ciphers where AES is fast here; undefined where nothing is preferred. */
   readonly fastAesOver: () => Promise<string | undefined>;
   /** Resolves when what an earlier run has left is gone. */
@@ -90,7 +90,7 @@ export class OpensshSession implements TunnelSession {
 
   async #run(): Promise<TunnelFailure | 'stopped'> {
     const { spec, options, stateFolder } = this.#plan;
-    const { clock, habits, random, swept } = this.#components;
+    const { clock, rights, random, swept } = this.#components;
     const unusable = checkFiles(spec);
     if (unusable !== undefined) return unusable;
     await swept;
@@ -101,13 +101,13 @@ export class OpensshSession implements TunnelSession {
     const files = SessionFiles.create(stateFolder, random);
     try {
       files.writeConfig(await configText(this.#plan, resolved.route, files, this.#components));
-      let mode = habits.modeFor(spec, wantedMode(options, resolved.route));
+      let mode = rights.modeFor(spec, wantedMode(options, resolved.route));
       while (!this.#stop.signal.aborted) {
         const end = await this.#try(mode, resolved.route, files);
         if (typeof end === 'string' || !('refused' in end)) return end;
         if (mode === 'none')
           return { code: 'driver-fault', message: 'ssh asked for a session that was not wanted' };
-        habits.refused(spec, mode);
+        rights.refused(spec, mode);
         mode = plainerThan(mode);
       }
       return 'stopped';
@@ -130,7 +130,7 @@ export class OpensshSession implements TunnelSession {
         // TCP and banner of every hop, and as much again for the login.
         loginTimeoutMs: sessionTimes(spec, options).connectTimeoutMs * (route.hops.length + 1),
         anchorLabel: mode === 'none' ? undefined : anchorLabel,
-        anchorWaitMs: this.#components.habits.anchorWaitMs(spec),
+        anchorWaitMs: this.#components.rights.anchorWaitMs(spec),
       },
       this.#components,
     );
@@ -142,8 +142,8 @@ export class OpensshSession implements TunnelSession {
 
   #onOpened(mode: SessionMode, { anchor, ...facts }: AttemptFacts): void {
     const { spec, options } = this.#plan;
-    if (anchor === 'refused') this.#components.habits.refused(spec, 'command');
-    else if (anchor !== 'not-asked') this.#components.habits.anchored(spec, anchor);
+    if (anchor === 'refused') this.#components.rights.refused(spec, 'command');
+    else if (anchor !== 'not-asked') this.#components.rights.anchored(spec, anchor);
     const pty = !options.pty ? 'not-asked' : mode === 'pty' && anchor !== 'refused' ? 'held' : 'refused';
     this.#resolveOpened({ ...facts, pty });
   }

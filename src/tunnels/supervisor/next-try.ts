@@ -5,8 +5,8 @@
 import { LIMITS } from '../../shared/index.js';
 import type { TunnelFailureCode } from '../failure.js';
 import type { TunnelStatus } from '../tunnel-status.js';
-import type { Desk } from './desk.js';
 import { RetryPlan } from './retry-plan.js';
+import type { Step } from './step.js';
 
 /** A session that has ended, as far as it matters for the next. */
 export interface EndedSession {
@@ -32,7 +32,7 @@ const HINT_GAP_MS = 2_000;
 
 /** One per tunnel. Times are `clock.now()`. */
 export class NextTry {
-  readonly #desk: Desk;
+  readonly #step: Step;
   readonly #plan = new RetryPlan();
   #atMs: number | undefined;
   #knockFirst = false;
@@ -41,8 +41,8 @@ export class NextTry {
   #farPid: number | undefined;
   #lastTryAtMs = Number.NEGATIVE_INFINITY;
 
-  constructor(desk: Desk, farPid: number | undefined) {
-    this.#desk = desk;
+  constructor(step: Step, farPid: number | undefined) {
+    this.#step = step;
     this.#farPid = farPid;
   }
 
@@ -57,7 +57,7 @@ export class NextTry {
 
   /** Plans the try after a session that ended with this code. Returns whether it is due at once. */
   after(session: EndedSession, code: TunnelFailureCode): boolean {
-    const { nowMs, chance } = this.#desk;
+    const { nowMs, chance } = this.#step;
     const unreached = UNREACHED.has(code);
     this.#knockFirst = unreached || SILENT.has(code);
     let delayMs: number;
@@ -71,15 +71,15 @@ export class NextTry {
   /** Plans a try for this very moment. */
   atOnce(knockFirst: boolean): void {
     this.#knockFirst = knockFirst;
-    this.#atMs = this.#desk.nowMs;
+    this.#atMs = this.#step.nowMs;
   }
 
   /** Plans what to do about a port that is taken. Returns whether an old session of ours is being ended for it. */
   afterBusy(code: TunnelFailureCode): boolean {
     this.#knockFirst = false;
     if (code === 'remote-port-busy' && this.#farPid !== undefined) {
-      this.#eviction = this.#desk.number();
-      this.#desk.ask({ kind: 'evict', eviction: this.#eviction, farPid: this.#farPid });
+      this.#eviction = this.#step.number();
+      this.#step.ask({ kind: 'evict', eviction: this.#eviction, farPid: this.#farPid });
       return true;
     }
     this.#waitForPort();
@@ -88,12 +88,12 @@ export class NextTry {
 
   /** Whether a session is to be opened now. Knocks where that comes first. */
   due(): boolean {
-    if (this.atMs === undefined || this.#desk.nowMs < this.atMs) return false;
+    if (this.atMs === undefined || this.#step.nowMs < this.atMs) return false;
     this.#atMs = undefined;
-    this.#lastTryAtMs = this.#desk.nowMs;
+    this.#lastTryAtMs = this.#step.nowMs;
     if (!this.#knockFirst) return true;
-    this.#knock = this.#desk.number();
-    this.#desk.ask({ kind: 'knock', knock: this.#knock, timeoutMs: LIMITS.tunnelKnockTimeoutMs });
+    this.#knock = this.#step.number();
+    this.#step.ask({ kind: 'knock', knock: this.#knock, timeoutMs: LIMITS.tunnelKnockTimeoutMs });
     return false;
   }
 
@@ -101,7 +101,7 @@ export class NextTry {
   knocked(knock: number, answer: 'open' | 'shut' | 'blind', code: TunnelStatus['code']): boolean {
     if (knock !== this.#knock) return false;
     this.#knock = undefined;
-    const { nowMs, chance } = this.#desk;
+    const { nowMs, chance } = this.#step;
     if (answer === 'shut') this.#atMs = nowMs + this.#plan.knockGap(nowMs, chance);
     if (answer === 'blind') {
       // No address to knock at: what a knock would have told, ssh has to find out.
@@ -116,7 +116,7 @@ export class NextTry {
     if (eviction !== this.#eviction) return false;
     this.#eviction = undefined;
     if (outcome !== 'failed') this.remember(undefined);
-    if (outcome === 'ended') this.#atMs = this.#desk.nowMs;
+    if (outcome === 'ended') this.#atMs = this.#step.nowMs;
     else this.#waitForPort();
     return true;
   }
@@ -124,7 +124,7 @@ export class NextTry {
   /** Something happened that may have ended the trouble: the wait is over, or shorter. Returns whether something is due. */
   nudged(kind: 'wake' | 'network' | 'hint' | 'retry'): boolean {
     if (this.#eviction !== undefined) return false;
-    const { nowMs } = this.#desk;
+    const { nowMs } = this.#step;
     if (kind === 'hint') {
       if (this.#atMs === undefined) return false;
       this.#atMs = Math.min(this.#atMs, Math.max(nowMs, this.#lastTryAtMs + HINT_GAP_MS));
@@ -139,7 +139,7 @@ export class NextTry {
   remember(farPid: number | undefined): void {
     if (farPid === this.#farPid) return;
     this.#farPid = farPid;
-    this.#desk.ask({ kind: 'remember', farPid: farPid ?? null });
+    this.#step.ask({ kind: 'remember', farPid: farPid ?? null });
   }
 
   /** A session has been proven. */
@@ -168,6 +168,6 @@ export class NextTry {
   }
 
   #waitForPort(): void {
-    this.#atMs = this.#desk.nowMs + this.#plan.busyGap(this.#desk.nowMs, this.#desk.chance);
+    this.#atMs = this.#step.nowMs + this.#plan.busyGap(this.#step.nowMs, this.#step.chance);
   }
 }

@@ -4,9 +4,9 @@
  */
 import { LIMITS } from '../../shared/index.js';
 import type { TunnelSpec } from '../spec/tunnel-spec.js';
-import type { Desk } from './desk.js';
 import { judge } from './judgement.js';
 import type { PtyChoice } from './pty-choice.js';
+import type { Step } from './step.js';
 import type { ProbeResult } from './supervisor-events.js';
 
 /** How often and how long is probed, milliseconds. */
@@ -37,7 +37,7 @@ const RTT_SHARE = 1 / 8;
 export class ProbeWatch {
   readonly #spec: TunnelSpec;
   readonly #times: ProbeTimes;
-  readonly #desk: Desk;
+  readonly #step: Step;
   readonly #pty: PtyChoice;
   #round: { readonly number: number; readonly urgent: boolean } | undefined;
   #measuring: { readonly number: number; readonly untilMs: number } | undefined;
@@ -49,10 +49,10 @@ export class ProbeWatch {
   #results: readonly ProbeResult[] = [];
   #rttMs: number | undefined;
 
-  constructor(spec: TunnelSpec, times: ProbeTimes, desk: Desk, pty: PtyChoice) {
+  constructor(spec: TunnelSpec, times: ProbeTimes, step: Step, pty: PtyChoice) {
     this.#spec = spec;
     this.#times = times;
-    this.#desk = desk;
+    this.#step = step;
     this.#pty = pty;
   }
 
@@ -107,19 +107,19 @@ export class ProbeWatch {
   /** Urgent: the network is suspected, so the answer must come soon, and one that is missing is enough. */
   probe(urgent: boolean): void {
     this.#nextAtMs = undefined;
-    this.#round = { number: this.#desk.number(), urgent };
+    this.#round = { number: this.#step.number(), urgent };
     const timeoutMs = urgent
       ? Math.min(this.#times.probeTimeoutMs, Math.max(LIMITS.tunnelProbeUrgentMs, 4 * (this.#rttMs ?? 0)))
       : this.#times.probeTimeoutMs;
-    this.#desk.ask({ kind: 'probe', round: this.#round.number, timeoutMs });
+    this.#step.ask({ kind: 'probe', round: this.#round.number, timeoutMs });
   }
 
   /** Time has come. Returns what it means, if anything. */
   tick(): Finding | undefined {
-    if (this.atMs === undefined || this.#desk.nowMs < this.atMs) return undefined;
+    if (this.atMs === undefined || this.#step.nowMs < this.atMs) return undefined;
     if (this.#measuring !== undefined) {
       this.#measuring = undefined;
-      this.#desk.ask({ kind: 'cancel' });
+      this.#step.ask({ kind: 'cancel' });
       return PROVEN;
     }
     this.probe(false);
@@ -154,8 +154,8 @@ export class ProbeWatch {
   settle(): void {
     this.#downSinceMs = undefined;
     // Up to a tenth sooner, so that many tunnels do not ask in step.
-    const gapMs = this.#times.probeIntervalMs * (1 - this.#desk.chance / 10);
-    if (this.enabled) this.#nextAtMs = this.#desk.nowMs + gapMs;
+    const gapMs = this.#times.probeIntervalMs * (1 - this.#step.chance / 10);
+    if (this.enabled) this.#nextAtMs = this.#step.nowMs + gapMs;
   }
 
   #proven(results: readonly ProbeResult[], isUp: boolean): Finding {
@@ -167,8 +167,8 @@ export class ProbeWatch {
     this.#rttMs = (this.#rttMs ?? slowestMs) * (1 - RTT_SHARE) + slowestMs * RTT_SHARE;
     if (isUp || !this.#pty.shouldMeasure(Math.min(...times))) return PROVEN;
     const forward = results.findIndex(({ rttMs }) => rttMs === Math.min(...times));
-    this.#measuring = { number: this.#desk.number(), untilMs: this.#desk.nowMs + 2 * LIMITS.tunnelBurstMs };
-    this.#desk.ask({ kind: 'measure', round: this.#measuring.number, forward });
+    this.#measuring = { number: this.#step.number(), untilMs: this.#step.nowMs + 2 * LIMITS.tunnelBurstMs };
+    this.#step.ask({ kind: 'measure', round: this.#measuring.number, forward });
     return { kind: 'measuring' };
   }
 
@@ -182,14 +182,14 @@ export class ProbeWatch {
       const reason = `ssh works, and what listens behind it never answers: it hangs, or is cut off (${detail})`;
       return { kind: 'down', code: 'remote-node-down', reason };
     }
-    this.#nextAtMs = this.#desk.nowMs + Math.min(LIMITS.tunnelProbeRepeatMs, this.#times.probeIntervalMs);
+    this.#nextAtMs = this.#step.nowMs + Math.min(LIMITS.tunnelProbeRepeatMs, this.#times.probeIntervalMs);
     return { kind: 'missed', reason: `${detail}; asked again in a moment (${this.#misses} of ${max})` };
   }
 
   #askBehind(): void {
-    this.#downSinceMs ??= this.#desk.nowMs;
-    const soon = this.#desk.nowMs - this.#downSinceMs < DOWN_SOON_FOR_MS;
+    this.#downSinceMs ??= this.#step.nowMs;
+    const soon = this.#step.nowMs - this.#downSinceMs < DOWN_SOON_FOR_MS;
     const gapMs = soon ? LIMITS.tunnelProbeRepeatMs : LIMITS.tunnelProbeDownMs;
-    this.#nextAtMs = this.#desk.nowMs + Math.min(gapMs, this.#times.probeIntervalMs);
+    this.#nextAtMs = this.#step.nowMs + Math.min(gapMs, this.#times.probeIntervalMs);
   }
 }

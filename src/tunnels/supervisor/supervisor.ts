@@ -10,10 +10,10 @@ import type { SessionFacts } from '../driver.js';
 import { type TunnelFailure, type TunnelFailureCode, verdictOf } from '../failure.js';
 import type { TunnelSpec } from '../spec/tunnel-spec.js';
 import type { TunnelState, TunnelStatus } from '../tunnel-status.js';
-import { Desk } from './desk.js';
 import { type EndedSession, NextTry } from './next-try.js';
 import { type Finding, ProbeWatch } from './probe-watch.js';
 import { PtyChoice } from './pty-choice.js';
+import { Step } from './step.js';
 import type {
   ProbeResult,
   SupervisorAction,
@@ -45,7 +45,7 @@ const CONNECT_SETTLE_MS = 500;
 /** The state machine of one tunnel. */
 export class Supervisor {
   readonly #spec: TunnelSpec;
-  readonly #desk = new Desk();
+  readonly #step = new Step();
   readonly #pty = new PtyChoice();
   readonly #watch: ProbeWatch;
   readonly #next: NextTry;
@@ -58,8 +58,8 @@ export class Supervisor {
 
   constructor(spec: TunnelSpec, options: SupervisorOptions) {
     this.#spec = spec;
-    this.#watch = new ProbeWatch(spec, options, this.#desk, this.#pty);
-    this.#next = new NextTry(this.#desk, options.farPid);
+    this.#watch = new ProbeWatch(spec, options, this.#step, this.#pty);
+    this.#next = new NextTry(this.#step, options.farPid);
   }
 
   get view(): SupervisorView {
@@ -78,10 +78,10 @@ export class Supervisor {
 
   /** `nowMs`: `clock.now()`; `chance`: uniform in [0, 1). Returns what is to be done, in order. */
   step(event: SupervisorEvent, nowMs: number, chance: number): SupervisorAction[] {
-    this.#desk.begin(nowMs, chance);
+    this.#step.begin(nowMs, chance);
     this.#take(event);
     this.#schedule();
-    return this.#desk.end();
+    return this.#step.end();
   }
 
   #take(event: SupervisorEvent): void {
@@ -122,10 +122,10 @@ export class Supervisor {
 
   #openNow(): void {
     const { knockFirst: knocked } = this.#next;
-    const [number, pty] = [this.#desk.number(), this.#pty.asked];
+    const [number, pty] = [this.#step.number(), this.#pty.asked];
     this.#next.clear();
-    this.#session = { number, pty, knocked, startedAtMs: this.#desk.nowMs, phase: 'opening' };
-    this.#desk.ask({ kind: 'open', session: number, pty });
+    this.#session = { number, pty, knocked, startedAtMs: this.#step.nowMs, phase: 'opening' };
+    this.#step.ask({ kind: 'open', session: number, pty });
   }
 
   /** Ends the session, if there is one, and whatever else is on its way. */
@@ -133,20 +133,20 @@ export class Supervisor {
     this.#cancel();
     if (this.#session === undefined || this.#session.phase === 'closing') return;
     this.#session.phase = 'closing';
-    this.#desk.ask({ kind: 'close', session: this.#session.number });
+    this.#step.ask({ kind: 'close', session: this.#session.number });
   }
 
   #cancel(): void {
     const probing = this.#watch.end();
     const trying = this.#next.cancel();
-    if (probing || trying) this.#desk.ask({ kind: 'cancel' });
+    if (probing || trying) this.#step.ask({ kind: 'cancel' });
   }
 
   #onOpened(number: number, facts: SessionFacts): void {
     const session = this.#session;
     if (session?.number !== number || session.phase !== 'opening') return;
     session.phase = 'open';
-    session.openedAtMs = this.#desk.nowMs;
+    session.openedAtMs = this.#step.nowMs;
     session.facts = facts;
     this.#opened += 1;
     if (session.pty) this.#pty.opened(facts.pty);
@@ -192,7 +192,7 @@ export class Supervisor {
   /** Plans the next session after this one. `what` went wrong, in words. */
   #wait(session: Session, code: TunnelFailureCode, what: string): void {
     const { provenAtMs } = session;
-    if (provenAtMs !== undefined && this.#desk.nowMs - provenAtMs >= LIMITS.tunnelSteadyMs)
+    if (provenAtMs !== undefined && this.#step.nowMs - provenAtMs >= LIMITS.tunnelSteadyMs)
       this.#next.reset();
     const atOnce = this.#next.after(this.#ended(session), code);
     const doing = this.#next.knockFirst ? WHEN_REACHED : `ssh starts again${atOnce ? ' at once' : ''}`;
@@ -201,7 +201,7 @@ export class Supervisor {
   }
 
   #ended(session: Session): EndedSession {
-    const stoodMs = session.openedAtMs === undefined ? 0 : this.#desk.nowMs - session.openedAtMs;
+    const stoodMs = session.openedAtMs === undefined ? 0 : this.#step.nowMs - session.openedAtMs;
     return { ...session, worked: session.provenAtMs !== undefined || stoodMs >= STOOD_MS };
   }
 
@@ -271,7 +271,7 @@ export class Supervisor {
   }
 
   #up(reason: string): void {
-    if (this.#session !== undefined) this.#session.provenAtMs ??= this.#desk.nowMs;
+    if (this.#session !== undefined) this.#session.provenAtMs ??= this.#step.nowMs;
     this.#next.proven();
     this.#watch.settle();
     this.#become('up', null, reason);
@@ -287,12 +287,12 @@ export class Supervisor {
     } else if (this.#state === 'backoff') {
       if (!this.#next.nudged(kind)) return;
       // A knock on its way may have been sent into the old network.
-      if (this.#next.cancel()) this.#desk.ask({ kind: 'cancel' });
+      if (this.#next.cancel()) this.#step.ask({ kind: 'cancel' });
       this.#tryIfDue();
     } else if (this.#state === 'starting') {
       this.#restartConnect(kind);
     } else if (this.#watch.enabled && !(kind === 'hint' && (this.#state === 'up' || this.#watch.asking))) {
-      if (this.#watch.cancel()) this.#desk.ask({ kind: 'cancel' });
+      if (this.#watch.cancel()) this.#step.ask({ kind: 'cancel' });
       // A person who reloads says nothing about the path: what works under load must not be ended by one late answer.
       this.#watch.probe(kind === 'wake' || kind === 'network');
     }
@@ -301,7 +301,7 @@ export class Supervisor {
   #restartConnect(kind: Nudge): void {
     const session = this.#session;
     if (kind === 'hint' || session?.phase !== 'opening') return;
-    if (this.#desk.nowMs - session.startedAtMs < CONNECT_SETTLE_MS) return;
+    if (this.#step.nowMs - session.startedAtMs < CONNECT_SETTLE_MS) return;
     this.#close();
     this.#next.atOnce(true);
     this.#become('backoff', 'connection-lost', `${WHY[kind]} while ssh connected; ${WHEN_REACHED}`);
@@ -315,7 +315,7 @@ export class Supervisor {
     if (session === undefined) {
       this.#tryIfDue();
     } else if (session.phase === 'opening') {
-      if (this.#desk.nowMs < session.startedAtMs + LIMITS.tunnelGateMs) return;
+      if (this.#step.nowMs < session.startedAtMs + LIMITS.tunnelGateMs) return;
       this.#close();
       const seconds = LIMITS.tunnelGateMs / 1000;
       this.#wait(session, 'server-silent', `the server let no forwards stand within ${seconds} s`);
@@ -333,7 +333,7 @@ export class Supervisor {
     else if (session.phase === 'open') atMs = this.#watch.atMs;
     if ((atMs ?? null) === this.#scheduledMs) return;
     this.#scheduledMs = atMs ?? null;
-    this.#desk.ask({ kind: 'schedule', atMs: this.#scheduledMs });
+    this.#step.ask({ kind: 'schedule', atMs: this.#scheduledMs });
   }
 
   #become(to: TunnelState, code: TunnelStatus['code'], reason: string): void {
@@ -343,6 +343,6 @@ export class Supervisor {
     this.#state = to;
     this.#code = code;
     this.#reason = reason;
-    if (changed) this.#desk.ask({ kind: 'changed', from, to, code, reason });
+    if (changed) this.#step.ask({ kind: 'changed', from, to, code, reason });
   }
 }

@@ -2,7 +2,7 @@
 import type { SupervisorAction } from './supervisor-events.js';
 
 /** One per supervisor. */
-export class Desk {
+export class Step {
   /** `clock.now()` of this step. */
   nowMs = 0;
   /** Uniform in [0, 1). */

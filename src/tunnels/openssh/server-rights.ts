@@ -17,7 +17,7 @@ const ANCHOR_WAIT_MS = 3_000;
 const ANCHOR_WAIT_AGAIN_MS = 250;
 
 /** By destination. */
-export class SessionHabits {
+export class ServerRights {
   readonly #clock: Clock;
   readonly #refused = new Map<string, { readonly mode: SessionMode; readonly atMs: number }>();
   /** When the anchor of a tunnel was late. */
