@@ -17,7 +17,10 @@ export async function freePort(): Promise<number> {
 
 /** A free port for a server that goes and comes back: no outgoing connection is ever given its number meanwhile. */
 export async function steadyPort(): Promise<number> {
-  for (let port = steadyFirst(); ; port = steadyFirst()) {
+  for (let port = anySteady(); ; port = anySteady()) {
+    // Not given to two in one process, who take it into use later.
+    if (given.has(port)) continue;
+    given.add(port);
     try {
       const server = await listen(port);
       await new Promise((resolve) => server.close(resolve));
@@ -33,8 +36,10 @@ const OUTGOING_FIRST = 32_768;
 /** Above what people and distributions give to services. */
 const STEADY_FIRST = 12_000;
 
+const given = new Set<number>();
+
 /** A number below those of outgoing connections; at random, for tests that run side by side. */
-function steadyFirst(): number {
+function anySteady(): number {
   let outgoing = OUTGOING_FIRST;
   try {
     outgoing = Number(readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8').split(/\s+/)[0]);
