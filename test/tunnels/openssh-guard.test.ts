@@ -120,6 +120,8 @@ describe('an ssh child', { skip: sshdUnavailable() ?? false }, () => {
   it('that outlived node and guard ends when the node runs again, and nobody else does', async () => {
     const stateFolder = cleanup.folder();
     const { child, facts } = await hold(stateFolder);
+    // Its input ends with the node, and then it ends by itself unless something holds it up.
+    for (const { pid } of facts) process.kill(pid!, 'SIGSTOP');
     for (const guard of guardsOf(child.pid)) process.kill(guard, 'SIGKILL');
     child.kill('SIGKILL');
     await child.closed;
