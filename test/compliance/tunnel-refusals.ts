@@ -1,7 +1,7 @@
 /** Sessions that cannot be opened: each has its own reason, and nothing is offered to a host before its key is checked. */
 import assert from 'node:assert/strict';
 import { appendFileSync, chmodSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs';
-import type net from 'node:net';
+import net from 'node:net';
 import path from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { freePort } from '../support/ports.js';
@@ -202,6 +202,23 @@ export function tunnelRefusalsSuite(theLab: () => TunnelLab): void {
         const failure = await theLab().fails({ reverse }, {}, strict);
         assert.equal(failure.code, 'forward-refused', failure.message);
         assert.deepEqual(failure.forwards, [reverse[0]!.text]);
+      });
+    }
+
+    for (const [what, config] of [
+      ['forbids forwards', { AllowTcpForwarding: 'remote' }],
+      ['names the addresses that it allows', { PermitOpen: '127.0.0.1:1' }],
+    ] as const) {
+      it(`a -L under a policy that ${what}, at its first connection`, async (t) => {
+        const strict = await theLab().server(t, config);
+        const plan = { forward: [forward(end(0), end(theLab().echo.port))] };
+        const { session, facts } = await theLab().up(t, plan, {}, strict);
+        const [port] = facts.forwardPorts;
+        const socket = net.connect(port!, '127.0.0.1').on('error', () => undefined);
+        const failure = await session.closed;
+        socket.destroy();
+        assert.ok(failure !== 'stopped' && failure.code === 'forward-refused', JSON.stringify(failure));
+        assert.deepEqual(failure.forwards, [plan.forward[0]!.text]);
       });
     }
 

@@ -8,6 +8,7 @@ import type { Duplex } from 'node:stream';
 import { type Clock, ExoError, type Logger, type TimerHandle } from '../../shared/index.js';
 import type { SessionFacts } from '../driver.js';
 import type { TunnelFailure } from '../failure.js';
+import { forwardProhibited } from '../forward-prohibited.js';
 import type { Endpoint, TunnelSpec } from '../spec/tunnel-spec.js';
 import { AnchorReader } from '../ssh/anchor.js';
 import { clearSocketFile } from '../ssh/socket-file.js';
@@ -18,7 +19,7 @@ import { FarDoor } from './far-door.js';
 import type { Guard } from './guard.js';
 import { type LoginWatch, untilLoggedIn } from './login-watch.js';
 import type { SessionFiles } from './session-files.js';
-import { isSessionOver, readLogin } from './ssh-said.js';
+import { isSessionOver, prohibitedPorts, readLogin } from './ssh-said.js';
 import { standForwards } from './stand-forwards.js';
 
 /** From a control socket that fails to the fault: ssh may be about to end, and says why. */
@@ -79,6 +80,7 @@ export class Attempt {
   #said = '';
   #saidChars = 0;
   #far: FarDoor | undefined;
+  #forwardPorts: SessionFacts['forwardPorts'] = [];
   #farPid: number | undefined;
   #resolveFarPid: (farPid: number) => void = () => undefined;
   #resolveOpened: (facts: AttemptFacts) => void = () => undefined;
@@ -136,6 +138,13 @@ export class Attempt {
     this.#saidChars += text.length;
     if (!this.#loggedIn) this.#login.look();
     else if (this.#reader !== undefined && isSessionOver(this.#child.stderr)) this.#onAnchor();
+    for (const port of prohibitedPorts(this.#said)) this.#prohibited(port);
+  }
+
+  /** What the policy forbids will never work: told once, by name, and not left to look as if the far program were down. */
+  #prohibited(port: number): void {
+    const forward = this.#plan.spec.forward[this.#forwardPorts.indexOf(port)];
+    if (forward !== undefined && !this.#over) void this.end(forwardProhibited(forward));
   }
 
   #hear(text: string): void {
@@ -169,6 +178,7 @@ export class Attempt {
       void this.end(ports);
       return;
     }
+    this.#forwardPorts = ports.forwardPorts;
     this.#deadline.cancel();
     this.#far = new FarDoor(path.dirname(files.control), desk);
     const anchor = await this.#untilAnchor();

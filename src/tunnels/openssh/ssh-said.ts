@@ -52,6 +52,14 @@ export function explainFarRefusal(
   return { kind: reason === 'connect failed' || reason === 'resource shortage' ? 'refused' : 'policy', text };
 }
 
+/** Local ports whose connections the policy of the server has forbidden (OpenSSH 6.2+). */
+export function prohibitedPorts(stderr: string): number[] {
+  const lines = stderr.matchAll(
+    /^channel (\d+): open failed: administratively prohibited: .*\n(?:.*\n)??debug1: channel \1: free: direct-tcpip: listening port (\d+) for /gm,
+  );
+  return Array.from(lines, ([, , port]) => Number(port));
+}
+
 /** sshd says these as debug messages of the protocol (sshd 3.0+, the second 7.8+); for a port that is taken it says nothing. */
 const REMOTE_POLICY =
   /^debug1: Remote: (?:Server has disabled (?:port|streamlocal) forwarding\.|port forwarding refused.*)$/m;

@@ -5,6 +5,7 @@ import { type Clock, ExoError, LIMITS } from '../../shared/index.js';
 import { untilAborted } from '../deadline.js';
 import type { SessionFacts, SessionOptions, TunnelSession } from '../driver.js';
 import type { TunnelFailure } from '../failure.js';
+import { forwardProhibited } from '../forward-prohibited.js';
 import type { Endpoint, Forward, TunnelSpec } from '../spec/tunnel-spec.js';
 import { anchorCommand } from '../ssh/anchor.js';
 import { holdAnchor } from './far-command.js';
@@ -154,13 +155,7 @@ export class Ssh2Session implements TunnelSession {
 
   /** What the policy forbids will never work: told once, by name, and not left to look as if the far program were down. */
   #prohibited(forward: Forward): void {
-    this.#end(
-      new SessionFailed(
-        'forward-refused',
-        `the server does not let this account connect for -L ${forward.text}; allow it there (AllowTcpForwarding, PermitOpen)`,
-        [forward.text],
-      ).failure,
-    );
+    this.#end(forwardProhibited(forward));
   }
 
   async #clear(): Promise<void> {
