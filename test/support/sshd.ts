@@ -109,6 +109,9 @@ export class Sshd {
         // Many clients may begin at once; OpenSSH would drop some from the eleventh on.
         MaxStartups: '200',
         PrintMotd: 'no',
+        // bash reads ~/.bashrc in the top-level shell of an ssh session: what the machine's own user has there is
+        // slow, may wait for a lock, and is no part of any test.
+        SetEnv: 'SHLVL=1',
         // What was asked for and offered is only told from here on.
         LogLevel: 'DEBUG1',
       }).map(([key, value]) => [key, [String(value)]]),
