@@ -27,8 +27,9 @@ const LATE_MS = 120_000;
 const SETUP_MS = 60_000;
 /** autossh gives up when its first ssh ends within its gate time of 30 s. */
 const SETTLE_MS = 35_000;
-/** autossh starts its first five again at once, and so do we. */
+/** autossh starts its first five again at once, and so do we: more kills need new machines. */
 const KILLS = 5;
+const KILL_SETS = 3;
 const BETWEEN_KILLS_MS = 4_000;
 
 const TUNED = [
@@ -137,7 +138,10 @@ async function run(): Promise<Result[]> {
   const all = new Map(
     faults.map((fault) => [fault, new Map(CONTESTANTS.map((contestant) => [contestant, [] as Outcome[]]))]),
   );
-  for (const [fault, outcomes] of all) if (fault.name === 'kill') await inTurns(fault, outcomes);
+  for (const [fault, outcomes] of all) {
+    if (fault.name !== 'kill') continue;
+    for (let set = 0; set < KILL_SETS; set++) await inTurns(fault, outcomes);
+  }
   const others = [...all].filter(([{ name }]) => name !== 'kill');
   for (let round = 0; round < ROUNDS && others.length > 0; round++) await together(others, round);
   return faults.map((fault) => {
@@ -153,6 +157,7 @@ const missing =
 if (missing === undefined) {
   const results = await run();
   process.exitCode = writeTable(results, {
+    kills: KILLS * KILL_SETS,
     lateMs: LATE_MS,
     rounds: ROUNDS,
     write: flags.write && flags.only === '',

@@ -48,16 +48,26 @@ export function falseClaims(said: readonly Said[], faultAtMs: number, worksAtMs:
 /** Prints the table and, where asked, writes it into the document. Returns whether every row is as it must be. */
 export function writeTable(
   results: readonly Result[],
-  options: { readonly lateMs: number; readonly rounds: number; readonly write: boolean },
+  options: {
+    readonly lateMs: number;
+    readonly rounds: number;
+    readonly kills: number;
+    readonly write: boolean;
+  },
 ): boolean {
   const time = (outcomes: readonly Outcome[]) => timeText(outcomes, options.lateMs);
   const middle = (outcomes: readonly Outcome[]) =>
     median(outcomes.map(({ tookMs }) => tookMs ?? Number.POSITIVE_INFINITY));
   let good = true;
   const rows = results.map(({ fault, exo, plain, tuned }) => {
-    const [ours, best] = [middle(exo), Math.min(middle(plain), middle(tuned))];
+    const ours = middle(exo);
     const lied = exo.some(({ falseClaims: claims }) => claims.length > 0);
-    const met = !lied && (fault.name === 'kill' ? ours <= best * KILL_RATIO_MAX : ours < best);
+    // To a killed ssh keepalives make no difference: there both are one autossh, measured twice as often.
+    const fast =
+      fault.name === 'kill'
+        ? ours <= middle([...plain, ...tuned]) * KILL_RATIO_MAX
+        : ours < Math.min(middle(plain), middle(tuned));
+    const met = !lied && fast;
     good &&= met;
     return { cells: [fault.title, time(exo), noticedText(exo), time(plain), time(tuned)], met };
   });
@@ -66,9 +76,7 @@ export function writeTable(
     formatCells([[...head, ''], ...rows.map(({ cells, met }) => [...cells, met ? 'met' : 'MISSED'])]),
   );
   if (options.write) {
-    writeIntoDocument(
-      [markdown([head, ...rows.map(({ cells }) => cells)]), conditions(options.rounds)].join('\n'),
-    );
+    writeIntoDocument([markdown([head, ...rows.map(({ cells }) => cells)]), conditions(options)].join('\n'));
   }
   return good;
 }
@@ -94,12 +102,12 @@ function markdown(lines: readonly (readonly string[])[]): string {
   return [head, `|${'---|'.repeat(lines[0]!.length)}`, ...rest, ''].join('\n');
 }
 
-function conditions(rounds: number): string {
+function conditions({ rounds, kills }: { readonly rounds: number; readonly kills: number }): string {
   const version = (command: string) => {
     const { stdout, stderr } = spawnSync(command, ['-V'], { encoding: 'utf8' });
     return `${stdout}${stderr}`.trim().split(/[\n,]/)[0];
   };
-  return `Medians of ${rounds} rounds (of 5 kills), ${new Date().toISOString().slice(0, 10)}, ${os.cpus()[0]?.model}, ${os.cpus().length} cores, Linux ${os.release()}, ${version('ssh')}, ${version('autossh')}, Node ${process.version}.`;
+  return `Medians of ${rounds} rounds (of ${kills} kills), ${new Date().toISOString().slice(0, 10)}, ${os.cpus()[0]?.model}, ${os.cpus().length} cores, Linux ${os.release()}, ${version('ssh')}, ${version('autossh')}, Node ${process.version}.`;
 }
 
 function writeIntoDocument(table: string): void {
