@@ -13,7 +13,7 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const { LIMIT_REASONS } = await tsImport('../src/shared/limits.ts', import.meta.url);
 const { ERROR_CODES } = await tsImport('../src/shared/errors.ts', import.meta.url);
 const { TUNNEL_FAILURES } = await tsImport('../src/tunnels/failure.ts', import.meta.url);
-const { ALLOWED_OPTIONS } = await tsImport('../src/tunnels/spec/ssh-options.ts', import.meta.url);
+const { ALLOWED_OPTIONS } = await tsImport('../src/tunnels/description/ssh-options.ts', import.meta.url);
 
 /** The sections of a table in a source file: the comments between its entries, and the names behind each. */
 function sections(file, comment, entry) {

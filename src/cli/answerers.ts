@@ -3,11 +3,28 @@ import { type NodeSettings, readConfig } from '../node/config/index.js';
 import type { RawOptions } from '../node/options/index.js';
 import { closest, createLogger, ExoError, formatAddress, toExoError } from '../shared/index.js';
 import { askNode, type Question } from './chat-stream.js';
-import type { Answer, Answerer } from './commands/run.js';
 import { HintedError } from './errors.js';
 import { type CliHost, wantsColour } from './host.js';
 import { Progress } from './progress.js';
 import type { ApiTarget } from './target.js';
+
+/** What answers. */
+export interface Answerer {
+  /** For the line that says who answers. */
+  readonly name: string;
+  /** Calls `onText` for each piece of the answer. */
+  ask(signal: AbortSignal, onText: (text: string) => void): Promise<Answer>;
+  close(): Promise<void>;
+  /** Right before an immediate end. */
+  abandon(): void;
+}
+
+/** What was counted. */
+export interface Answer {
+  readonly finishReason: string;
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+}
 
 /** The running node at `target`. Options that the user did not give stay the node's own. */
 export function remoteAnswerer(host: CliHost, target: ApiTarget, raw: RawOptions): Answerer {

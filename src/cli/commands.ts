@@ -2,30 +2,11 @@
  * The commands as data: names, arguments, options, examples, and which module does the work. A module is loaded when
  * its command runs, so that `exo status` does not wait for a node to load.
  */
-import type { Command } from 'commander';
+import type { CommandSpec } from './command-spec.js';
 import { CONNECT, DISCONNECT, FAR } from './connect/commands.js';
 import type { CliHost } from './host.js';
 import { addNodeOptions, rawOptions } from './node-flags.js';
 import { DOCTOR, TUNNEL } from './tunnel/commands.js';
-
-/** Options as commander collects them. */
-export type Values = Readonly<Record<string, unknown>>;
-
-/** One command. */
-export interface CommandSpec {
-  readonly name: string;
-  /** As commander takes them: `<model>`, `[words...]`. */
-  readonly args?: string;
-  readonly summary: string;
-  readonly examples?: readonly string[];
-  readonly hidden?: boolean;
-  /** Talks to a running node: gets `--api` and `--json`. */
-  readonly client?: boolean;
-  /** Commands under this one; it then does nothing itself. */
-  readonly commands?: readonly CommandSpec[];
-  options?(command: Command): void;
-  run(host: CliHost, args: readonly string[], values: Values): Promise<number>;
-}
 
 const NODE: CommandSpec = {
   name: 'node',

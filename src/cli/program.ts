@@ -4,7 +4,8 @@
  */
 import { Command, CommanderError, Option } from 'commander';
 import { ExoError } from '../shared/index.js';
-import { COMMAND_NAMES, COMMANDS, type CommandSpec } from './commands.js';
+import type { CommandSpec } from './command-spec.js';
+import { COMMAND_NAMES, COMMANDS } from './commands.js';
 import { EXIT, HintedError, reportError } from './errors.js';
 import { type CliHost, wantsColour } from './host.js';
 import { unknownCommand } from './unknown-command.js';

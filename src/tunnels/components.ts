@@ -1,9 +1,9 @@
 /** What the room is made with: plain options, and the few collaborators that the node hands in. */
 import type { Duplex } from 'node:stream';
 import type { Clock, Logger, Random, Startable } from '../shared/index.js';
+import type { TunnelSpec } from './description/tunnel-spec.js';
 import type { TunnelDriver } from './driver.js';
 import type { LocalSockets } from './local-sockets.js';
-import type { TunnelSpec } from './spec/tunnel-spec.js';
 import type { Tunnels } from './tunnel-status.js';
 
 /**

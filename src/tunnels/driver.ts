@@ -3,8 +3,8 @@
  * decides nothing: that is the supervisor's. Both drivers pass one compliance suite (test/compliance).
  */
 import type { Duplex } from 'node:stream';
+import type { DriverName, Endpoint, TunnelSpec } from './description/tunnel-spec.js';
 import type { TunnelFailure } from './failure.js';
-import type { DriverName, Endpoint, TunnelSpec } from './spec/tunnel-spec.js';
 
 /** How a session is opened; all times in milliseconds. */
 export interface SessionOptions {

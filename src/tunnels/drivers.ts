@@ -3,9 +3,9 @@
  * are loaded when the first tunnel needs them, so that a node without tunnels pays nothing.
  */
 import type { Clock, Logger, Random } from '../shared/index.js';
+import type { DriverName, TunnelSpec } from './description/tunnel-spec.js';
 import type { TunnelDriver } from './driver.js';
 import type { TunnelFailure } from './failure.js';
-import type { DriverName, TunnelSpec } from './spec/tunnel-spec.js';
 
 /** What both real drivers are made with. */
 export interface DriverComponents {

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import type { TunnelSpec } from './spec/tunnel-spec.js';
+import type { TunnelSpec } from './description/tunnel-spec.js';
 
 /** Linux's highest; a larger number in a file is no pid. */
 const PID_MAX = 2 ** 22;

@@ -1,7 +1,7 @@
 /** A `-L` whose connections the policy of the server forbids, worded once for both drivers. */
 import { printable } from '../shared/index.js';
+import type { Forward } from './description/tunnel-spec.js';
 import type { TunnelFailure } from './failure.js';
-import type { Forward } from './spec/tunnel-spec.js';
 
 /** The server says so only when the first connection comes. */
 export function forwardProhibited({ text }: Forward): TunnelFailure {

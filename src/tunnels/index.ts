@@ -8,6 +8,28 @@
  */
 
 export type { TunnelManager, TunnelProbe, TunnelsComponents, TunnelsOptions } from './components.js';
+export { type Clash, type ClashInput, findClashes } from './description/clashes.js';
+export { formatDestination, parseDestination, parseJumps } from './description/destination.js';
+export { formatEndpoint } from './description/endpoint-text.js';
+export { formatForward, parseForward } from './description/forward.js';
+export { listensAt } from './description/listening.js';
+export { parseTunnelSpec, SPEC_FIELDS, type SpecContext, type SpecField } from './description/parse-spec.js';
+export {
+  describeSpec,
+  specFromFlags,
+  type TunnelDescription,
+  type TunnelFlags,
+} from './description/spec-from-flags.js';
+export { ALLOWED_OPTIONS } from './description/ssh-options.js';
+export type {
+  Destination,
+  DriverName,
+  Endpoint,
+  Forward,
+  TunnelSource,
+  TunnelSpec,
+} from './description/tunnel-spec.js';
+export { sameSpec, userTextOf, userWordsOf } from './description/user-text.js';
 export type { SessionFacts, SessionOptions, TunnelDriver, TunnelSession } from './driver.js';
 export { Drivers } from './drivers.js';
 export { TUNNEL_FAILURES, type TunnelFailure, type TunnelFailureCode, verdictOf } from './failure.js';
@@ -18,28 +40,6 @@ export {
   type CommandConnectionFacts,
   openCommandConnection,
 } from './openssh/command-connection.js';
-export { type Clash, type ClashInput, findClashes } from './spec/clashes.js';
-export { formatDestination, parseDestination, parseJumps } from './spec/destination.js';
-export { formatEndpoint } from './spec/endpoint-text.js';
-export { formatForward, parseForward } from './spec/forward.js';
-export { listensAt } from './spec/listening.js';
-export { parseTunnelSpec, SPEC_FIELDS, type SpecContext, type SpecField } from './spec/parse-spec.js';
-export {
-  describeSpec,
-  specFromFlags,
-  type TunnelDescription,
-  type TunnelFlags,
-} from './spec/spec-from-flags.js';
-export { ALLOWED_OPTIONS } from './spec/ssh-options.js';
-export type {
-  Destination,
-  DriverName,
-  Endpoint,
-  Forward,
-  TunnelSource,
-  TunnelSpec,
-} from './spec/tunnel-spec.js';
-export { sameSpec, userTextOf, userWordsOf } from './spec/user-text.js';
 export {
   createEmbeddedServer,
   type EmbeddedRights,

@@ -1,7 +1,7 @@
 /** Why this machine cannot listen for a `-L`, by the system's error code, in the same words for every driver. */
 import { printable } from '../shared/index.js';
+import type { Forward } from './description/tunnel-spec.js';
 import type { TunnelFailure } from './failure.js';
-import type { Forward } from './spec/tunnel-spec.js';
 
 /** The reason behind `systemCode` (`EADDRINUSE`), which `listen` has failed with. */
 export function explainListen(forward: Forward, systemCode: string): TunnelFailure {

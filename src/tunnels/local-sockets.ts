@@ -5,9 +5,9 @@
 import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type Clock, ExoError } from '../shared/index.js';
+import { formatEndpoint } from './description/endpoint-text.js';
+import type { Endpoint } from './description/tunnel-spec.js';
 import { codeOfConnect, type TunnelFailure } from './failure.js';
-import { formatEndpoint } from './spec/endpoint-text.js';
-import type { Endpoint } from './spec/tunnel-spec.js';
 
 /** Connections that this machine makes by itself, not through a tunnel. */
 export interface LocalSockets {

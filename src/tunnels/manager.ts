@@ -4,6 +4,10 @@
  */
 import { ExoError, LIMITS, printable, type TimerHandle } from '../shared/index.js';
 import type { TunnelManager, TunnelsComponents, TunnelsOptions } from './components.js';
+import { type Clash, findClashes } from './description/clashes.js';
+import { overlap } from './description/listening.js';
+import type { Forward, TunnelSpec } from './description/tunnel-spec.js';
+import { sameSpec } from './description/user-text.js';
 import type { TunnelDriver } from './driver.js';
 import { Drivers } from './drivers.js';
 import type { TunnelFailure } from './failure.js';
@@ -12,10 +16,6 @@ import { type LocalSockets, localSockets } from './local-sockets.js';
 import { interfacesText, watchNetwork } from './network-watch.js';
 import { OpeningGate } from './opening-gate.js';
 import { Runner } from './runner.js';
-import { type Clash, findClashes } from './spec/clashes.js';
-import { overlap } from './spec/listening.js';
-import type { Forward, TunnelSpec } from './spec/tunnel-spec.js';
-import { sameSpec } from './spec/user-text.js';
 import type { ProbeTimes } from './supervisor/probe-watch.js';
 import type { TunnelEvent, TunnelStatus } from './tunnel-status.js';
 import { watchWake } from './wake-watch.js';

@@ -5,6 +5,7 @@
 import { type Clock, ExoError, LIMITS, type Logger, type Random, type TimerHandle } from '../shared/index.js';
 import type { TunnelProbe } from './components.js';
 import { withDeadline } from './deadline.js';
+import type { TunnelSpec } from './description/tunnel-spec.js';
 import type { SessionFacts, SessionOptions, TunnelDriver, TunnelSession } from './driver.js';
 import type { TunnelFailure } from './failure.js';
 import type { FarPids } from './far-pids.js';
@@ -12,7 +13,6 @@ import { History } from './history.js';
 import type { LocalSockets } from './local-sockets.js';
 import type { OpeningGate } from './opening-gate.js';
 import { measureStalls, type Probed, probeForwards } from './prober.js';
-import type { TunnelSpec } from './spec/tunnel-spec.js';
 import { statusOf } from './status.js';
 import type { ProbeTimes } from './supervisor/probe-watch.js';
 import { Supervisor } from './supervisor/supervisor.js';

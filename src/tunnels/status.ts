@@ -1,7 +1,7 @@
 /** What a tunnel shows of itself: its supervisor's view and what the runner knows, in the public shape. Pure. */
 
-import { formatEndpoint } from './spec/endpoint-text.js';
-import type { DriverName, TunnelSpec } from './spec/tunnel-spec.js';
+import { formatEndpoint } from './description/endpoint-text.js';
+import type { DriverName, TunnelSpec } from './description/tunnel-spec.js';
 import { forwardsOf } from './supervisor/judgement.js';
 import type { SupervisorView } from './supervisor/supervisor-events.js';
 import type { ForwardStatus, TunnelStatus } from './tunnel-status.js';

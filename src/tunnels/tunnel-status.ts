@@ -1,6 +1,7 @@
 /** What people and programs see of a tunnel: the shapes behind `exo tunnel status`, `/v1/tunnels` and the page. */
+
+import type { DriverName, TunnelSource, TunnelSpec } from './description/tunnel-spec.js';
 import type { TunnelFailureCode } from './failure.js';
-import type { DriverName, TunnelSource, TunnelSpec } from './spec/tunnel-spec.js';
 
 /**
  * starting: ssh connects · gate: the forwards stand and the first proof is on its way · up: proven end to end ·

@@ -64,10 +64,13 @@ const PURE = [
 ];
 
 /** Folders of which every file is. */
-const PURE_FOLDERS = ['src/tunnels/spec/', 'src/tunnels/supervisor/'];
+const PURE_FOLDERS = ['src/tunnels/description/', 'src/tunnels/supervisor/'];
 
 /** Of these folders, those that ask the system where the home of the user is, and nothing else. */
-const ASKS_FOR_HOME = new Set(['src/tunnels/spec/parse-spec.ts', 'src/tunnels/spec/spec-from-flags.ts']);
+const ASKS_FOR_HOME = new Set([
+  'src/tunnels/description/parse-spec.ts',
+  'src/tunnels/description/spec-from-flags.ts',
+]);
 
 const all = new Map(sources().map((source) => [source.file, source]));
 

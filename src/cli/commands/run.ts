@@ -4,29 +4,12 @@
  */
 import type { RawOptions } from '../../node/options/index.js';
 import { ExoError } from '../../shared/index.js';
+import type { Answer, Answerer } from '../answerers.js';
 import { EXIT } from '../errors.js';
 import type { CliHost } from '../host.js';
 import { stopSignal } from '../stop-signal.js';
 import { type ApiTarget, ambiguous, namedTarget, runningNodes, runTarget } from '../target.js';
 import { CLI_SCHEMA_VERSION, type ClientOptions, printJson } from './view.js';
-
-/** What answers. */
-export interface Answerer {
-  /** For the line that says who answers. */
-  readonly name: string;
-  /** Calls `onText` for each piece of the answer. */
-  ask(signal: AbortSignal, onText: (text: string) => void): Promise<Answer>;
-  close(): Promise<void>;
-  /** Right before an immediate end. */
-  abandon(): void;
-}
-
-/** What was counted. */
-export interface Answer {
-  readonly finishReason: string;
-  readonly promptTokens: number;
-  readonly completionTokens: number;
-}
 
 /** Options that are about the question, or mean nothing to a node that runs already. */
 const OF_THE_QUESTION: ReadonlySet<string> = new Set([

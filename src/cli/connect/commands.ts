@@ -1,6 +1,6 @@
 /** `exo connect`, `exo disconnect` and what they start on the far side, as data. */
 import { type Command, Option } from 'commander';
-import type { CommandSpec } from '../commands.js';
+import type { CommandSpec } from '../command-spec.js';
 
 const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
 

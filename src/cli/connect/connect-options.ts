@@ -1,5 +1,5 @@
 /** The command line of `exo connect`, checked. Pure. */
-import type { Values } from '../commands.js';
+import type { Values } from '../command-spec.js';
 import { remoteCommandWords } from './shell-words.js';
 import { type SshWords, sshWords } from './ssh-words.js';
 

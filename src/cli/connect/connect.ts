@@ -5,7 +5,7 @@
 import { exoHome } from '../../node/home/index.js';
 import { ExoError, toExoError } from '../../shared/index.js';
 import { askNode } from '../chat-stream.js';
-import type { Values } from '../commands.js';
+import type { Values } from '../command-spec.js';
 import { EXIT, HintedError } from '../errors.js';
 import type { CliHost } from '../host.js';
 import { stopSignal } from '../stop-signal.js';

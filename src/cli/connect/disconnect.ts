@@ -4,8 +4,8 @@
  */
 import { exoHome } from '../../node/home/index.js';
 import { printable, toExoError } from '../../shared/index.js';
+import type { Values } from '../command-spec.js';
 import { CLI_SCHEMA_VERSION, printJson } from '../commands/view.js';
-import type { Values } from '../commands.js';
 import { EXIT, HintedError } from '../errors.js';
 import type { CliHost } from '../host.js';
 import { stopSignal } from '../stop-signal.js';

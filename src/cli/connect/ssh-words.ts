@@ -1,6 +1,6 @@
 /** The destination and ssh flags of `exo connect` as the `tunnel` of a peers.json entry, and checked as one. Pure. */
 import { parseTunnelSpec, type TunnelSpec } from '../../tunnels/index.js';
-import type { Values } from '../commands.js';
+import type { Values } from '../command-spec.js';
 import { tunnelRequest } from '../tunnel/request.js';
 
 /** A tunnel as in peers.json, without its forwards. */

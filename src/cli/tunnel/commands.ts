@@ -1,7 +1,7 @@
 /** `exo tunnel …` and `exo doctor …` as data: names, options, examples. The modules that do the work are loaded when they run. */
 import { type Command, Option } from 'commander';
 import { printable } from '../../shared/index.js';
-import type { CommandSpec } from '../commands.js';
+import type { CommandSpec } from '../command-spec.js';
 import { HintedError } from '../errors.js';
 
 /** For what may be given several times. */

@@ -1,6 +1,5 @@
 /** `exo doctor tunnels`: for each tunnel what is wrong, how that is known, and what to type. */
 import { printable, toExoError } from '../../shared/index.js';
-import type { WarningJson } from '../api-shapes.js';
 import { type ClientOptions, printJson } from '../commands/view.js';
 import { EXIT, HintedError } from '../errors.js';
 import { warningLines } from '../format/peers.js';
@@ -8,22 +7,8 @@ import { type CliHost, type Colours, colours } from '../host.js';
 import { Progress } from '../progress.js';
 import { type ApiTarget, resolveTarget } from '../target.js';
 import { TunnelClient } from './client.js';
-import { type Diagnosis, diagnose, FINDINGS } from './diagnosis.js';
-
-/** One tunnel and what is wrong with it. */
-export interface Examined extends Diagnosis {
-  readonly name: string;
-  /** As the node shows it; absent where no node was asked. */
-  readonly state?: string;
-}
-
-/** What was found, and what could not be looked at. */
-export interface Examination {
-  readonly tunnels: readonly Examined[];
-  readonly warnings: readonly WarningJson[];
-  /** For a person: from where it was looked at, and what that cannot show. */
-  readonly remarks: readonly string[];
-}
+import { diagnose, FINDINGS } from './diagnosis.js';
+import type { Examination } from './examination.js';
 
 /** Exit code 0 when all is well, 1 when something is wrong. */
 export async function doctor(

@@ -11,7 +11,7 @@ import { ExoError, formatAddress, LIMITS, printable, silentLogger, toExoError } 
 import { type Clash, Drivers, findClashes, type TunnelDriver, type TunnelSpec } from '../../tunnels/index.js';
 import type { CliHost } from '../host.js';
 import { type Diagnosis, sshTo } from './diagnosis.js';
-import type { Examination, Examined } from './doctor.js';
+import type { Examination, Examined } from './examination.js';
 import { canListen, greets } from './look.js';
 
 const REMARK =

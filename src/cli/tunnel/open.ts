@@ -4,8 +4,8 @@
  */
 import { ExoError, printable, sleep, toExoError } from '../../shared/index.js';
 import type { TunnelDetailJson, TunnelJson, TunnelRequestJson } from '../api-shapes.js';
+import type { Values } from '../command-spec.js';
 import { type ClientOptions, printJson } from '../commands/view.js';
-import type { Values } from '../commands.js';
 import { EXIT, HintedError } from '../errors.js';
 import { roundTrip } from '../format/units.js';
 import type { CliHost } from '../host.js';

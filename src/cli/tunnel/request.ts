@@ -5,7 +5,7 @@
 import { printable } from '../../shared/index.js';
 import { describeSpec, specFromFlags, type TunnelFlags } from '../../tunnels/index.js';
 import type { TunnelRequestJson } from '../api-shapes.js';
-import type { Values } from '../commands.js';
+import type { Values } from '../command-spec.js';
 import { HintedError } from '../errors.js';
 
 /** Throws `option-missing`, or `tunnel-spec-invalid`, which names the flag. Relative names of files begin at `folder`. */

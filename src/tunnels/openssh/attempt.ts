@@ -6,10 +6,10 @@
 import path from 'node:path';
 import type { Duplex } from 'node:stream';
 import { type Clock, ExoError, type Logger, type TimerHandle } from '../../shared/index.js';
+import type { Endpoint, TunnelSpec } from '../description/tunnel-spec.js';
 import type { SessionFacts } from '../driver.js';
 import type { TunnelFailure } from '../failure.js';
 import { forwardProhibited } from '../forward-prohibited.js';
-import type { Endpoint, TunnelSpec } from '../spec/tunnel-spec.js';
 import { AnchorReader } from '../ssh/anchor.js';
 import { clearSocketFile } from '../ssh/socket-file.js';
 import { type ChildExit, SshChild } from '../ssh/ssh-child.js';

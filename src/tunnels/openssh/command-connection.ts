@@ -8,8 +8,8 @@ import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type Clock, LIMITS } from '../../shared/index.js';
+import type { TunnelSpec } from '../description/tunnel-spec.js';
 import type { TunnelFailure } from '../failure.js';
-import type { TunnelSpec } from '../spec/tunnel-spec.js';
 import type { Route } from '../ssh/route.js';
 import { SshChild } from '../ssh/ssh-child.js';
 import { contextOf, explainExit, explainStart } from '../ssh/ssh-exit.js';

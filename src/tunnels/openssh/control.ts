@@ -4,7 +4,7 @@
  */
 import net from 'node:net';
 import { ExoError } from '../../shared/index.js';
-import type { Endpoint } from '../spec/tunnel-spec.js';
+import type { Endpoint } from '../description/tunnel-spec.js';
 import {
   LengthPrefixed,
   MUX_MESSAGE_BYTES_MAX,

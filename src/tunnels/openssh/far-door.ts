@@ -6,7 +6,7 @@ import path from 'node:path';
 import type { Duplex } from 'node:stream';
 import { ExoError, printable } from '../../shared/index.js';
 import { untilAborted } from '../deadline.js';
-import type { Endpoint } from '../spec/tunnel-spec.js';
+import type { Endpoint } from '../description/tunnel-spec.js';
 import type { ForwardDesk } from './control.js';
 import { FarStream } from './far-stream.js';
 import { explainFarRefusal } from './ssh-said.js';

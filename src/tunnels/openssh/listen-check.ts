@@ -3,9 +3,9 @@
  * it ourselves (ssh only says that it failed).
  */
 import net from 'node:net';
+import type { Endpoint, Forward } from '../description/tunnel-spec.js';
 import type { TunnelFailure } from '../failure.js';
 import { explainListen } from '../listen-failure.js';
-import type { Endpoint, Forward } from '../spec/tunnel-spec.js';
 
 /** A listener of a moment, or the system's error code (`EADDRINUSE`). */
 type Tried = { readonly server: net.Server; readonly port: number } | { readonly error: string };

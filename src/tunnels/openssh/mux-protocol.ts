@@ -4,7 +4,7 @@
  *
  *   u32 length of what follows | u32 type | u32 request id (not in hello) | fields; a string is u32 length + bytes
  */
-import type { Endpoint } from '../spec/tunnel-spec.js';
+import type { Endpoint } from '../description/tunnel-spec.js';
 
 /** Version of the protocol that both sides must say. */
 export const MUX_VERSION = 4;

@@ -4,8 +4,8 @@
  */
 import { hostname } from 'node:os';
 import { type Clock, ExoError, type Logger, type Random, systemRandom } from '../../shared/index.js';
+import type { TunnelSpec } from '../description/tunnel-spec.js';
 import type { SessionOptions, TunnelDriver, TunnelSession } from '../driver.js';
-import type { TunnelSpec } from '../spec/tunnel-spec.js';
 import { anchorLabel, evictCommand, saysEnded } from '../ssh/anchor.js';
 import { builtInCiphers } from '../ssh/config-query.js';
 import { firstAddress } from '../ssh/route.js';

@@ -3,8 +3,8 @@
  * Used by the session, the driver and the command connection.
  */
 import { type Clock, toExoError } from '../../shared/index.js';
+import type { TunnelSpec } from '../description/tunnel-spec.js';
 import type { TunnelFailure } from '../failure.js';
-import type { TunnelSpec } from '../spec/tunnel-spec.js';
 import { ConfigQueryFailed, queryConfig } from '../ssh/config-query.js';
 import { type Route, resolveRoute } from '../ssh/route.js';
 

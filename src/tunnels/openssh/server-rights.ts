@@ -4,7 +4,7 @@
  * waited for once. The driver keeps one for all its sessions; pure.
  */
 import type { Clock } from '../../shared/index.js';
-import type { TunnelSpec } from '../spec/tunnel-spec.js';
+import type { TunnelSpec } from '../description/tunnel-spec.js';
 
 /** How the session of a connection is held, best first. */
 export type SessionMode = 'pty' | 'command' | 'none';

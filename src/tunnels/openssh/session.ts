@@ -6,9 +6,9 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 import { type Clock, ExoError, type Logger, printable, type Random } from '../../shared/index.js';
+import type { Endpoint, TunnelSpec } from '../description/tunnel-spec.js';
 import type { SessionFacts, SessionOptions, TunnelSession } from '../driver.js';
 import type { TunnelFailure } from '../failure.js';
-import type { Endpoint, TunnelSpec } from '../spec/tunnel-spec.js';
 import { anchorCommand } from '../ssh/anchor.js';
 import { dumped } from '../ssh/config-dump.js';
 import type { Route } from '../ssh/route.js';

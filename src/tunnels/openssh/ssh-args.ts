@@ -3,7 +3,7 @@
  * the `-F` file (ssh-config.ts), forwards are asked for over the control socket (control.ts); what is left for the argument
  * list are paths of ours and one name behind `--`. No element that comes from a description begins with "-".
  */
-import type { TunnelSpec } from '../spec/tunnel-spec.js';
+import type { TunnelSpec } from '../description/tunnel-spec.js';
 import { percentFree } from '../ssh/quoting.js';
 
 /** The driver's files of one session. */

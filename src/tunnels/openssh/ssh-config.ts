@@ -10,7 +10,7 @@
  * without quotes, and macOS keeps state under "Application Support". Jump hosts go by names that no person can have written,
  * so that one machine may be jump host and destination, or jump host twice, with other users and ports.
  */
-import type { TunnelSpec } from '../spec/tunnel-spec.js';
+import type { TunnelSpec } from '../description/tunnel-spec.js';
 import { splitFiles } from '../ssh/config-dump.js';
 import { configWord, percentFree, shellWord } from '../ssh/quoting.js';
 import type { Hop, Route } from '../ssh/route.js';

@@ -3,9 +3,10 @@
  * asked for at once; only those that failed are asked for again one by one, so that what ssh says about each can be told
  * apart. The attempt calls it after the login.
  */
+
+import type { Endpoint, Forward, TunnelSpec } from '../description/tunnel-spec.js';
 import type { SessionFacts } from '../driver.js';
 import { gravest, type TunnelFailure } from '../failure.js';
-import type { Endpoint, Forward, TunnelSpec } from '../spec/tunnel-spec.js';
 import { clearSocketFile } from '../ssh/socket-file.js';
 import type { ForwardAnswer, ForwardDesk } from './control.js';
 import { explainLocalRefusal, freeListenPorts } from './listen-check.js';

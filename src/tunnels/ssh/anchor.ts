@@ -8,7 +8,7 @@
  */
 import { createHash } from 'node:crypto';
 import path from 'node:path';
-import type { Forward } from '../spec/tunnel-spec.js';
+import type { Forward } from '../description/tunnel-spec.js';
 
 const LABEL_HEX_CHARS = 16;
 /** No quote, space, backslash or sign that any shell would read. */

@@ -3,8 +3,8 @@
  * Both drivers ask here.
  */
 import type { Clock } from '../../shared/index.js';
+import type { TunnelSpec } from '../description/tunnel-spec.js';
 import type { TunnelFailure } from '../failure.js';
-import type { TunnelSpec } from '../spec/tunnel-spec.js';
 import { dumped, parseConfigDump } from './config-dump.js';
 import { runSsh, type SshAnswer } from './run-ssh.js';
 import { contextOf, explainExit, explainStart } from './ssh-exit.js';

@@ -6,8 +6,8 @@
  * hosts too: every hop is asked for here, also the jump hosts of the first jump host.
  */
 import { ExoError, LIMITS } from '../../shared/index.js';
-import { formatDestination, parseJumps } from '../spec/destination.js';
-import type { Destination, TunnelSpec } from '../spec/tunnel-spec.js';
+import { formatDestination, parseJumps } from '../description/destination.js';
+import type { Destination, TunnelSpec } from '../description/tunnel-spec.js';
 import { type ConfigDump, dumped, parseConfigDump } from './config-dump.js';
 import { configWord, percentFree } from './quoting.js';
 

@@ -1,6 +1,7 @@
 /** The times of one session: those that the description sets in the words of ssh, in seconds, before those of the node. */
+
+import type { TunnelSpec } from '../description/tunnel-spec.js';
 import type { SessionOptions } from '../driver.js';
-import type { TunnelSpec } from '../spec/tunnel-spec.js';
 
 /** What a description may set for itself; times in milliseconds. */
 export type SessionTimes = Pick<

@@ -5,8 +5,8 @@
  * tried again), never a wrong decision to give up.
  */
 import { printable } from '../../shared/index.js';
+import type { TunnelSpec } from '../description/tunnel-spec.js';
 import type { TunnelFailure } from '../failure.js';
-import type { TunnelSpec } from '../spec/tunnel-spec.js';
 import { EXIT_ROWS } from './ssh-exit-table.js';
 
 /** How a process ended. */

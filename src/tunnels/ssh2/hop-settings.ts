@@ -4,7 +4,7 @@
  * follow, are refused by name; settings of comfort are left out.
  */
 import { userInfo } from 'node:os';
-import type { TunnelSpec } from '../spec/tunnel-spec.js';
+import type { TunnelSpec } from '../description/tunnel-spec.js';
 import { dumped, splitFiles } from '../ssh/config-dump.js';
 import type { Hop as RouteHop } from '../ssh/route.js';
 import { SessionFailed } from './session-failed.js';

@@ -1,8 +1,8 @@
 /** The listening end of one `-L` of the ssh2 driver: a port or a unix socket of this machine whose connections go through ssh. */
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import { LIMITS } from '../../shared/index.js';
+import type { Forward } from '../description/tunnel-spec.js';
 import { explainListen } from '../listen-failure.js';
-import type { Forward } from '../spec/tunnel-spec.js';
 import { clearSocketFile } from '../ssh/socket-file.js';
 import { SessionFailed } from './session-failed.js';
 

@@ -1,8 +1,8 @@
 /** The `-R` forwards of one session of the ssh2 driver: asks the server to listen, and connects what comes in to its target here. */
 import { connect } from 'node:net';
 import type { AcceptConnection, Channel, ClientChannel, RejectConnection } from 'ssh2';
-import { isEvery } from '../spec/listening.js';
-import type { Endpoint, Forward } from '../spec/tunnel-spec.js';
+import { isEvery } from '../description/listening.js';
+import type { Endpoint, Forward } from '../description/tunnel-spec.js';
 import type { Hop } from './hop.js';
 import { SessionFailed } from './session-failed.js';
 import { FarRefused, openFar, type Wires } from './wires.js';

@@ -6,7 +6,7 @@
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { type Clock, ExoError, LIMITS } from '../../shared/index.js';
-import type { TunnelSpec } from '../spec/tunnel-spec.js';
+import type { TunnelSpec } from '../description/tunnel-spec.js';
 import { ConfigQueryFailed, queryConfig } from '../ssh/config-query.js';
 import { type QueryConfig, resolveRoute } from '../ssh/route.js';
 import { type HopSettings, hopSettings } from './hop-settings.js';

@@ -1,8 +1,8 @@
 /** Opens all forwards of a session of the ssh2 driver, and tells of all that do not stand, not only of the first. */
 import type { Socket } from 'node:net';
+import type { Forward, TunnelSpec } from '../description/tunnel-spec.js';
 import type { SessionFacts } from '../driver.js';
 import { gravest } from '../failure.js';
-import type { Forward, TunnelSpec } from '../spec/tunnel-spec.js';
 import { type LocalListener, listenLocal } from './local-listener.js';
 import type { RemoteListener } from './remote-listener.js';
 import { failureOf, SessionFailed } from './session-failed.js';

@@ -5,7 +5,7 @@
 import type { Socket } from 'node:net';
 import type { Channel, Client, ClientChannel } from 'ssh2';
 import { ExoError, LIMITS } from '../../shared/index.js';
-import type { Endpoint } from '../spec/tunnel-spec.js';
+import type { Endpoint } from '../description/tunnel-spec.js';
 import { ChannelStream } from './channel-stream.js';
 import type { Hop } from './hop.js';
 import { splice } from './splice.js';

@@ -2,8 +2,8 @@
  * What a round of probes over all forwards says about a tunnel, in one verdict and in words. Pure; called by the
  * supervisor after every round.
  */
-import { formatEndpoint } from '../spec/endpoint-text.js';
-import type { Forward, TunnelSpec } from '../spec/tunnel-spec.js';
+import { formatEndpoint } from '../description/endpoint-text.js';
+import type { Forward, TunnelSpec } from '../description/tunnel-spec.js';
 import type { ProbeResult } from './supervisor-events.js';
 
 /** The verdict of a round. `answered`: something came back through ssh, so the path to the server works. */

@@ -3,7 +3,7 @@
  * small messages are held back on the way. Pure; the part of the supervisor that works in `gate`, `up` and `degraded`.
  */
 import { LIMITS } from '../../shared/index.js';
-import type { TunnelSpec } from '../spec/tunnel-spec.js';
+import type { TunnelSpec } from '../description/tunnel-spec.js';
 import { judge } from './judgement.js';
 import type { PtyChoice } from './pty-choice.js';
 import type { Step } from './step.js';

@@ -6,9 +6,9 @@
  * `next-try.ts` plans the next one.
  */
 import { LIMITS } from '../../shared/index.js';
+import type { TunnelSpec } from '../description/tunnel-spec.js';
 import type { SessionFacts } from '../driver.js';
 import { type TunnelFailure, type TunnelFailureCode, verdictOf } from '../failure.js';
-import type { TunnelSpec } from '../spec/tunnel-spec.js';
 import type { TunnelState, TunnelStatus } from '../tunnel-status.js';
 import { type EndedSession, NextTry } from './next-try.js';
 import { type Finding, ProbeWatch } from './probe-watch.js';
