@@ -1,6 +1,6 @@
 /**
  * `npm run bench:tunnels`: how long a tunnel of ours and one of autossh take to work again after the same faults, in one run
- * (about 15 minutes). Installs what it needs where it may, builds, and writes the table into docs/TUNNELS.md.
+ * (about 20 minutes). Installs what it needs where it may, builds, and writes the table into docs/TUNNELS.md.
  *
  *   npm run bench:tunnels -- --rounds 1 --no-write --only kill
  */

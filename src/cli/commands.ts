@@ -4,7 +4,6 @@
  */
 import type { CommandSpec } from './command-spec.js';
 import { CONNECT, DISCONNECT, FAR } from './connect/commands.js';
-import type { CliHost } from './host.js';
 import { addNodeOptions, rawOptions } from './node-flags.js';
 import { DOCTOR, TUNNEL } from './tunnel/commands.js';
 

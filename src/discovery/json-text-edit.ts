@@ -17,7 +17,7 @@ export function insertProperty(text: string, object: Node, key: string, value: u
   const inside = text.slice(object.offset + 1, closeAt);
   const style = styleOf(text);
   const isOneLine = style.isOneLine || (last !== undefined && !/[\r\n]/.test(inside));
-  if (isOneLine) return insertInLine(text, object, last, closeAt, property(key, value, undefined));
+  if (isOneLine) return insertInLine(text, last, closeAt, property(key, value, undefined));
 
   const indent =
     last === undefined ? lineIndent(text, object.offset) + style.indent : lineIndent(text, last.offset);
@@ -108,13 +108,7 @@ function oneLine(value: unknown): string {
   return parts.length === 0 ? '{}' : `{ ${parts.join(', ')} }`;
 }
 
-function insertInLine(
-  text: string,
-  object: Node,
-  last: Node | undefined,
-  closeAt: number,
-  added: string,
-): string {
+function insertInLine(text: string, last: Node | undefined, closeAt: number, added: string): string {
   if (last === undefined) {
     const kept = text.slice(0, closeAt).trimEnd();
     return `${kept}${kept.endsWith('/') ? ' ' : ''}${added}${text.slice(closeAt)}`;

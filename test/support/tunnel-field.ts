@@ -1,7 +1,7 @@
 /**
- * Many tunnels of one node for fault cycles: groups of two (one by each driver, each with `-L` and `-R`), every group with
- * an sshd of its own behind a cable of its own, so that each can be given another fault at the same time. The faults are
- * made from outside; each function resolves when its fault is over, not when the tunnels are back.
+ * Many tunnels of one node for fault cycles, by both drivers in turn, with `-L` and `-R`: each to an sshd of its own behind a
+ * cable of its own, so that each can be given another fault at the same time. The faults are made from outside; each
+ * function resolves when its fault is over, not when the tunnels are back.
  */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -10,7 +10,7 @@ import { type CutRelay, startCutRelay } from './cut-relay.js';
 import { eventually } from './eventually.js';
 import { type HealthWatch, watchHealth } from './health-watch.js';
 import { steadyPort } from './ports.js';
-import { look, type SeenProcess, signal } from './process-tree.js';
+import { look, signal } from './process-tree.js';
 import type { Cleanup } from './processes.js';
 import { type Sshd, startSshd } from './sshd.js';
 import { takePort } from './stranger.js';
@@ -29,24 +29,18 @@ const TIMEOUT_MS = 60_000;
 /** Long enough to be noticed, short enough that some sessions survive it. */
 const CUT_MS = 2_500;
 
-/** One tunnel. */
+/** One tunnel with its server and its cable. */
 export interface FieldTunnel {
   readonly name: string;
   readonly driver: DriverName;
+  readonly sshd: Sshd;
+  readonly relay: CutRelay;
   readonly local: number;
   readonly remote: number;
 }
 
-/** Two tunnels with their server and their cable. */
-export interface Group {
-  readonly sshd: Sshd;
-  readonly relay: CutRelay;
-  readonly tunnels: readonly FieldTunnel[];
-}
-
 /** Everything; `near` is replaced when the node is started again. */
 export interface Field {
-  readonly groups: readonly Group[];
   readonly tunnels: readonly FieldTunnel[];
   readonly watch: TunnelWatch;
   readonly health: HealthWatch;
@@ -62,27 +56,24 @@ export interface Field {
 /** Sets all of it up; the tunnels are up when it resolves. */
 export async function makeField(
   cleanup: Cleanup,
-  options: { readonly groups: number; readonly args: readonly string[]; readonly healthEveryMs: number },
+  options: { readonly tunnels: number; readonly args: readonly string[]; readonly healthEveryMs: number },
 ): Promise<Field> {
   const [nearPort, nearApi, farPort, farApi] = (await Promise.all(
     Array.from({ length: 4 }, () => steadyPort()),
   )) as [number, number, number, number];
-  const groups = await Promise.all(
-    Array.from({ length: options.groups }, (_, group) => makeGroup(cleanup, group)),
+  const tunnels = await Promise.all(
+    Array.from({ length: options.tunnels }, (_, number) => makeTunnel(cleanup, number)),
   );
-  const tunnels = groups.flatMap((group) => group.tunnels);
   const described = Object.fromEntries(
-    groups.flatMap(({ sshd, relay, tunnels: own }) =>
-      own.map(({ name, driver, local, remote }): [string, DescribedTunnel] => [
-        name,
-        tunnelTo(sshd, {
-          driver,
-          ssh: `${sshd.user}@127.0.0.1:${relay.port}`,
-          forward: [`${local}:localhost:${farPort}`],
-          reverse: [`${remote}:localhost:${nearPort}`],
-        }),
-      ]),
-    ),
+    tunnels.map(({ name, driver, sshd, relay, local, remote }): [string, DescribedTunnel] => [
+      name,
+      tunnelTo(sshd, {
+        driver,
+        ssh: `${sshd.user}@127.0.0.1:${relay.port}`,
+        forward: [`${local}:localhost:${farPort}`],
+        reverse: [`${remote}:localhost:${nearPort}`],
+      }),
+    ]),
   );
   const temp = cleanup.folder();
   const [nearHome, farHome] = [cleanup.folder(), cleanup.folder()];
@@ -104,7 +95,6 @@ export async function makeField(
   const ports = tunnels.map(({ local }) => local);
   const health = watchHealth(cleanup, ports, { everyMs: options.healthEveryMs });
   const field: Field = {
-    groups,
     tunnels,
     watch,
     health,
@@ -122,18 +112,14 @@ export async function makeField(
   return field;
 }
 
-async function makeGroup(cleanup: Cleanup, number: number): Promise<Group> {
+async function makeTunnel(cleanup: Cleanup, number: number): Promise<FieldTunnel> {
   const sshd = await startSshd(cleanup);
   const relay = await startCutRelay(cleanup, sshd.port);
   // Clients know it by the address of the cable.
   writeFileSync(sshd.knownHosts, `[127.0.0.1]:${relay.port} ${sshd.hostKey}\n`);
-  const tunnels = await Promise.all(
-    DRIVERS.map(async (driver): Promise<FieldTunnel> => {
-      const name = `${driver}-${number}`;
-      return { name, driver, local: await steadyPort(), remote: await steadyPort() };
-    }),
-  );
-  return { sshd, relay, tunnels };
+  const driver = DRIVERS[number % DRIVERS.length]!;
+  const [local, remote] = [await steadyPort(), await steadyPort()];
+  return { name: `${driver}-${number}`, driver, sshd, relay, local, remote };
 }
 
 /** Resolves when every tunnel is up and answers. */
@@ -151,37 +137,22 @@ export async function allBack({ watch, health, tunnels, near }: Field): Promise<
   }
 }
 
-/** A fault of one group. */
-export type GroupFault = (field: Field, group: Group) => Promise<void>;
-
-/** The faults that a group can be given, by name. */
-export const GROUP_FAULTS: Readonly<Record<string, GroupFault>> = {
-  /** The ssh child is killed outright, and the server's end of the other. */
-  async kill({ watch }, { sshd, tunnels }) {
-    const sessions = sshd.pidsOfSessions();
-    for (const { name } of tunnels) {
-      const pid = watch.now(name)?.pid;
-      const child = pid === undefined || pid === null ? undefined : look(pid);
-      if (child?.name === 'ssh') signal(child, 'SIGKILL');
-    }
-    for (const pid of sessions) {
-      const seen = look(pid);
-      if (seen !== undefined) signal(seen, 'SIGKILL');
-    }
+/** The faults that a tunnel can be given, by name. */
+export const TUNNEL_FAULTS: Readonly<Record<string, (field: Field, tunnel: FieldTunnel) => Promise<void>>> = {
+  /** What carries it is killed outright: the ssh child, or the server's end of a session that has none. */
+  async kill({ watch }, { name, driver, sshd }) {
+    const pids = driver === 'openssh' ? [watch.now(name)?.pid ?? 0] : sshd.pidsOfSessions();
+    for (const seen of pids.map(look)) if (seen !== undefined) signal(seen, 'SIGKILL');
   },
 
-  /** The server's ends of the sessions stand still; what connects anew is served. */
-  async freeze({ watch }, { sshd, tunnels }) {
+  /** The server's end of the session stands still; what connects anew is served. */
+  async freeze({ watch }, { name, sshd }) {
     const sinceMs = Date.now();
-    const frozen = sshd.pidsOfSessions().map((pid) => look(pid)) as SeenProcess[];
-    for (const seen of frozen) signal(seen, 'SIGSTOP');
-    const noticed = tunnels.map(({ name }) => {
-      return watch.until(name, ({ state }) => state !== 'up', TIMEOUT_MS, sinceMs);
-    });
-    await Promise.all(noticed);
-    const up = tunnels.map(({ name }) => watch.until(name, ({ state }) => state === 'up', TIMEOUT_MS));
-    await Promise.all(up);
-    for (const seen of frozen) signal(seen, 'SIGCONT');
+    const frozen = sshd.pidsOfSessions().map(look);
+    for (const seen of frozen) if (seen !== undefined) signal(seen, 'SIGSTOP');
+    await watch.until(name, ({ state }) => state !== 'up', TIMEOUT_MS, sinceMs);
+    await watch.until(name, ({ state }) => state === 'up', TIMEOUT_MS);
+    for (const seen of frozen) if (seen !== undefined) signal(seen, 'SIGCONT');
   },
 
   /** The cable is out for a while. */
@@ -191,19 +162,16 @@ export const GROUP_FAULTS: Readonly<Record<string, GroupFault>> = {
     relay.heal();
   },
 
-  /** The server is gone, and when it is back others have the ports. */
-  async busy({ watch }, { sshd, tunnels }) {
+  /** The server is gone, and when it is back another program has the port of `-R`. */
+  async busy({ watch }, { name, sshd, remote }) {
     const sinceMs = Date.now();
     await sshd.stop();
-    const release = await Promise.all(tunnels.map(({ remote }) => takePort(remote)));
+    const release = await takePort(remote);
     try {
       await sshd.start();
-      const told = tunnels.map(({ name }) => {
-        return watch.until(name, ({ code }) => code === 'remote-port-busy', TIMEOUT_MS, sinceMs);
-      });
-      await Promise.all(told);
+      await watch.until(name, ({ code }) => code === 'remote-port-busy', TIMEOUT_MS, sinceMs);
     } finally {
-      await Promise.all(release.map((give) => give()));
+      await release();
     }
   },
 };
