@@ -116,7 +116,7 @@ export class TunnelLab {
       ...sshd.pidsOfSessions().map((pid) => `sshd session ${pid}`),
     ];
     await eventually(
-      { timeoutMs: 5_000, everyMs: 20, what: 'nothing is left', onLate: () => left().join(', ') },
+      { timeoutMs: 20_000, everyMs: 20, what: 'nothing is left', onLate: () => left().join(', ') },
       () => left().length === 0,
     );
   }
