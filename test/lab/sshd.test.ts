@@ -1,12 +1,12 @@
 /** The sshd of the tests itself: what it lets in, what it logs, and the faults that it makes. */
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
 import { accountUnavailable, temporaryAccount } from '../support/account.js';
 import { eventually } from '../support/eventually.js';
-import { look } from '../support/process-tree.js';
+import { argvOf, descendants, look, runs } from '../support/process-tree.js';
 import { Cleanup } from '../support/processes.js';
 import { makeKeyPair, type Sshd, sshdUnavailable, startSshd } from '../support/sshd.js';
 import '../support/leaks.js';
@@ -114,9 +114,16 @@ test(
       assert.equal(ssh(sshd, sshd.destination, 'true').status, 255);
       assert.equal(second.exit, undefined);
       await sshd.start();
+      const ofSecond = sshd.pidsOfSessions().flatMap((pid) => descendants(pid));
+      assert.ok(
+        ofSecond.some(({ pid }) => argvOf(pid).includes('600')),
+        'the kept session runs its command',
+      );
       await sshd.stop();
       assert.equal(await second.closed, 255);
-      assert.doesNotMatch(execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' }), /^sleep 600$/m);
+      await eventually({ timeoutMs: 2_000, what: 'the command of the session is gone' }, () =>
+        ofSecond.every((seen) => !runs(seen)),
+      );
       await sshd.start();
     }),
 );

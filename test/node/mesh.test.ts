@@ -61,6 +61,30 @@ describe('two nodes', () => {
     }
   });
 
+  test('are never shown apart while one connection takes over from another', async () => {
+    const runs = repeats(40, 1_000);
+    for (let seed = 1; seed <= runs; seed++) {
+      const w = world(seed);
+      w.network.setLinks('a', 'b', { latencyMs: 1 + (seed % 40), jitterMs: seed % 20 });
+      const a = meshNode(w, { id: 'a', dials: ['b'] });
+      const b = meshNode(w, { id: 'b', dials: ['a'] });
+      const turns: string[] = [];
+      for (const node of [a, b]) {
+        let linked = false;
+        node.mesh.onChange(() => {
+          const now = node.mesh.topology().edges.length > 0;
+          if (now !== linked) turns.push(`${node.mesh.self().id} ${now ? 'linked' : 'apart'}`);
+          linked = now;
+        });
+      }
+      await Promise.all([a.start(), b.start()]);
+      await w.clock.advance(5_000);
+      assert.deepEqual(turns.sort(), ['a linked', 'b linked'], `seed ${seed}`);
+      for (const node of [a, b]) assert.equal(node.mesh.topology().edges.length, 2, `seed ${seed}`);
+      await stopAll(w.clock, [a, b]);
+    }
+  });
+
   test('a restarted node takes the place of its earlier start', async () => {
     const w = world(3);
     const a = meshNode(w, { id: 'a', dials: ['b'] });
