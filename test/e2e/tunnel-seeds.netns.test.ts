@@ -135,6 +135,8 @@ for (const driver of DRIVERS.slice(0, repeats(1, DRIVERS.length))) {
         const watch = watchTunnels(lab.cleanup, here.apiPort, { prefix: local.prefix });
         await watch.allUp(['gw1', 'gw2'], TIMEOUT_MS);
         await health.allAnswer(TIMEOUT_MS);
+        // It may have started twice: where its ssh held small messages back, once more with a pty.
+        const { restarts } = watch.now('gw1') ?? {};
 
         const diedAtMs = Date.now();
         wan.cut(second.gateway);
@@ -161,7 +163,7 @@ for (const driver of DRIVERS.slice(0, repeats(1, DRIVERS.length))) {
           [...new Set(watch.since('gw1', diedAtMs).map(({ tunnel }) => tunnel?.state))],
           ['up'],
         );
-        assert.equal(watch.now('gw1')?.restarts, 0);
+        assert.equal(watch.now('gw1')?.restarts, restarts);
       }),
   );
 }
