@@ -4,11 +4,24 @@
  */
 import type { Address, Startable } from '../../shared/index.js';
 
+/** What encryption has proven of the other end of a stream. */
+export interface Secured {
+  /** Raw Ed25519 public key of the other end, 32 bytes. */
+  readonly peerKey: Buffer;
+  /** 32 bytes that both ends of this stream have and nobody between them can (TLS exporter, RFC 8446, 7.5). */
+  readonly binding: Buffer;
+}
+
 /** A reliable, ordered, two-way stream of bytes. Callbacks are set once, before the first tick passes. */
 export interface ByteStream {
   /** `host:port` of the other end. */
   readonly remote: string;
   readonly remoteHost: string;
+  /**
+   * Undefined where the bytes travel in plain. On an accepted stream it is known with the first `onData`, on a dialled one at
+   * once.
+   */
+  readonly secured?: Secured | undefined;
   /** Bytes given to `write` and not yet taken by the operating system (or by the simulated link). */
   readonly unsentBytes: number;
   /**
@@ -40,13 +53,19 @@ export interface Listener extends Startable {
   readonly address: Address;
 }
 
+/** How to dial. */
+export interface DialOptions {
+  /** For everything until the stream can be used, encryption included. */
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
+  /** Encrypted: `secured` is set on the stream. Only a transport made by `createTlsTransport` can. @default false */
+  readonly secure?: boolean;
+}
+
 /** A way to reach addresses. */
 export interface Transport {
   /** Rejects with `connect-failed` (message in words: refused, unreachable, timed out, name unknown). */
-  dial(
-    address: Address,
-    options: { readonly timeoutMs: number; readonly signal?: AbortSignal },
-  ): Promise<ByteStream>;
+  dial(address: Address, options: DialOptions): Promise<ByteStream>;
   /** `start` rejects with `port-in-use` when the port is taken. */
   listen(address: Address, onStream: (stream: ByteStream) => void): Listener;
 }
