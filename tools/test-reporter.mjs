@@ -1,17 +1,30 @@
 /**
  * Reporter of `npm test`: one line a file, failures in full with what the file printed, slow tests, and the
- * counts as JSON into $EXO_TEST_COUNTS. A file without a test counts as a failure.
+ * counts as JSON into $EXO_TEST_COUNTS, with what tests measured of the promises of test/support/promise.ts. A file
+ * without a test counts as a failure.
  */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 const SLOW_MS = 5_000;
+/** How a test says what it measured of a promise: test/support/promise.ts. */
+const PROMISE_MARK = 'promise ';
 const PRINTED_CHARS_MAX = 8_000;
 /** The runner's own totals; ours are better. */
 const RUNNER_TOTAL = /^(?:tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/;
 
 const seconds = (ms) => `${(ms / 1000).toFixed(1)} s`;
 const short = (file) => (file === undefined ? '' : path.relative(process.cwd(), file));
+
+/** What a diagnostic says of a promise; undefined for any other. */
+function promised(message) {
+  if (!message.startsWith(PROMISE_MARK)) return undefined;
+  try {
+    return JSON.parse(message.slice(PROMISE_MARK.length));
+  } catch {
+    return undefined;
+  }
+}
 
 function describe(error) {
   const inner = error?.cause ?? error;
@@ -21,7 +34,7 @@ function describe(error) {
 }
 
 export default async function* report(source) {
-  const counts = { passed: 0, failed: 0, skipped: [], failures: [] };
+  const counts = { passed: 0, failed: 0, skipped: [], failures: [], promises: [] };
   const files = new Map();
   const entry = (file) => {
     const name = short(file);
@@ -34,7 +47,11 @@ export default async function* report(source) {
       const file = entry(data.file);
       file.printed = (file.printed + data.message).slice(-PRINTED_CHARS_MAX);
     }
-    if (type === 'test:diagnostic' && !RUNNER_TOTAL.test(data.message)) yield `      ${data.message}\n`;
+    if (type === 'test:diagnostic' && !RUNNER_TOTAL.test(data.message)) {
+      const measured = promised(data.message);
+      if (measured !== undefined) counts.promises.push({ ...measured, file: short(data.file) });
+      yield `      ${measured === undefined ? data.message : `${measured.id}: ${measured.figure}`}\n`;
+    }
     if (type !== 'test:pass' && type !== 'test:fail') continue;
     if (data.details?.type === 'suite') continue;
     const file = entry(data.file);

@@ -5,11 +5,12 @@
  *   npm test -- --only unit               one stage (repeatable)
  *   npm test -- test/lab/lab.test.ts      only these files
  *   npm test -- --campaign                full counts: long fuzz, many seeds, many repetitions
+ *   npm test -- --results out.json        also writes counts, failures and what was measured of the promises
  *
  * The last line is always `N passed, N failed, N skipped`; the exit code is 0 only when nothing failed.
  */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -43,7 +44,11 @@ const STAGES = [
 
 const { values: options, positionals: onlyFiles } = parseArgs({
   allowPositionals: true,
-  options: { only: { type: 'string', multiple: true }, campaign: { type: 'boolean', default: false } },
+  options: {
+    only: { type: 'string', multiple: true },
+    campaign: { type: 'boolean', default: false },
+    results: { type: 'string' },
+  },
 });
 for (const name of options.only ?? []) {
   if (!STAGES.some((stage) => stage.name === name)) {
@@ -62,7 +67,7 @@ for (const file of onlyFiles) {
 
 const env = { ...process.env };
 if (options.campaign) Object.assign(env, { EXO_TEST_SCALE: 'campaign', EXO_FUZZ_MS: '600000' });
-const total = { passed: 0, failed: 0, skipped: [], failures: [] };
+const total = { passed: 0, failed: 0, skipped: [], failures: [], promises: [] };
 let current;
 let cancelled;
 
@@ -174,6 +179,7 @@ function finish() {
   for (const item of total.failures) console.log(`  ${at(item)}`);
   console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped.length} skipped`);
   process.exitCode = total.failed === 0 ? 0 : 1;
+  if (options.results !== undefined) writeFileSync(options.results, JSON.stringify(total));
 }
 
 const deadlineMs = options.campaign ? CAMPAIGN_DEADLINE_MS : RUN_DEADLINE_MS;
@@ -199,6 +205,7 @@ if (!ensureNpmPackages(ROOT)) {
     total.failed += counts.failed;
     total.skipped.push(...counts.skipped);
     total.failures.push(...counts.failures);
+    total.promises.push(...(counts.promises ?? []));
     const took = ((performance.now() - since) / 1000).toFixed(1);
     console.log(
       `--- ${stage.name}: ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped.length} skipped, ${took} s`,
