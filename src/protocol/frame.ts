@@ -79,6 +79,8 @@ export const TYPE = {
   streamWindow: 0x64,
   streamEnd: 0x66,
   streamReset: 0x68,
+  probeRequest: 0x70,
+  probeResponse: 0x71,
   errorResponse: 0x7f,
 } as const;
 
@@ -103,6 +105,8 @@ export const TYPE_OF_KIND: Readonly<Record<MessageKind, number>> = {
   goodbye: TYPE.goodbye,
   notice: TYPE.notice,
   'cancel-request': TYPE.cancelRequest,
+  'probe-request': TYPE.probeRequest,
+  'probe-response': TYPE.probeResponse,
   'error-response': TYPE.errorResponse,
 };
 

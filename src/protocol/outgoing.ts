@@ -15,6 +15,8 @@ for (const type of [
   TYPE.goodbye,
   TYPE.notice,
   TYPE.cancelRequest,
+  TYPE.probeRequest,
+  TYPE.probeResponse,
   TYPE.errorResponse,
 ]) {
   LANES[type] = 'control';

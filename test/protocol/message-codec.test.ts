@@ -113,6 +113,12 @@ const ownMessage = fc.oneof(
   ),
   record({ kind: fc.constant('notice' as const), code: text, message: text }),
   record({ kind: fc.constant('cancel-request' as const), requestId: text }),
+  record({ kind: fc.constant('probe-request' as const), nodeId: id }),
+  record({
+    kind: fc.constant('probe-response' as const),
+    reached: fc.boolean(),
+    rttMs: fc.option(fc.double({ min: 0, max: 60_000, noNaN: true }).map((ms) => ms + 0)),
+  }),
   record({
     kind: fc.constant('error-response' as const),
     code: text,

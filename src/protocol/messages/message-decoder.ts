@@ -118,6 +118,12 @@ export class MessageDecoder {
       }
       case TYPE.cancelRequest:
         return { kind: 'cancel-request', requestId: check.cancelRequest(readJson(body)).request_id };
+      case TYPE.probeRequest:
+        return { kind: 'probe-request', nodeId: check.probeRequest(readJson(body)).node_id };
+      case TYPE.probeResponse: {
+        const { reached, rtt_ms: rttMs } = check.probeResponse(readJson(body));
+        return { kind: 'probe-response', reached, rttMs: rttMs ?? null };
+      }
       case TYPE.errorResponse: {
         const { code, message, retryable } = check.errorResponse(readJson(body));
         return { kind: 'error-response', code, message, retryable: retryable ?? false };

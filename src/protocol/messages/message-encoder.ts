@@ -117,6 +117,10 @@ export function encodeCorrelated(message: Message): EncodedBody {
       return json(compact({ code: message.code, message: message.message }));
     case 'cancel-request':
       return json(compact({ request_id: message.requestId }));
+    case 'probe-request':
+      return json(compact({ node_id: message.nodeId }));
+    case 'probe-response':
+      return json(compact({ reached: message.reached, rtt_ms: message.rttMs }));
     case 'error-response':
       return json(compact({ code: message.code, message: message.message, retryable: message.retryable }));
     default:

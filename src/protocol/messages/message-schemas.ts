@@ -208,6 +208,11 @@ export const check = {
   goodbye: lazy<{ reason: string }>('a goodbye', object({ reason: string })),
   notice: lazy<Fault>('a notice', fault),
   cancelRequest: lazy<{ request_id: string }>('a cancel request', object({ request_id: string })),
+  probeRequest: lazy<{ node_id: string }>('a probe request', object({ node_id: id })),
+  probeResponse: lazy<{ reached: boolean; rtt_ms?: number | null }>(
+    'a probe answer',
+    object({ reached: bool }, { rtt_ms: float }),
+  ),
   errorResponse: lazy<Fault & { retryable?: boolean }>(
     'an error answer',
     object({ code: string, message: string }, { retryable: bool }),

@@ -212,6 +212,20 @@ export interface CancelRequest {
   readonly requestId: string;
 }
 
+/** 0x70, answered by 0x71: the sender hears nothing of a node any more; does the receiver reach it over a connection of its own? */
+export interface ProbeRequest {
+  readonly kind: 'probe-request';
+  readonly nodeId: string;
+}
+
+/** 0x71. Not reached also means: no connection to it. */
+export interface ProbeResponse {
+  readonly kind: 'probe-response';
+  readonly reached: boolean;
+  /** Of the round trip that was made for this question; null when there was no answer in time. */
+  readonly rttMs: number | null;
+}
+
 /** 0x7F: the answer of a handler that failed. */
 export interface ErrorResponse {
   readonly kind: 'error-response';
@@ -241,6 +255,8 @@ export type Message =
   | Goodbye
   | Notice
   | CancelRequest
+  | ProbeRequest
+  | ProbeResponse
   | ErrorResponse;
 
 /** The name of a message. */
