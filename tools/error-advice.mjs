@@ -45,6 +45,18 @@ export const ADVICE = {
     'no',
     'correct the address in the file or option; a datagram of another program can be ignored',
   ],
+  'auth-required': [
+    'no',
+    'exo key join with the mesh’s key, or exo join with an invitation; exo trust list shows who is known',
+  ],
+  'auth-failed': ['no', 'compare exo key show on both machines; an invitation works once and for a day'],
+  'identity-changed': [
+    'no',
+    'if the machine was set up anew: exo trust remove <id>; if not, somebody else answers in its place',
+  ],
+  'trust-file-invalid': ['no', 'the message names the file and the command that mends it'],
+  'mesh-key-unknown': ['no', 'exo key show lists the ids'],
+  'ssh-key-unusable': ['no', 'the message names the key or line and what would work'],
   'option-invalid': ['no', 'the message names the option and what it takes; exo node --help lists all'],
   'option-conflict': ['no', 'leave one of the two options away'],
   'option-missing': ['no', 'add the companion that the message names'],

@@ -34,6 +34,13 @@ export const ERROR_CODES = {
   'peer-lost': 'a peer went away while it was needed',
   'address-spare': 'another address of the same peer is in use',
   'candidate-invalid': 'an announcement or entry that cannot be used as an address',
+  // trust
+  'auth-required': 'the other side proved nothing, and only trusted nodes may',
+  'auth-failed': 'a proof, secret or key was wrong',
+  'identity-changed': 'a node id shows another key than the one it is pinned to',
+  'trust-file-invalid': 'a file with keys or trust is damaged, somebody else’s or open to others',
+  'mesh-key-unknown': 'no mesh key of that id is kept',
+  'ssh-key-unusable': 'an ssh key, an agent or an authorized_keys file that cannot be used',
   // configuration and files
   'option-invalid': 'an option or environment variable has a value that cannot be used',
   'option-conflict': 'two options contradict each other',

@@ -46,7 +46,18 @@ const RULES: readonly Rule[] = [
     never: ['discovery', 'tunnels'],
     reason: 'rooms beside each other do not know each other; only the ring needs the partition (topology)',
   },
-  ...['discovery', 'tunnels', 'topology', 'inference'].map((room) => ({
+  {
+    room: 'trust',
+    never: ['protocol', 'discovery', 'tunnels', 'topology', 'inference'],
+    reason:
+      'what is proven is a matter of keys and bytes: trust knows nothing of the connection that carries it',
+  },
+  ...['protocol', 'discovery', 'tunnels', 'topology', 'inference'].map((room) => ({
+    room,
+    never: ['trust'],
+    reason: 'they ask narrow ports that they declare themselves; node brings trust to them',
+  })),
+  ...['discovery', 'tunnels', 'topology', 'inference', 'trust'].map((room) => ({
     room,
     never: ['node', ...ABOVE_NODE],
     reason: 'a room declares the narrow port that it needs; node implements it',
@@ -83,14 +94,22 @@ const FENCES: Record<string, { readonly places: readonly string[]; readonly reas
   '@hono/node-server': { places: ['api/'], reason: 'only the API serves HTTP' },
   pino: { places: ['shared/log.ts'], reason: 'one logger' },
   'pino-pretty': { places: ['shared/log.ts'], reason: 'one logger' },
-  ssh2: { places: ['tunnels/ssh2/'], reason: 'one driver, and the embedded server beside it' },
+  ssh2: {
+    places: ['tunnels/ssh2/', 'trust/ssh-'],
+    reason: 'one driver, the embedded server beside it, and the keys by which people are known',
+  },
+  '@peculiar/asn1-schema': { places: ['trust/certificate.ts'], reason: 'one certificate is made' },
+  '@peculiar/asn1-x509': { places: ['trust/certificate.ts'], reason: 'one certificate is made' },
   'ipaddr.js': {
     places: ['shared/address.ts', 'discovery/'],
     reason: 'addresses are parsed on the ground floor; ranges matter to discovery',
   },
   systeminformation: { places: ['topology/'], reason: 'only topology probes the machine' },
   'env-paths': { places: ['node/', 'cli/'], reason: 'where the state lies is decided once' },
-  'write-file-atomic': { places: ['node/', 'cli/', 'shared/'], reason: 'state is written in one way' },
+  'write-file-atomic': {
+    places: ['node/', 'cli/', 'shared/', 'trust/'],
+    reason: 'state is written in one way',
+  },
 };
 
 /** Parts of a room with an index of their own, so that a command can start without the whole room. */
