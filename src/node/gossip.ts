@@ -52,6 +52,8 @@ export class Gossip implements Startable {
   readonly #planner: PushPlanner;
   readonly #gate: SyncGate;
   readonly #pollingLegacy = new Set<string>();
+  /** Members whose last connection broke: what was sent meanwhile did not reach them. */
+  readonly #missing = new Set<string>();
   /** Claims that had no connection at the last look. */
   #unfounded: ReadonlySet<string> = new Set();
   #timers: TimerHandle[] = [];
@@ -87,6 +89,7 @@ export class Gossip implements Startable {
 
   /** A peer became a member. */
   peerUp(peer: Peer): void {
+    this.#missing.delete(peer.id);
     const now = this.#c.clock.now();
     const { view } = this.#c;
     if (peer.protocol === 'legacy') {
@@ -106,9 +109,15 @@ export class Gossip implements Startable {
     this.#changed();
   }
 
+  /** The last connection to a member broke; it may be back in a moment. */
+  peerLost(peer: Peer): void {
+    this.#missing.add(peer.id);
+  }
+
   /** A peer is a member no longer. */
   peerDown(peer: Peer): void {
     const { view } = this.#c;
+    this.#missing.delete(peer.id);
     view.removeEdge(peer.id);
     if (peer.protocol === 'exo') view.noteLost(peer.id, peer.epoch);
     this.#planner.ownChanged(this.#c.clock.now());
@@ -118,6 +127,10 @@ export class Gossip implements Startable {
   /** Another connection of the peer is in use now. */
   linkChanged(peer: Peer): void {
     if (peer.present) this.#ownEdges(peer);
+    const { link } = peer;
+    if (link !== undefined && this.#missing.delete(peer.id) && link.outgoing && peer.protocol === 'exo') {
+      void this.#sync(peer, '');
+    }
     this.#changed();
   }
 

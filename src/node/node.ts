@@ -107,7 +107,10 @@ class MeshNode implements Node {
           this.#gossip.peerDown(peer);
           this.#ring.onPeerLost(peer.id);
         },
-        onLost: (peer) => this.#dialer.peerDown(peer.id),
+        onLost: (peer) => {
+          this.#gossip.peerLost(peer);
+          this.#dialer.peerDown(peer.id);
+        },
         onLink: (peer) => this.#gossip.linkChanged(peer),
         onLinkLost: (_peer, link) => {
           const target = link.targetKey === undefined ? undefined : this.#dialer.get(link.targetKey);

@@ -166,6 +166,34 @@ describe('two nodes', () => {
   });
 });
 
+describe('a member whose connection breaks for a moment', () => {
+  test('learns at once what was told meanwhile, for every seed', async () => {
+    const runs = repeats(40, 1_000);
+    for (let seed = 1; seed <= runs; seed++) {
+      const w = world(seed);
+      const hub = meshNode(w, { id: 'hub', dials: [] });
+      const leaf = meshNode(w, { id: 'leaf', dials: ['hub'] });
+      const newcomer = meshNode(w, { id: 'newcomer', dials: ['hub'] });
+      await Promise.all([hub.start(), leaf.start()]);
+      await w.clock.advance(5_000 + seed);
+      w.network.reset('leaf', 'hub');
+      w.network.partition(['leaf'], ['hub']);
+      await newcomer.start();
+      await w.clock.advance(seed * 20);
+      w.network.healAll();
+      await w.clock.advance(3_000);
+      for (const node of [hub, leaf, newcomer]) {
+        assert.deepEqual(
+          [...node.mesh.topology().nodes.keys()],
+          ['hub', 'leaf', 'newcomer'],
+          `seed ${seed}: ${node.mesh.self().id}`,
+        );
+      }
+      await stopAll(w.clock, [hub, leaf, newcomer]);
+    }
+  });
+});
+
 describe('two paths to one peer', () => {
   for (const [first, second] of [
     ['slow', 'fast'],
