@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ExoError, LIMITS, VirtualClock } from '../../src/shared/index.js';
+import { promise } from '../support/promise.js';
 import { json, readEvents, startApi, until } from './harness.js';
 
 const PATH = '/v1/chat/completions';
@@ -223,6 +224,7 @@ describe('chat, stream', () => {
     client.abort();
     const tookMs = await until(() => api.chat.requests[0]?.signal.aborted === true);
     assert.ok(tookMs <= 500, `${tookMs} ms`);
+    promise(t, 'A4', `the work is told to end ${tookMs.toFixed(0)} ms after the client left`);
   });
 
   it('does not run ahead of a client that does not read', async (t) => {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { ManualDiscovery } from '../../src/discovery/manual.js';
 import { ExoError, silentLogger, systemClock } from '../../src/shared/index.js';
+import { promise } from '../support/promise.js';
 import { RecordingSink } from './fixtures.js';
 
 const ONE = '{"peers": {"a": {"address": "127.0.0.1:1"}, "b": {"address": "127.0.0.1:2"}}}';
@@ -129,6 +130,11 @@ test('manual keeps the peers it had when the file is broken, names the line, and
   assert.deepEqual(sink.withdrawn, ['manual:b']);
   assert.equal(sink.offers.at(-1)?.claimedId, 'd');
   assert.doesNotMatch(manual.describe(), /before/);
+  promise(
+    t,
+    'D7',
+    `refused ${tookMs.toFixed(0)} ms after the edit, with line and column; the old state stays`,
+  );
 });
 
 test('manual keeps the peers it had when the file is gone, and takes it when it is back', async (t) => {

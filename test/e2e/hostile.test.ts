@@ -10,6 +10,7 @@ import { assertDummyAnswer } from '../support/mesh.js';
 import { writePeersFile } from '../support/peers-file.js';
 import { freePorts } from '../support/ports.js';
 import { Cleanup, type RunningNode, residentBytes, runExo, startExo } from '../support/processes.js';
+import { promise } from '../support/promise.js';
 import { header, openLegacy, portCheck, sendRaw } from '../support/raw-client.js';
 import { repeats } from '../support/repeats.js';
 
@@ -60,14 +61,16 @@ const STRANGERS: Record<string, Buffer> = {
   'an unknown type': header(0x6e, 0),
 };
 
-test('P9 whoever speaks another protocol is closed within 100 ms without an answer and with one line', () =>
+test('P9 whoever speaks another protocol is closed within 100 ms without an answer and with one line', (t) =>
   withNode(async (node) => {
+    const times: number[] = [];
     // The first connection also pays for code that has never run.
     await sendRaw(node.nodePort, STRANGERS['bad magic']!);
     for (const [name, bytes] of Object.entries(STRANGERS)) {
       const { received, closedAfterMs } = await sendRaw(node.nodePort, bytes);
       assert.equal(received, '', `${name}: no reply bytes`);
       assert.ok(closedAfterMs <= 100, `${name}: closed after ${closedAfterMs.toFixed(0)} ms`);
+      times.push(closedAfterMs);
     }
     const from = node.child.stderr.length;
     await Promise.all(Array.from({ length: 100 }, () => sendRaw(node.nodePort, STRANGERS['an SSH banner']!)));
@@ -76,6 +79,11 @@ test('P9 whoever speaks another protocol is closed within 100 ms without an answ
     assert.ok(warnings.length <= 2, `100 strangers made ${warnings.length} lines`);
     const all = logLines(node).filter(({ level }) => level >= WARN);
     assert.ok(all.length >= 1, 'the first one is told');
+    promise(
+      t,
+      'P9',
+      `closed ≤ ${Math.max(...times).toFixed(0)} ms; 100 strangers made ${warnings.length} lines`,
+    );
   }));
 
 test('a port check (connect and close) leaves no warning', () =>
@@ -110,7 +118,10 @@ test('P4 ten thousand headers that announce 4 GiB are closed at the header and c
       t.diagnostic(
         `${count} connections in ${((performance.now() - started) / 1000).toFixed(1)} s, resident memory ${(grown / MIB).toFixed(1)} MiB more`,
       );
-      if (grown <= 8 * MIB) break;
+      if (grown <= 8 * MIB) {
+        promise(t, 'P4', `${count} headers: ${(grown / MIB).toFixed(1)} MiB more`);
+        break;
+      }
       assert.ok(left > 0, `${(grown / MIB).toFixed(1)} MiB`);
     }
     await assertHealthy(node);
@@ -151,6 +162,11 @@ test('P5 bodies of one byte a second are cut, and cost no memory before', async 
         `cut after ${Math.max(...times).toFixed(0)} ms, fresh after ${closedAfterMs.toFixed(0)} ms`,
       );
       assert.ok(Math.max(...times) <= 33_000);
+      promise(
+        t,
+        'P5',
+        `${count} bodies cut ≤ ${(Math.max(...times) / 1000).toFixed(1)} s; ${(grown / MIB).toFixed(1)} MiB of memory for all`,
+      );
       await assertHealthy(node);
     } finally {
       clearInterval(drip);
@@ -217,7 +233,7 @@ test('D5 two machines with one id are reported on both within 10 s and never mer
         ),
       ),
     );
-    t.diagnostic(`reported on both ${(performance.now() - started).toFixed(0)} ms after the start`);
+    const reportedMs = performance.now() - started;
     const until = performance.now() + 3_000;
     while (performance.now() < until) {
       for (const twin of twins) {
@@ -232,6 +248,7 @@ test('D5 two machines with one id are reported on both within 10 s and never mer
       assert.ok(told.length <= 5, `reported ${told.length} times`);
       await assertHealthy(twin);
     }
+    promise(t, 'D5', `said on both ${(reportedMs / 1000).toFixed(1)} s after the start, never merged`);
   } finally {
     await cleanup.dispose();
   }

@@ -19,6 +19,7 @@ import { takePort } from '../support/stranger.js';
 import { DRIVERS, type DriverName, helpersOf, sshOf } from '../support/tunnel-node.js';
 import { bothBackMs, inPair, p95, type TunnelPair } from '../support/tunnel-pair.js';
 import '../support/leaks.js';
+import { promise } from '../support/promise.js';
 
 const skip = sshdUnavailable() ?? false;
 const TIMEOUT_MS = 30_000;
@@ -68,6 +69,7 @@ test('T1 a killed session is up again within 3 s', { skip }, (t) =>
     for (const driver of DRIVERS) {
       t.diagnostic(`${driver}: ${ms(times[driver])}`);
       assert.ok(p95(times[driver]) <= 3_000, `${driver}: ${ms(times[driver])}`);
+      promise(t, 'T1', `${driver}: up again ${p95(times[driver])} ms p95 of ${times[driver].length}`);
     }
   }),
 );
@@ -82,11 +84,11 @@ test('T3 an sshd that was gone is found again within 5 s of its return', { skip 
     await Promise.all(sshds.map((sshd) => sshd.start()));
     for (const driver of DRIVERS) {
       const tookMs = await bothBackMs(pair, pair.tunnels[driver], backAtMs, 70_000);
-      t.diagnostic(`${driver}: ${tookMs} ms after its return`);
       assertNotUp(pair, driver, downAtMs, backAtMs);
       assert.ok(tookMs <= 5_000, `${driver}: ${tookMs} ms`);
       const { tunnel } = await pair.watch.until(driver, ({ state }) => state === 'up', TIMEOUT_MS);
       assert.equal(tunnel.code, null);
+      promise(t, 'T3', `${driver}: down ${repeats(5, 60)} s, up ${tookMs} ms after its return`);
     }
   }),
 );
@@ -116,9 +118,9 @@ test(
         await Promise.all(strangers.splice(0).map((release) => release()));
         for (const driver of DRIVERS) {
           const tookMs = await bothBackMs(pair, pair.tunnels[driver], releasedAtMs, TIMEOUT_MS);
-          t.diagnostic(`${driver}: ${tookMs} ms after the release`);
           assertNotUp(pair, driver, downAtMs, releasedAtMs);
           assert.ok(tookMs <= 5_000, `${driver}: ${tookMs} ms`);
+          promise(t, 'T4', `${driver}: up ${tookMs} ms after the release, never before`);
         }
       } finally {
         await Promise.all(strangers.map((release) => release()));
@@ -150,9 +152,7 @@ for (const { how, name, limitMs } of [
         const left = [...helpers.filter(runs), ...helpersOf(near.home, near.child.pid)];
         return left.length === 0;
       });
-      t.diagnostic(
-        `${how}: the last of ${helpers.length} helpers ended ${Date.now() - startedAt} ms after the node`,
-      );
+      const endedMs = Date.now() - startedAt;
       assert.deepEqual(sessionFiles(near.home), []);
       for (const { local, remote, sshd } of Object.values(tunnels)) {
         await eventually({ timeoutMs: limitMs, what: 'the sessions end' }, () => {
@@ -164,6 +164,7 @@ for (const { how, name, limitMs } of [
           assert.equal(error.code, 'ECONNREFUSED');
         }
       }
+      promise(t, 'T10', `${how}: the last of ${helpers.length} helpers ended ${endedMs} ms after the node`);
     }),
   );
 }

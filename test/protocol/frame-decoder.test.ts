@@ -5,6 +5,7 @@ import { FLAG_MORE, FLAG_TOTAL, FrameDecoder } from '../../src/protocol/index.js
 import type { ExoError } from '../../src/shared/index.js';
 import { collectingDecoder, rawFrame, type SeenFrame } from '../support/frames.js';
 import { GOLDEN_FRAMES } from '../support/golden-frames.js';
+import { promise } from '../support/promise.js';
 import { propertyRuns } from '../support/scale.js';
 
 const anyFrame = fc.oneof(
@@ -57,7 +58,7 @@ function oneByteCost(bytes: number): number {
 }
 
 describe('the frame decoder', () => {
-  it('gives the same frames for any chunking', () => {
+  it('gives the same frames for any chunking', (t) => {
     fc.assert(
       fc.property(
         fc.array(anyFrame, { minLength: 1, maxLength: 6 }),
@@ -69,6 +70,7 @@ describe('the frame decoder', () => {
       ),
       { numRuns: propertyRuns(1_000) },
     );
+    promise(t, 'P2', `${propertyRuns(1_000)} cases, 0 differences`);
   });
 
   it('gives each golden frame when it comes byte by byte', () => {
@@ -143,7 +145,7 @@ describe('the frame decoder', () => {
     }
   });
 
-  it('costs linear time in one-byte chunks, 1 MiB within 2 s', () => {
+  it('costs linear time in one-byte chunks, 1 MiB within 2 s', (t) => {
     // The least of a few in turn: whatever else the machine does only adds, to one as to the other.
     let half = Number.POSITIVE_INFINITY;
     let whole = Number.POSITIVE_INFINITY;
@@ -153,5 +155,10 @@ describe('the frame decoder', () => {
     }
     assert.ok(whole <= 2_000, `${whole} ms`);
     assert.ok(whole <= half * 2.3, `${half} ms, then ${whole} ms for twice the size`);
+    promise(
+      t,
+      'P6',
+      `1 MiB in ${whole.toFixed(0)} ms, ${(whole / half).toFixed(2)} × the time of half of it`,
+    );
   });
 });

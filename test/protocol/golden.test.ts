@@ -4,6 +4,7 @@ import { type Message, MessageDecoder } from '../../src/protocol/index.js';
 import { DUMMY_SHARD } from '../support/connection-pair.js';
 import { baseFrame, collectingDecoder } from '../support/frames.js';
 import { GOLDEN_FRAMES, type GoldenName } from '../support/golden-frames.js';
+import { promise } from '../support/promise.js';
 
 const MESSAGES: Readonly<Record<GoldenName, Message>> = {
   healthRequest: { kind: 'health-request' },
@@ -39,6 +40,12 @@ const MESSAGES: Readonly<Record<GoldenName, Message>> = {
 };
 
 describe('a golden frame', () => {
+  it('is there for each message of the base protocol (P1)', (t) => {
+    const names = Object.keys(GOLDEN_FRAMES) as GoldenName[];
+    for (const name of names) assert.equal(baseFrame(MESSAGES[name]).toString('hex'), GOLDEN_FRAMES[name]);
+    promise(t, 'P1', `${names.length} frames of the original, byte for byte both ways`);
+  });
+
   for (const name of Object.keys(GOLDEN_FRAMES) as GoldenName[]) {
     it(`is written byte for byte: ${name}`, () => {
       assert.equal(baseFrame(MESSAGES[name]).toString('hex'), GOLDEN_FRAMES[name]);

@@ -13,6 +13,7 @@ import {
 } from '../support/connection-pair.js';
 import { collectingDecoder, rawFrame } from '../support/frames.js';
 import { GOLDEN_FRAMES } from '../support/golden-frames.js';
+import { promise } from '../support/promise.js';
 
 const OK: Message = { kind: 'prompt-response' };
 
@@ -490,15 +491,16 @@ describe('a hello', () => {
     await closePair(pair);
   });
 
-  it('of another version is refused with version-mismatch, whatever else it says', async () => {
+  it('of another version is refused with version-mismatch, whatever else it says', async (t) => {
     const pair = connectionPair();
     inject(pair, rawFrame(0x01, Buffer.from('{"hello": {"version_min": 2, "version_max": 7, "who": []}}')));
     assert.equal((await pair.acceptor.closed).error?.code, 'version-mismatch');
     assert.match(framesOf(pair.acceptorStream.written)[0]!.body.toString(), /"code": "version-mismatch"/);
     await pair.dialler.closed;
+    promise(t, 'P10', 'versions 2 to 7: refused with version-mismatch at both ends');
   });
 
-  it('with fields, features and values of a later version is understood', async () => {
+  it('with fields, features and values of a later version is understood', async (t) => {
     let seen: Hello | undefined;
     const pair = connectionPair({
       acceptor: {
@@ -520,6 +522,7 @@ describe('a hello', () => {
     await turn();
     assert.equal(pair.acceptor.state, 'established');
     assert.deepEqual([seen?.nodeId, seen?.epoch, seen?.capabilities.memory], ['n', 0, 0]);
+    promise(t, 'P10', 'versions 1 to 3, unknown features and fields: negotiated');
     await closePair(pair);
   });
 

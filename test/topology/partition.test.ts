@@ -5,6 +5,8 @@ import fc from 'fast-check';
 import { LIMITS } from '../../src/shared/index.js';
 import { assignShards, partitionRing } from '../../src/topology/index.js';
 import { roundTo5Places } from '../../src/topology/partition.js';
+import { promise } from '../support/promise.js';
+import { propertyRuns } from '../support/scale.js';
 import { capabilities } from './gossip-mesh.js';
 
 interface Vectors {
@@ -23,7 +25,7 @@ interface Vectors {
 const VECTORS = JSON.parse(
   readFileSync(new URL('./partition-vectors.json', import.meta.url), 'utf8'),
 ) as Vectors;
-const RUNS = Number(process.env['EXO_TEST_SCALE'] ?? 2_000);
+const RUNS = propertyRuns(2_000);
 
 function ring(memory: Readonly<Record<string, number>>) {
   return partitionRing(new Map(Object.entries(memory).map(([id, mb]) => [id, capabilities(mb)])));
@@ -114,7 +116,7 @@ describe('partition', () => {
     assert.throws(() => layers({ a: 1 }, 0), { code: 'ring-incomplete' });
   });
 
-  it('is contiguous and complete for any nodes and layers, whatever the order of the nodes', () => {
+  it('is contiguous and complete for any nodes and layers, whatever the order of the nodes', (t) => {
     const nodes = fc.dictionary(
       fc.string({ minLength: 1, maxLength: 6 }),
       fc.oneof(
@@ -143,6 +145,7 @@ describe('partition', () => {
       }),
       { numRuns: RUNS },
     );
+    promise(t, 'I3', `${RUNS} cases contiguous and complete (capacities come with the planner)`);
   });
 
   it('stays within the model where rounding carries the fractions past 1', () => {

@@ -7,6 +7,7 @@ import { plainSessionArgs, sharedSessionArgs, tunnelArgs } from '../../src/tunne
 import { sshConfigText } from '../../src/tunnels/openssh/ssh-config.js';
 import { parseConfigDump } from '../../src/tunnels/ssh/config-dump.js';
 import { configQueryArgs, resolveRoute } from '../../src/tunnels/ssh/route.js';
+import { promise } from '../support/promise.js';
 import { propertyRuns } from '../support/scale.js';
 import { descriptions } from './description.js';
 
@@ -77,7 +78,7 @@ const KEYWORDS =
   /^(Host|HostName|Port|User|Ciphers|IdentityFile|UserKnownHostsFile|GlobalKnownHostsFile|UpdateHostKeys|HostKeyAlias|Compression|IPQoS|LogLevel|BatchMode|StrictHostKeyChecking|NoHostAuthenticationForLocalhost|PasswordAuthentication|KbdInteractiveAuthentication|ExitOnForwardFailure|GatewayPorts|ForwardAgent|ForwardX11|PermitLocalCommand|EscapeChar|ConnectionAttempts|ConnectTimeout|ServerAliveInterval|ServerAliveCountMax) \S/;
 const JUMP = /^ProxyCommand 'ssh' -F '\/state\/t1\/config' -W '\[%h\]:%p' -- exo\+jump\d$/;
 
-test('ssh arguments and configuration of any description hold no option, line or command that it made (T8)', async () => {
+test('ssh arguments and configuration of any description hold no option, line or command that it made (T8)', async (t) => {
   let accepted = 0;
   await fc.assert(
     fc.asyncProperty(descriptions, async (written) => {
@@ -124,6 +125,7 @@ test('ssh arguments and configuration of any description hold no option, line or
     { numRuns: propertyRuns(3_000) },
   );
   assert.ok(accepted > 100, `${accepted} accepted`);
+  promise(t, 'T8', `${propertyRuns(3_000)} descriptions, ${accepted} accepted: no option, line or command`);
 });
 
 test('ssh configuration dump is read by lines, and other lines are left out', () => {
