@@ -107,7 +107,7 @@ function conditions({ rounds, kills }: { readonly rounds: number; readonly kills
     const { stdout, stderr } = spawnSync(command, ['-V'], { encoding: 'utf8' });
     return `${stdout}${stderr}`.trim().split(/[\n,]/)[0];
   };
-  return `Medians of ${rounds} rounds (of ${kills} kills), ${new Date().toISOString().slice(0, 10)}, ${os.cpus()[0]?.model}, ${os.cpus().length} cores, Linux ${os.release()}, ${version('ssh')}, ${version('autossh')}, Node ${process.version}.`;
+  return `Medians of ${rounds} rounds (of ${kills} kills), ${new Date().toISOString().slice(0, 10)}, ${os.cpus()[0]?.model}, ${os.cpus().length} cores, Linux ${os.release().split('.', 2).join('.')}, ${version('ssh')}, ${version('autossh')}, Node ${process.version}.`;
 }
 
 function writeIntoDocument(table: string): void {
