@@ -32,6 +32,10 @@ export const ADVICE = {
   'request-unsupported': ['no', 'the other side is an old peer or an older version; update it'],
   'request-failed': ['told', 'the message is from the other machine; its log says more'],
   overloaded: ['yes', 'try again in a moment, or ask for less at once'],
+  'slow-peer': [
+    'yes',
+    'the other machine hangs, is overloaded or far behind a slow link; look at it, then ask again',
+  ],
   'not-on-this-connection': ['no', 'list the old peer in peers.json, so that this node dials it'],
   'self-address': ['no', 'correct the address; on one machine give the nodes different --node-port'],
   'duplicate-id': ['no', 'start one of the two machines with another --node-id'],

@@ -23,6 +23,7 @@ export const ERROR_CODES = {
   'request-unsupported': 'the other side does not know this kind of request',
   'request-failed': 'the other side’s handler failed',
   overloaded: 'a queue or budget is full; try again later',
+  'slow-peer': 'the other side takes what is sent to it too slowly, or not at all',
   'not-on-this-connection': 'an old peer takes no request on a connection that it opened',
   // peers
   'self-address': 'an address leads back to this node',

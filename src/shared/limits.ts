@@ -56,6 +56,16 @@ const TABLE = {
     32,
     'one machine may restart its tunnels, not fill the table; loopback counts as one source and gets four times this',
   ],
+  silentInCrowdMs: [
+    5_000,
+    'an accepted connection that never says a byte, when more than a quarter of the places are taken by such: as long as one that has begun',
+  ],
+  connectionsPerSecondPerSource: [
+    16,
+    'new connections of one machine; a node dials each address once and then every half second at most. Loopback, where tunnels and every local program end, gets sixty-four times this',
+  ],
+  connectionsBurst: [64, 'a machine with many nodes that starts; loopback again sixty-four times this'],
+  connectionSourcesMax: [1_024, 'rate-limiter entries, as for datagrams'],
   acceptedConnections: [
     2_048,
     'below the file limit of every system we start on, and twice a thousand peers',
@@ -74,7 +84,18 @@ const TABLE = {
     8 * MIB,
     'above it another request with a large body waits, within its deadline, before it is queued',
   ],
-  sendQueueBytesHard: [512 * MIB, 'two of the largest tensors; beyond it the peer is too slow and is closed'],
+  sendQueueBytesHard: [
+    64 * MIB,
+    'beyond it, the largest message not counted, the other side is a slow peer and is closed; NATS allows a client as much',
+  ],
+  sendBudgetBytes: [
+    1024 * MIB,
+    'the send queues of all connections together; beyond it the one with the longest queue is closed. As much as is received at once',
+  ],
+  slowPeerMs: [
+    10_000,
+    'a queue over the soft bound for so long, drained slower than slowBodyBytesPerSecondMin, makes a slow peer; NATS writes for 10 s',
+  ],
   stalledWriteMs: [
     10_000,
     'no byte accepted by the socket for this long with data waiting: the path is dead; yamux takes 10 s',
@@ -108,6 +129,24 @@ const TABLE = {
     10_000,
     'silence after which a peer is dead: shorter than any person waits, longer than a Wi-Fi roam',
   ],
+  patienceMax: [8, 'how many times longer a node waits that is late itself; Lifeguard takes 8'],
+  probeHelpersMax: [3, 'members that are asked whether they reach a suspect; memberlist asks 3'],
+  probeTimeoutMs: [2_000, 'ping of a suspect for somebody else; two of them fit between suspect and dead'],
+  probesInFlight: [64, 'pings of suspects for others at once; what is asked beyond is answered `overloaded`'],
+  vouchedPatience: [
+    2,
+    'how many times longer a suspect is waited for that another member reaches: the path is slow, not the peer gone',
+  ],
+  flapWindowMs: [
+    60_000,
+    'a peer that came and went so often within this time flaps; serf looks at 60 s, too',
+  ],
+  flapsMax: [3, 'returns from the dead within that time that are believed at once'],
+  flapHoldMsMin: [
+    5_000,
+    'the next one must stay connected for so long before it is a member again; then twice that',
+  ],
+  flapHoldMsMax: [60_000, 'longest such time; a peer that is steady for it has no past'],
   reconnectGraceMs: [
     1_000,
     'a peer that cannot be dialled may dial back this long after its connection broke before it is dead',
@@ -295,7 +334,20 @@ const TABLE = {
   httpHeadersTimeoutMs: [10_000, 'slow-header clients are gone by then; Node’s default is 60 s'],
   httpRequestTimeoutMs: [60_000, 'a whole request body'],
   httpCheckIntervalMs: [2_000, 'Node looks only every 30 s by default'],
-  httpConnectionsMax: [256, 'open HTTP connections'],
+  httpConnectionsMax: [256, 'open HTTP connections; beyond it the one that waited longest makes room'],
+  httpConnectionsPerSource: [
+    64,
+    'of one address that is not loopback, so that four hosts cannot keep out the rest; a browser opens 6',
+  ],
+  httpBodyBytesPerSecondMin: [
+    1 * KIB,
+    'a body that comes slower is cut; the slowest mobile link has 5 KiB/s',
+  ],
+  httpBodyRateGraceMs: [5_000, 'before the rate of a body counts: a path may stall this long'],
+  httpStalledAnswerMs: [30_000, 'an answer of which the client takes nothing for so long is given up'],
+  httpAuthPerSecondPerSource: [2, 'ssh challenges and answers of one address; each costs a signature check'],
+  httpAuthBurst: [20, 'of them at once: a team behind one address'],
+  httpAuthSourcesMax: [1_024, 'addresses of which that is remembered'],
   httpKeepAliveMs: [5_000, 'an idle kept-alive HTTP connection; Node’s default'],
   httpSmallBodyBytesMax: [64 * KIB, 'bodies of the control endpoints: a model name, a node id'],
   httpAcceptMs: [
