@@ -1,46 +1,51 @@
 /**
- * The node's listener: binds, and lets in at most so many connections that have not said hello yet, in all and
- * per source. It knows nothing of what is said.
+ * The node's listener: binds, and turns away what is too much before a word is said: too many connections, too many new ones
+ * of one source, too many that have not said hello. It knows nothing of what is said.
  */
 import type { ByteStream, Listener, Transport } from '../protocol/index.js';
 import {
   type Address,
+  type Clock,
   ExoError,
   isLoopback,
   LIMITS,
   type Logger,
+  type ShedReason,
+  type Sheds,
+  SourceLimiter,
   type Startable,
+  type TimerHandle,
   toExoError,
 } from '../shared/index.js';
+import { type Eviction, type Visitor, WaitingRoom } from './waiting-room.js';
 
-/** An accepted connection, as far as the door is concerned. */
-export interface Visitor {
-  /** It has not said hello, nor spoken as an old peer. */
-  isStranger(): boolean;
-  /** It has not said a byte. */
-  isSilent(): boolean;
-  /** Shows it out. */
-  dismiss(): void;
-  readonly closed: Promise<unknown>;
-}
+export type { Visitor } from './waiting-room.js';
 
 /** What the acceptor needs. */
 export interface AcceptorComponents {
+  readonly clock: Clock;
   readonly transport: Transport;
   readonly logger: Logger;
+  readonly sheds: Sheds;
   welcome(stream: ByteStream): Visitor;
 }
 
-/** Loopback is one source with many tunnels behind it. */
-const LOOPBACK_SHARE = 4;
+/** Behind loopback stand all tunnels and every program of this machine. */
+const LOOPBACK_RATE = 64;
+const SWEEP_MS = 500;
+/** With those who are on their way out. */
+const OPEN_MAX = LIMITS.acceptedConnections + LIMITS.pendingHandshakes;
 
 /** Accepts connections on one address. */
 export class Acceptor implements Startable {
   readonly #c: AcceptorComponents;
   readonly #listener: Listener;
   readonly #asked: Address;
-  /** In the order in which they came, with the host they came from. */
-  readonly #open = new Map<Visitor, string>();
+  readonly #strangers = new WaitingRoom();
+  readonly #rates = limiter(1);
+  readonly #localRates = limiter(LOOPBACK_RATE);
+  #open = 0;
+  #sweeper: TimerHandle | undefined;
 
   constructor(address: Address, components: AcceptorComponents) {
     this.#c = components;
@@ -51,6 +56,11 @@ export class Acceptor implements Startable {
   /** The bound address, after start. */
   get address(): Address {
     return this.#listener.address;
+  }
+
+  /** Accepted connections that are open, and how many of them have not said hello. */
+  get load(): { readonly open: number; readonly strangers: number } {
+    return { open: this.#open, strangers: this.#strangers.size };
   }
 
   async start(): Promise<void> {
@@ -75,47 +85,66 @@ export class Acceptor implements Startable {
   }
 
   async stop(): Promise<void> {
+    this.#sweeper?.cancel();
+    this.#sweeper = undefined;
     await this.#listener.stop();
   }
 
   #accept(stream: ByteStream): void {
     const host = stream.remoteHost;
-    let strangers = 0;
-    let fromHere = 0;
-    if (this.#open.size >= LIMITS.pendingHandshakesPerSource) {
-      for (const [entry, source] of this.#open) {
-        if (!entry.isStranger()) continue;
-        strangers += 1;
-        if (source === host) fromHere += 1;
-      }
+    const nowMs = this.#c.clock.now();
+    const rates = isLoopback(host) ? this.#localRates : this.#rates;
+    if (!rates.take(host, nowMs)) {
+      this.#refuse(stream, 'source-rate');
+      return;
     }
-    const perSource = LIMITS.pendingHandshakesPerSource * (isLoopback(host) ? LOOPBACK_SHARE : 1);
-    const crowdedByHost = fromHere >= perSource;
-    const isFull = strangers >= LIMITS.pendingHandshakes || this.#open.size >= LIMITS.acceptedConnections;
-    if (crowdedByHost || isFull) {
-      // Whoever holds a place without a word makes room for one who may have something to say.
-      const makesRoom = this.#oldestSilent(crowdedByHost ? host : undefined);
-      this.#c.logger.debug('connection-shed', {
-        from: stream.remote,
-        strangers,
-        fromHere,
-        makesRoom: !!makesRoom,
-      });
-      if (makesRoom === undefined) {
-        stream.destroy();
-        return;
-      }
-      this.#open.delete(makesRoom);
-      makesRoom.dismiss();
+    const isFull = this.#open >= LIMITS.acceptedConnections;
+    const leaves = this.#strangers.makeRoom(host, isFull);
+    // Peers are never shown out for somebody new, and whoever is shown out takes a moment to go.
+    if (isFull && (leaves === undefined || this.#open >= OPEN_MAX)) {
+      this.#refuse(stream, 'accepted-full');
+      return;
     }
-    const entry = this.#c.welcome(stream);
-    this.#open.set(entry, host);
-    void entry.closed.then(() => this.#open.delete(entry));
+    if (leaves !== undefined) this.#showOut(leaves);
+    const visitor = this.#c.welcome(stream);
+    this.#open += 1;
+    this.#strangers.enter(visitor, host, nowMs);
+    this.#sweeper ??= this.#c.clock.every(SWEEP_MS, () => this.#sweep());
+    void visitor.closed.then(() => {
+      this.#open -= 1;
+      this.#strangers.leave(visitor);
+    });
   }
-  #oldestSilent(host: string | undefined): Visitor | undefined {
-    for (const [visitor, source] of this.#open) {
-      if (visitor.isSilent() && (host === undefined || source === host)) return visitor;
-    }
-    return undefined;
+
+  #refuse(stream: ByteStream, reason: ShedReason): void {
+    this.#shed(reason, stream.remote);
+    stream.destroy();
   }
+
+  /** Runs only while somebody waits. */
+  #sweep(): void {
+    for (const overdue of this.#strangers.overdue(this.#c.clock.now())) this.#showOut(overdue);
+    if (this.#strangers.size > 0) return;
+    this.#sweeper?.cancel();
+    this.#sweeper = undefined;
+  }
+
+  #showOut({ visitor, reason }: Eviction): void {
+    this.#strangers.leave(visitor);
+    this.#shed(reason, 'a stranger');
+    visitor.dismiss();
+  }
+
+  #shed(reason: ShedReason, from: string): void {
+    this.#c.sheds.add(reason);
+    this.#c.logger.debug('connection-shed', { from, reason, ...this.load });
+  }
+}
+
+function limiter(share: number): SourceLimiter {
+  return new SourceLimiter(
+    LIMITS.connectionsPerSecondPerSource * share,
+    LIMITS.connectionsBurst * share,
+    LIMITS.connectionSourcesMax,
+  );
 }

@@ -10,6 +10,7 @@ import {
   type Clock,
   type Logger,
   printable,
+  Sheds,
   type Startable,
   silentLogger,
   startAll,
@@ -42,6 +43,8 @@ export interface Node extends Startable {
   readonly chat: Generations;
   /** Counters for benches and tests. */
   readonly counters: { topologyMessagesSent(): number; ringRequests(): number };
+  /** What was turned away because a bound was reached. */
+  readonly sheds: Sheds;
 }
 
 /** Puts a node together. Nothing runs before `start`. */
@@ -53,6 +56,7 @@ class MeshNode implements Node {
   readonly mesh: MeshView;
   readonly chat: Generations;
   readonly counters: Node['counters'];
+  readonly sheds = new Sheds();
   readonly #options: NodeOptions;
   readonly #clock: Clock;
   readonly #logger: Logger;
@@ -196,7 +200,7 @@ class MeshNode implements Node {
     });
     this.#acceptor = new Acceptor(
       { host: options.nodeHost, port: options.nodePort },
-      { transport, logger, welcome: (stream) => introduction.welcome(stream) },
+      { clock, transport, logger, sheds: this.sheds, welcome: (stream) => introduction.welcome(stream) },
     );
     const dials = new DialRecord({
       logger,
