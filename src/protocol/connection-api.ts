@@ -3,8 +3,10 @@
  */
 
 import type { ExoError } from '../shared/index.js';
+import type { AccessLevel } from './access.js';
 import type { Hello } from './messages/hello.js';
 import type { Message } from './messages/messages.js';
+import type { Secured } from './transports/transport.js';
 
 /**
  * fresh → legacy (spoke only the base protocol) or established (hello on both sides) → closed.
@@ -60,6 +62,12 @@ export interface Connection {
   /** `clock.now()` of the last byte received or of the last progress of an own write. */
   readonly aliveAtMs: number;
   readonly stats: ConnectionStats;
+  /** What the other end may say here. */
+  readonly access: AccessLevel;
+  /** What encryption has proven of the other end; undefined in plain. Known before the first message. */
+  readonly secured: Secured | undefined;
+  /** The other end has proven enough for this, or no more. */
+  grant(access: AccessLevel): void;
   /**
    * Dialler only: a health check that carries `hello`. Resolves to the other side's hello, or undefined for an
    * old peer (state becomes `legacy`). Rejects with the refusal's code when the other side refuses.

@@ -4,6 +4,7 @@
  * after them. Made by the dialler and the acceptor of the node.
  */
 import { ExoError, LIMITS, type TimerHandle } from '../shared/index.js';
+import type { AccessLevel } from './access.js';
 import type {
   CloseReason,
   Connection,
@@ -19,7 +20,7 @@ import type { Message } from './messages/messages.js';
 import { RejectionLog } from './rejection-log.js';
 import { requestUntilAborted } from './request-until-aborted.js';
 import { Session } from './session.js';
-import type { ByteStream } from './transports/transport.js';
+import type { ByteStream, Secured } from './transports/transport.js';
 import type { ConnectionComponents, ConnectionOptions } from './wire-shared.js';
 import { WriteProgress } from './write-progress.js';
 
@@ -85,7 +86,7 @@ class StreamConnection implements Connection {
     });
     const { handlers, budget, pool, slabs } = components;
     this.#session = new Session(
-      { role: options.role, trusted: options.trusted, budget, pool, slabs, nowMs },
+      { role: options.role, trusted: options.trusted, access: options.access, budget, pool, slabs, nowMs },
       {
         onHello: (hello) => handlers.onHello(this, hello),
         onMessage: (message, wanted) =>
@@ -104,6 +105,18 @@ class StreamConnection implements Connection {
 
   get state(): ConnectionState {
     return this.#session.state;
+  }
+
+  get access(): AccessLevel {
+    return this.#session.access;
+  }
+
+  get secured(): Secured | undefined {
+    return this.#stream.secured;
+  }
+
+  grant(access: AccessLevel): void {
+    this.#session.access = access;
   }
 
   get hello(): Hello | undefined {

@@ -69,6 +69,10 @@ export const TYPE = {
   goodbye: 0x56,
   notice: 0x58,
   cancelRequest: 0x5a,
+  authRequest: 0x5c,
+  authResponse: 0x5d,
+  keyUpdate: 0x5e,
+  keyUpdated: 0x5f,
   // Reserved for streams. The correlation id of `open` names the stream in all later frames of it, `opened` or an
   // error answers it. Data may be sent only within the credit that `window` frames (u32 BE: bytes more) have given;
   // `end` half-closes a direction, `reset` (a code in JSON) ends both at once. Neither side has them yet:
@@ -105,6 +109,10 @@ export const TYPE_OF_KIND: Readonly<Record<MessageKind, number>> = {
   goodbye: TYPE.goodbye,
   notice: TYPE.notice,
   'cancel-request': TYPE.cancelRequest,
+  'auth-request': TYPE.authRequest,
+  'auth-response': TYPE.authResponse,
+  'key-update': TYPE.keyUpdate,
+  'key-updated': TYPE.keyUpdated,
   'probe-request': TYPE.probeRequest,
   'probe-response': TYPE.probeResponse,
   'error-response': TYPE.errorResponse,
@@ -113,6 +121,9 @@ export const TYPE_OF_KIND: Readonly<Record<MessageKind, number>> = {
 const LIMITS_APART = new Map<number, number>([
   [TYPE.healthRequest, LIMITS.helloBytesMax],
   [TYPE.healthResponse, LIMITS.helloBytesMax],
+  [TYPE.authRequest, LIMITS.authBytesMax],
+  [TYPE.authResponse, LIMITS.authBytesMax],
+  [TYPE.keyUpdate, LIMITS.authBytesMax],
   [TYPE.prompt, LIMITS.promptBytesMax],
   [TYPE.tensorRequest, LIMITS.establishedFrameBytesMax],
   [TYPE.tensorResponse, LIMITS.establishedFrameBytesMax],

@@ -3,6 +3,7 @@
  * Sans-I/O; only `session.ts` uses it.
  */
 import { ExoError, LIMITS } from '../shared/index.js';
+import { mayUse } from './access.js';
 import { BodyStore, type Held } from './body-store.js';
 import {
   CORRELATED,
@@ -205,7 +206,13 @@ export class Inbound implements FrameSink {
         `a frame of type 0x${type.toString(16)} where ${expected === undefined ? 'none' : `0x${expected.toString(16)}`} was expected`,
       );
     }
-    if (isKnownType(type) && !isAnswerType(type)) return undefined;
+    if (isKnownType(type) && !isAnswerType(type)) {
+      if (mayUse(this.#session.access, type)) return undefined;
+      throw new ExoError(
+        'auth-required',
+        `type 0x${type.toString(16)} is for trusted nodes only: a mesh key is set, and this address is not in --allow-legacy`,
+      );
+    }
     // as the original: a type of the list that means nothing here is ignored
     this.#session.becomeLegacy();
     return 'silent';
@@ -222,6 +229,7 @@ export class Inbound implements FrameSink {
       );
     }
     if (!isKnownType(type) || (id !== 0 && isOneWayType(type))) return 'request-unsupported';
+    if (!mayUse(this.#session.access, type)) return 'auth-required';
     const always = type === TYPE.healthRequest || type === TYPE.goodbye;
     return always || this.#session.hasRoom ? undefined : 'overloaded';
   }
@@ -233,10 +241,7 @@ export class Inbound implements FrameSink {
 
   #skipped(assembly: Assembly, type: number, id: number | undefined): void {
     if (id === undefined || id === 0 || assembly.skip === 'silent') return;
-    const error =
-      assembly.skip === 'overloaded'
-        ? new ExoError('overloaded', 'no memory or no room for this now', { retryable: true })
-        : new ExoError('request-unsupported', `type 0x${type.toString(16)} cannot be asked for here`);
+    const error = refusal(assembly.skip, type);
     if (isAnswerType(type)) this.#session.answerLost(id, error);
     else this.#session.answerError(id, error);
   }
@@ -306,6 +311,19 @@ export class Inbound implements FrameSink {
       'frame-too-slow',
       `a body came at ${Math.round(rate)} bytes/s for ${Math.round(ageMs / 1000)} s`,
     );
+  }
+}
+
+/** Why a message was thrown away, for its sender. */
+function refusal(skip: SkipReason | undefined, type: number): ExoError {
+  const name = `type 0x${type.toString(16)}`;
+  switch (skip) {
+    case 'overloaded':
+      return new ExoError('overloaded', 'no memory or no room for this now', { retryable: true });
+    case 'auth-required':
+      return new ExoError('auth-required', `${name} is for nodes that are trusted here`);
+    default:
+      return new ExoError('request-unsupported', `${name} cannot be asked for here`);
   }
 }
 

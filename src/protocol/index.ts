@@ -1,6 +1,7 @@
 /**
  * The wire: frames, messages, sessions and what carries them. docs/PROTOCOL.md is the norm.
  */
+export { ACCESS_OF_KIND, type AccessLevel, mayUse, reaches } from './access.js';
 export { createConnection } from './connection.js';
 export type {
   CloseReason,
@@ -39,7 +40,7 @@ export { Session, type SessionHost, type SessionOptions } from './session.js';
 export type { MemoryNetworkOptions, NetworkEvent } from './transports/memory-fabric.js';
 export { createMemoryNetwork, type MemoryNetwork } from './transports/memory-transport.js';
 export { createTcpTransport, type TcpTransportOptions } from './transports/tcp-transport.js';
-export type { ByteStream, Listener, Transport } from './transports/transport.js';
+export type { ByteStream, DialOptions, Listener, Secured, Transport } from './transports/transport.js';
 export {
   type ConnectionComponents,
   type ConnectionOptions,

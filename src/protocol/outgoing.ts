@@ -15,6 +15,8 @@ for (const type of [
   TYPE.goodbye,
   TYPE.notice,
   TYPE.cancelRequest,
+  TYPE.authRequest,
+  TYPE.authResponse,
   TYPE.probeRequest,
   TYPE.probeResponse,
   TYPE.errorResponse,

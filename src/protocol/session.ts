@@ -4,6 +4,7 @@
  * `inbound.ts`, what this side asks in `requester.ts`, handlers at work in `responder.ts`.
  */
 import { ExoError, LIMITS, toExoError } from '../shared/index.js';
+import type { AccessLevel } from './access.js';
 import type { CloseReason, ConnectionRole, ConnectionState } from './connection-api.js';
 import { isAnswerType, isBaseType, isOneWayType, TYPE, TYPE_OF_KIND } from './frame.js';
 import { Inbound } from './inbound.js';
@@ -38,6 +39,8 @@ export interface SessionOptions {
   readonly role: ConnectionRole;
   /** The other end is on loopback or at a configured address: an old peer may send large bodies. */
   readonly trusted: boolean;
+  /** What it may say at first. @default 'member' */
+  readonly access?: AccessLevel | undefined;
   readonly budget: MemoryBudget;
   readonly pool: PayloadPool;
   readonly slabs: WireSlabs;
@@ -49,6 +52,8 @@ export class Session {
   readonly outbox: Outbox;
   readonly role: ConnectionRole;
   readonly trusted: boolean;
+  /** What the other end may say; its owner raises it. */
+  access: AccessLevel;
   /** What the other side said of itself. */
   hello: Hello | undefined;
   /** What it said before it left. */
@@ -63,6 +68,7 @@ export class Session {
   constructor(options: SessionOptions, host: SessionHost) {
     this.role = options.role;
     this.trusted = options.trusted;
+    this.access = options.access ?? 'member';
     this.#host = host;
     this.outbox = new Outbox(options.slabs.frames);
     this.#requester = new Requester(this, host);

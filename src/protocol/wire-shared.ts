@@ -1,7 +1,9 @@
 /**
  * What connections are made with: their options, their components, and what all connections of a node share.
  */
+
 import { type Clock, LIMITS, type Logger, SourceLimiter } from '../shared/index.js';
+import type { AccessLevel } from './access.js';
 import type { ConnectionHandlers, ConnectionRole } from './connection-api.js';
 import { MemoryBudget } from './memory-budget.js';
 import { PayloadPool } from './payload-pool.js';
@@ -12,6 +14,8 @@ export interface ConnectionOptions {
   readonly role: ConnectionRole;
   /** Loopback or a configured address: an old peer may send large bodies. */
   readonly trusted: boolean;
+  /** What the other end may say before anything is proven. @default 'member' */
+  readonly access?: AccessLevel;
 }
 
 /** Memory for small pieces. Two, because frames are written one behind the other. */

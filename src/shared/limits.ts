@@ -40,6 +40,10 @@ const TABLE = {
     'large buffers kept for their next use: four 16 MiB tensors; what is more goes back to the system',
   ],
   jsonDepthMax: [32, 'topology nests 5 deep; deeper input is hostile'],
+  authBytesMax: [32 * KIB, 'proofs of a connection, and keys on their way to a trusted node'],
+  authProofsMax: [8, 'ways to be known that one end tries; there are four'],
+  authFieldCharsMax: [4 * KIB, 'one field of a proof: an RSA public key of 16,384 bits has 2,800'],
+  meshKeysMax: [8, 'mesh keys at once: the newest, and older ones in their grace time'],
   // ------------------------------------------------------------------ connections
   handshakeTimeoutMs: [
     5_000,
@@ -55,6 +59,10 @@ const TABLE = {
   pendingHandshakesPerSource: [
     32,
     'one machine may restart its tunnels, not fill the table; loopback counts as one source and gets four times this',
+  ],
+  handshakeChanceMs: [
+    250,
+    'an accepted connection is not turned away for a newcomer before it was there for so long: a hello takes a few round trips',
   ],
   silentInCrowdMs: [
     5_000,

@@ -161,10 +161,10 @@ describe('correlated requests', () => {
     inject(
       pair,
       rawFrame(0x60, part, 1),
-      rawFrame(0x70, part, 2, FLAG_MORE | FLAG_TOTAL, 2_000),
-      rawFrame(0x70, part, 2),
-      rawFrame(0x70, part, 0),
-      rawFrame(0x71, part, 9),
+      rawFrame(0x74, part, 2, FLAG_MORE | FLAG_TOTAL, 2_000),
+      rawFrame(0x74, part, 2),
+      rawFrame(0x74, part, 0),
+      rawFrame(0x75, part, 9),
     );
     await turn();
     const answers = framesOf(pair.acceptorStream.written).slice(1);

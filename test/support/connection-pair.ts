@@ -1,5 +1,6 @@
 /** Two connections over an in-memory stream, and the small things that tests of them need. */
 import {
+  type AccessLevel,
   type CloseReason,
   type Connection,
   type ConnectionHandlers,
@@ -71,6 +72,8 @@ export interface PairOptions {
   readonly clock?: VirtualClock;
   readonly chunkBytes?: number;
   readonly trusted?: boolean;
+  /** Of the acceptor's end. */
+  readonly access?: AccessLevel;
   readonly shared?: WireShared;
   readonly dialler?: Partial<ConnectionHandlers>;
   readonly acceptor?: Partial<ConnectionHandlers>;
@@ -91,7 +94,7 @@ export function connectionPair(options: PairOptions = {}): Pair {
   );
   const acceptor = createConnection(
     acceptorStream,
-    { role: 'acceptor', trusted },
+    { role: 'acceptor', trusted, access: options.access ?? 'member' },
     { ...common, handlers: handlersOf(options.acceptor) },
   );
   return { clock, dialler, acceptor, diallerStream, acceptorStream, shared, log };

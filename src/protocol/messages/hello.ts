@@ -25,6 +25,8 @@ export interface Hello {
   readonly topologyDigest: string;
   /** Only from the dialling side: how it found this address (the edge's description) and how good that path is. */
   readonly path?: { readonly description: string; readonly priority: number };
+  /** On encrypted connections: 32 random bytes of this connection as base64url, which the proofs are bound to. */
+  readonly auth?: { readonly nonce: string };
   /** Program and version, for people. */
   readonly agent: string;
 }

@@ -9,7 +9,7 @@ import type { FrameHead } from '../frame-decoder.js';
 import type { BudgetClass } from '../memory-budget.js';
 
 /** Why a body is received and thrown away; `silent`: nobody waits for it. */
-export type SkipReason = 'request-unsupported' | 'overloaded' | 'silent';
+export type SkipReason = 'request-unsupported' | 'auth-required' | 'overloaded' | 'silent';
 
 /** A message of which not everything is here. */
 export interface Assembly {

@@ -118,6 +118,24 @@ export class MessageDecoder {
       }
       case TYPE.cancelRequest:
         return { kind: 'cancel-request', requestId: check.cancelRequest(readJson(body)).request_id };
+      case TYPE.authRequest:
+        return { kind: 'auth-request', proofs: check.auth(readJson(body)).proofs };
+      case TYPE.authResponse:
+        return { kind: 'auth-response', proofs: check.auth(readJson(body)).proofs };
+      case TYPE.keyUpdate:
+        return {
+          kind: 'key-update',
+          keys: check
+            .keyUpdate(readJson(body))
+            .keys.map(({ id, secret, created_ms: createdAtMs, until_ms: untilMs }) => ({
+              id,
+              secret,
+              createdAtMs,
+              ...(untilMs !== undefined && { untilMs }),
+            })),
+        };
+      case TYPE.keyUpdated:
+        return { kind: 'key-updated' };
       case TYPE.probeRequest:
         return { kind: 'probe-request', nodeId: check.probeRequest(readJson(body)).node_id };
       case TYPE.probeResponse: {

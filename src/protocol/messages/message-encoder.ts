@@ -101,6 +101,7 @@ export function encodeCorrelated(message: Message): EncodedBody {
       );
     case 'prompt-response':
     case 'topology-updated':
+    case 'key-updated':
       return EMPTY;
     case 'ping':
     case 'pong':
@@ -117,6 +118,20 @@ export function encodeCorrelated(message: Message): EncodedBody {
       return json(compact({ code: message.code, message: message.message }));
     case 'cancel-request':
       return json(compact({ request_id: message.requestId }));
+    case 'auth-request':
+    case 'auth-response':
+      return json(compact({ proofs: message.proofs }));
+    case 'key-update':
+      return json(
+        compact({
+          keys: message.keys.map(({ id, secret, createdAtMs, untilMs }) => ({
+            id,
+            secret,
+            created_ms: createdAtMs,
+            until_ms: untilMs,
+          })),
+        }),
+      );
     case 'probe-request':
       return json(compact({ node_id: message.nodeId }));
     case 'probe-response':

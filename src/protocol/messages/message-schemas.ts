@@ -4,7 +4,7 @@
  */
 import { Ajv, type ValidateFunction } from 'ajv';
 import { ExoError, LIMITS } from '../../shared/index.js';
-import type { JsonObject } from './messages.js';
+import type { AuthProof, JsonObject } from './messages.js';
 
 // Infinity and null stand for floats that Python calls inf and nan; see json-reader.ts.
 const ajv = new Ajv({ strict: true, strictNumbers: false, allowUnionTypes: true, allErrors: false });
@@ -57,10 +57,19 @@ const hello = object(
     capabilities,
     node_port: { type: 'integer', minimum: 0, maximum: 65_535 },
     topology_digest: { type: 'string', maxLength: 64 },
+    auth: object({ nonce: { type: 'string', pattern: '^[A-Za-z0-9_-]{43}$' } }),
     path: object({ description: { type: 'string', maxLength: 256 }, priority: { type: 'number' } }),
     agent: { type: 'string', maxLength: 256 },
   },
 );
+/** A map of short texts, of which one is the method. */
+const proof = {
+  type: 'object',
+  required: ['method'],
+  properties: { method: { type: 'string', maxLength: 32 } },
+  additionalProperties: { type: 'string', maxLength: LIMITS.authFieldCharsMax },
+  maxProperties: 8,
+} as const;
 const entry = object(
   {
     id,
@@ -107,6 +116,7 @@ export interface HelloBody {
   readonly capabilities?: CapabilitiesBody;
   readonly node_port?: number;
   readonly topology_digest?: string;
+  readonly auth?: { readonly nonce: string };
   readonly path?: { readonly description: string; readonly priority: number };
   readonly agent?: string;
 }
@@ -119,6 +129,13 @@ export interface EntryBody {
   readonly edges: Array<{ readonly to_id: string; readonly description: string }>;
   readonly lost?: Array<{ readonly id: string; readonly epoch: number }>;
   readonly legacy?: boolean;
+}
+/** A mesh key on the wire. */
+interface KeyBody {
+  readonly id: string;
+  readonly secret: string;
+  readonly created_ms: number;
+  readonly until_ms?: number;
 }
 interface Fault {
   readonly code: string;
@@ -208,6 +225,23 @@ export const check = {
   goodbye: lazy<{ reason: string }>('a goodbye', object({ reason: string })),
   notice: lazy<Fault>('a notice', fault),
   cancelRequest: lazy<{ request_id: string }>('a cancel request', object({ request_id: string })),
+  auth: lazy<{ proofs: AuthProof[] }>('proofs', object({ proofs: list(proof, LIMITS.authProofsMax) })),
+  keyUpdate: lazy<{ keys: KeyBody[] }>(
+    'a key update',
+    object({
+      keys: list(
+        object(
+          {
+            id: { type: 'string', pattern: '^[0-9a-f]{8}$' },
+            secret: { type: 'string', pattern: '^[A-Za-z0-9_-]{43}$' },
+            created_ms: count,
+          },
+          { until_ms: count },
+        ),
+        LIMITS.meshKeysMax,
+      ),
+    }),
+  ),
   probeRequest: lazy<{ node_id: string }>('a probe request', object({ node_id: id })),
   probeResponse: lazy<{ reached: boolean; rtt_ms?: number | null }>(
     'a probe answer',

@@ -212,6 +212,39 @@ export interface CancelRequest {
   readonly requestId: string;
 }
 
+/** One way in which the sender can be known: a method and its fields, all text. `trust` knows what they mean. */
+export type AuthProof = { readonly method: string; readonly [field: string]: string };
+
+/** 0x5C, answered by 0x5D: what the dialler proves. Encrypted connections only. */
+export interface AuthRequest {
+  readonly kind: 'auth-request';
+  readonly proofs: readonly AuthProof[];
+}
+
+/** 0x5D: what the acceptor proves, when it has taken the dialler in. */
+export interface AuthResponse {
+  readonly kind: 'auth-response';
+  readonly proofs: readonly AuthProof[];
+}
+
+/** 0x5E, answered by 0x5F: mesh keys that the receiver may not have. Trusted peers only. */
+export interface KeyUpdate {
+  readonly kind: 'key-update';
+  readonly keys: ReadonlyArray<{
+    readonly id: string;
+    /** 32 bytes as base64url; a secret. */
+    readonly secret: string;
+    /** Wall clock, milliseconds. */
+    readonly createdAtMs: number;
+    readonly untilMs?: number;
+  }>;
+}
+
+/** 0x5F. */
+export interface KeyUpdated {
+  readonly kind: 'key-updated';
+}
+
 /** 0x70, answered by 0x71: the sender hears nothing of a node any more; does the receiver reach it over a connection of its own? */
 export interface ProbeRequest {
   readonly kind: 'probe-request';
@@ -255,6 +288,10 @@ export type Message =
   | Goodbye
   | Notice
   | CancelRequest
+  | AuthRequest
+  | AuthResponse
+  | KeyUpdate
+  | KeyUpdated
   | ProbeRequest
   | ProbeResponse
   | ErrorResponse;

@@ -74,6 +74,7 @@ export function helloToWire(hello: Hello): PythonJson {
     capabilities: capabilitiesToWire(hello.capabilities),
     node_port: hello.nodePort,
     topology_digest: hello.topologyDigest,
+    auth: hello.auth && { nonce: hello.auth.nonce },
     path: hello.path && { description: hello.path.description, priority: hello.path.priority },
     agent: hello.agent,
   };
@@ -105,6 +106,7 @@ export function helloFromWire(value: unknown): Hello {
       body.capabilities === undefined ? UNKNOWN_CAPABILITIES : capabilitiesFromWire(body.capabilities),
     nodePort: body.node_port ?? 0,
     topologyDigest: body.topology_digest ?? '',
+    ...(body.auth && { auth: { nonce: body.auth.nonce } }),
     ...(body.path && {
       path: {
         description: printable(body.path.description, LIMITS.topologyTextCharsMax),

@@ -7,18 +7,31 @@ import type net from 'node:net';
 import { ExoError, formatAddress, LIMITS } from '../../shared/index.js';
 import type { OpenSocket } from './tcp-receive.js';
 import { plainHost } from './tcp-words.js';
-import type { ByteStream } from './transport.js';
+import type { ByteStream, Secured } from './transport.js';
+
+/** What lies over a socket that is not a bare TCP one: what differs then. */
+export interface Cover {
+  readonly remote: string;
+  readonly remoteHost: string;
+  readonly secured: Secured;
+  /** Drops what lies below at once. */
+  reset(): void;
+  /** Why the cover itself broke; undefined when it was what lies below. */
+  brokenInWords(cause: Error): ExoError | undefined;
+}
 
 /** A connected socket's two directions. Callbacks do nothing until they are set. */
 export class TcpStream implements ByteStream {
   readonly remote: string;
   readonly remoteHost: string;
+  readonly secured: Secured | undefined;
   onData: (chunk: Buffer) => void = () => undefined;
   onDrain: () => void = () => undefined;
   onEnd: () => void = () => undefined;
   onClose: (error?: Error) => void = () => undefined;
 
   readonly #socket: net.Socket;
+  readonly #cover: Cover | undefined;
   #queue: Uint8Array[] = [];
   #queuedBytes = 0;
   /** Bytes of the batch that the system has not taken yet. */
@@ -30,13 +43,17 @@ export class TcpStream implements ByteStream {
   #over = false;
   #error: Error | undefined;
 
-  constructor(opened: OpenSocket) {
+  constructor(opened: OpenSocket, cover?: Cover) {
     const socket = opened.socket;
     this.#socket = socket;
-    this.remoteHost = plainHost(socket.remoteAddress ?? '');
-    this.remote = formatAddress({ host: this.remoteHost, port: socket.remotePort ?? 0 });
-    socket.setNoDelay(true);
-    socket.setKeepAlive(true, LIMITS.tcpKeepaliveMs);
+    this.#cover = cover;
+    this.secured = cover?.secured;
+    this.remoteHost = cover?.remoteHost ?? plainHost(socket.remoteAddress ?? '');
+    this.remote = cover?.remote ?? formatAddress({ host: this.remoteHost, port: socket.remotePort ?? 0 });
+    if (cover === undefined) {
+      socket.setNoDelay(true);
+      socket.setKeepAlive(true, LIMITS.tcpKeepaliveMs);
+    }
     opened.onBytes = (chunk) => {
       if (!this.#over) this.onData(chunk);
     };
@@ -86,7 +103,9 @@ export class TcpStream implements ByteStream {
     this.#drop();
     const socket = this.#socket;
     if (socket.destroyed) return;
-    if (socket.writableEnded) {
+    if (this.#cover !== undefined) {
+      this.#cover.reset();
+    } else if (socket.writableEnded) {
       // FIN is under way: the system takes no reset any more.
       socket.destroy();
     } else {
@@ -94,6 +113,17 @@ export class TcpStream implements ByteStream {
       socket.destroySoon = () => socket.destroy();
       socket.resetAndDestroy();
     }
+  }
+
+  /**
+   * Gives the socket away, paused: encryption is laid over it. Nothing may have been written yet. This stream is over
+   * then, without a word.
+   */
+  handOver(): net.Socket {
+    this.#over = true;
+    this.onClose = () => undefined;
+    this.#socket.pause();
+    return this.#socket;
   }
 
   /** The usual case, some frames in one chunk and nothing before them. False when it is another case. */
@@ -116,7 +146,7 @@ export class TcpStream implements ByteStream {
     this.#flushing = false;
     if (this.#over) return;
     if (this.#queuedBytes === 0) {
-      if (this.#ending) this.#socket.end();
+      if (this.#ending) this.#endSocket();
       return;
     }
     const batch = this.#nextBatch();
@@ -126,6 +156,12 @@ export class TcpStream implements ByteStream {
     this.#socket.write(batch[last]!, this.#taken);
     if (last > 0) this.#socket.uncork();
   };
+
+  #endSocket(): void {
+    if (this.#cover === undefined) this.#socket.end();
+    // Ending TLS while it hands out what it has read loses the rest of that: in a turn of its own nothing is being read.
+    else setImmediate(() => this.#socket.end());
+  }
 
   /** The whole queue when it fits, else its beginning; a chunk on the border is cut without a copy. */
   #nextBatch(): Uint8Array[] {
@@ -182,6 +218,7 @@ export class TcpStream implements ByteStream {
     this.#drop();
     const cause = this.#error;
     if (own || cause === undefined) this.onClose();
+    else if (this.#cover?.brokenInWords(cause) !== undefined) this.onClose(this.#cover.brokenInWords(cause));
     else this.onClose(new ExoError('connection-closed', lostInWords(this.remote, cause), { cause }));
   }
 }

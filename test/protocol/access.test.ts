@@ -1,0 +1,153 @@
+/** Who may say what: the table is complete, and a session keeps to it before memory is taken. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import {
+  ACCESS_OF_KIND,
+  type AccessLevel,
+  isAnswerType,
+  type Message,
+  mayUse,
+  reaches,
+  TYPE,
+  TYPE_OF_KIND,
+} from '../../src/protocol/index.js';
+import { ExoError } from '../../src/shared/index.js';
+import { closePair, connectionPair, establishedPair } from '../support/connection-pair.js';
+import '../support/leaks.js';
+
+const LEVELS: readonly AccessLevel[] = ['open', 'member', 'trusted'];
+
+describe('the table of access', () => {
+  test('has every kind of message, and no other', () => {
+    assert.deepEqual(Object.keys(ACCESS_OF_KIND).sort(), Object.keys(TYPE_OF_KIND).sort());
+    for (const level of Object.values(ACCESS_OF_KIND)) assert.ok(LEVELS.includes(level));
+  });
+
+  test('keeps to trusted peers whatever it does not know', () => {
+    const known = new Set<number>(Object.values(TYPE_OF_KIND));
+    for (let type = 0; type < 0x80; type++) {
+      if (known.has(type)) continue;
+      assert.ok(!mayUse('member', type) && mayUse('trusted', type), `0x${type.toString(16)}`);
+    }
+    assert.ok(!mayUse('member', 0x1ff));
+  });
+
+  test('lets strangers say nothing but what begins and ends a connection', () => {
+    const open = Object.entries(ACCESS_OF_KIND).filter(([, level]) => level === 'open');
+    assert.deepEqual(open.map(([kind]) => kind).sort(), [
+      'auth-request',
+      'auth-response',
+      'error-response',
+      'goodbye',
+      'health-request',
+      'health-response',
+      'notice',
+    ]);
+    for (const reserved of [TYPE.streamOpen, TYPE.streamData, TYPE.streamWindow, TYPE.streamEnd]) {
+      assert.ok(!mayUse('member', reserved));
+    }
+  });
+
+  test('is an order', () => {
+    for (const a of LEVELS) {
+      for (const b of LEVELS) assert.equal(reaches(a, b), LEVELS.indexOf(a) >= LEVELS.indexOf(b));
+    }
+  });
+});
+
+const SHARD = { modelId: 'm', startLayer: 0, endLayer: 0, nLayers: 1 };
+/** One of each kind that a peer may send by itself. */
+const QUESTIONS: readonly Message[] = [
+  { kind: 'prompt', shard: SHARD, prompt: 'p', requestId: 'r', inferenceState: null },
+  { kind: 'topology-request', visited: ['a'], maxDepth: 4 },
+  { kind: 'ping', data: Buffer.alloc(3) },
+  { kind: 'topology-sync', versions: new Map() },
+  { kind: 'topology-update', entries: [] },
+  { kind: 'probe-request', nodeId: 'x' },
+  { kind: 'key-update', keys: [{ id: '0123abcd', secret: 'A'.repeat(43), createdAtMs: 1 }] },
+  { kind: 'auth-request', proofs: [{ method: 'pinned' }] },
+];
+
+/** What the acceptor gives its handler is noted; each question has its answer. */
+function noting(access: AccessLevel) {
+  const heard: string[] = [];
+  const answer = (message: Message): Message | undefined => {
+    heard.push(message.kind);
+    switch (message.kind) {
+      case 'prompt':
+        return { kind: 'prompt-response' };
+      case 'topology-request':
+        return { kind: 'topology-response', nodes: new Map(), peerGraph: new Map() };
+      case 'topology-sync':
+        return { kind: 'topology-synced', entries: [], wanted: [] };
+      case 'topology-update':
+        return { kind: 'topology-updated' };
+      case 'probe-request':
+        return { kind: 'probe-response', reached: false, rttMs: null };
+      case 'key-update':
+        return { kind: 'key-updated' };
+      case 'auth-request':
+        return { kind: 'auth-response', proofs: [] };
+      default:
+        return undefined;
+    }
+  };
+  return {
+    heard,
+    options: { access, acceptor: { onMessage: (_c: unknown, message: Message) => answer(message) } },
+  };
+}
+
+const codeOf = (asked: Promise<unknown>) =>
+  asked.then(
+    () => undefined,
+    (error: unknown) => (error instanceof ExoError ? error.code : 'another error'),
+  );
+
+describe('a session', () => {
+  for (const access of LEVELS) {
+    test(`of access "${access}" hands on what the table allows, and answers the rest with auth-required`, async () => {
+      const { heard, options } = noting(access);
+      const pair = await establishedPair(options);
+      for (const question of QUESTIONS) {
+        const allowed = mayUse(access, TYPE_OF_KIND[question.kind]);
+        heard.length = 0;
+        assert.equal(await codeOf(pair.dialler.request(question)), allowed ? undefined : 'auth-required');
+        // Pings are answered by the session itself.
+        assert.equal(heard.length, allowed && question.kind !== 'ping' ? 1 : 0, question.kind);
+      }
+      await closePair(pair);
+    });
+  }
+
+  test('throws a large body that is not allowed away without memory for it', async () => {
+    const { heard, options } = noting('open');
+    const pair = await establishedPair(options);
+    const data = Buffer.alloc(8 * 1024 * 1024);
+    const asked = codeOf(pair.dialler.request({ kind: 'ping', data }));
+    assert.equal(pair.shared.budget.usedBytes, 0);
+    assert.equal(await asked, 'auth-required');
+    assert.deepEqual(heard, []);
+    await closePair(pair);
+  });
+
+  test('of an old peer without access ends at the first thing but a health check', async () => {
+    const { heard, options } = noting('open');
+    const pair = connectionPair(options);
+    await pair.dialler.request({ kind: 'health-request' });
+    assert.equal(pair.acceptor.state, 'legacy');
+    await codeOf(pair.dialler.request({ kind: 'topology-request', visited: ['a'], maxDepth: 4 }));
+    assert.equal((await pair.acceptor.closed).error?.code, 'auth-required');
+    assert.deepEqual(heard, []);
+  });
+
+  test('raises what the other end may say at once', async () => {
+    const { options } = noting('open');
+    const pair = await establishedPair(options);
+    const question: Message = { kind: 'probe-request', nodeId: 'x' };
+    assert.equal(await codeOf(pair.dialler.request(question)), 'auth-required');
+    pair.acceptor.grant('member');
+    assert.equal(await codeOf(pair.dialler.request(question)), undefined);
+    await closePair(pair);
+  });
+});
