@@ -170,6 +170,12 @@ export class Lan {
     this.#filter('partition', pair(a, b) + pair(b, a));
   }
 
+  /** Silently drops what one host sends to another; the other way stays open. `heal` ends it. */
+  block(from: Host, to: Host): void {
+    const [a, b] = [this.#port(from), this.#port(to)];
+    this.#filter(`block-${a}-${b}`, `iifname "${a}" oifname "${b}" drop\n`);
+  }
+
   /** Drops broadcast and multicast frames; with `from`, only those that this host sends. `heal` ends it. */
   dropBroadcast(from?: Host): void {
     const port = from === undefined ? '' : `iifname "${this.#port(from)}" `;
@@ -186,7 +192,7 @@ export class Lan {
     );
   }
 
-  /** Ends partitions and broadcast drops. */
+  /** Ends partitions, blocks and broadcast drops. */
   heal(): void {
     this.bridge.nftReset();
   }
@@ -196,6 +202,12 @@ export class Lan {
     const tbf = ['root', 'tbf', 'rate', `${mbit}mbit`, 'burst', '64kb', 'latency', '50ms'];
     host.exec('tc', ['qdisc', 'replace', 'dev', 'eth0', ...tbf]);
     this.bridge.exec('tc', ['qdisc', 'replace', 'dev', this.#port(host), ...tbf]);
+  }
+
+  /** Ends `rate`. */
+  fullRate(host: Host): void {
+    host.exec('tc', ['qdisc', 'del', 'dev', 'eth0', 'root']);
+    this.bridge.exec('tc', ['qdisc', 'del', 'dev', this.#port(host), 'root']);
   }
 }
 
