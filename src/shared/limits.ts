@@ -272,6 +272,43 @@ const TABLE = {
   embeddedChannelsMax: [256, 'channels of one such connection; a window of 2 MiB stands behind each'],
   embeddedAuthTimeoutMs: [10_000, 'time to log in to it; OpenSSH gives 120 s to a person who types'],
   embeddedAuthTriesMax: [6, 'refused keys before it hangs up; OpenSSH’s MaxAuthTries'],
+  // ------------------------------------------------------------------ trust
+  nodeKeyFileBytesMax: [4 * KIB, 'an Ed25519 key has 120 bytes, the mark of the machine 65'],
+  trustFileBytesMax: [4 * MIB, 'four thousand nodes have about 1 MiB'],
+  trustPollMs: [1_000, 'between two looks whether a command changed keys or trust'],
+  trustLockMs: [
+    10_000,
+    'a lock on such a file that does not move for so long is left over; it is held for ms',
+  ],
+  trustLockWaitMs: [30_000, 'for such a lock before the change is given up'],
+  trustedNodesMax: [
+    4_096,
+    'nodes with a known key; as topologyNodesMax. The oldest that is only pinned makes room',
+  ],
+  meshKeyGraceMs: [
+    7 * 24 * 60 * 60 * 1000,
+    'a replaced mesh key is still accepted: a laptop that was off for a week comes back by itself',
+  ],
+  authTokenCharsMin: [16, 'a token that people made up; every guess costs an attacker one scrypt'],
+  invitationsMax: [64, 'invitations not used yet'],
+  invitationMs: [24 * 60 * 60 * 1000, 'to walk over to the other machine, or to send a message and wait'],
+  invitationGuessesMax: [
+    5,
+    'wrong proofs for one invitation in a row; more wait for invitationGuessRefillMs each',
+  ],
+  invitationGuessRefillMs: [10_000, 'one more of them after this'],
+  sshAgentTimeoutMs: [3_000, 'answer of an ssh agent; one that asks a person holds up the handshake'],
+  sshSignKeysMax: [4, 'ssh keys that sign for one handshake'],
+  authorizedKeysBytesMax: [1 * MIB, 'an authorized_keys file; some 2,500 RSA keys'],
+  sshRsaBitsMin: [2_048, 'shorter RSA keys are refused; OpenSSH makes 3,072'],
+  sshChallengeMs: [5 * 60 * 1000, 'from a challenge to its signature: a person may have to touch something'],
+  sshChallengesUsedMax: [
+    4_096,
+    'challenges that were answered and must not be again, until they are too old',
+  ],
+  sshSessionMs: [24 * 60 * 60 * 1000, 'a session by ssh key; a day of work'],
+  sshSessionsMax: [256, 'sessions by ssh key at once; the oldest of the same key makes room'],
+  sshSessionsPerKeyMax: [16, 'sessions of one ssh key at once'],
   // ------------------------------------------------------------------ topology
   topologyNodesMax: [4_096, 'nodes in the graph'],
   topologyEdgesPerNode: [1_024, 'as peersMax'],
