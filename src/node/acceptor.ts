@@ -99,10 +99,10 @@ export class Acceptor implements Startable {
       return;
     }
     const isFull = this.#open >= LIMITS.acceptedConnections;
-    const leaves = this.#strangers.makeRoom(host, isFull);
+    const { admitted, leaves } = this.#strangers.makeRoom(host, nowMs, isFull);
     // Peers are never shown out for somebody new, and whoever is shown out takes a moment to go.
-    if (isFull && (leaves === undefined || this.#open >= OPEN_MAX)) {
-      this.#refuse(stream, 'accepted-full');
+    if (!admitted || this.#open >= OPEN_MAX) {
+      this.#refuse(stream, isFull ? 'accepted-full' : 'handshake-full');
       return;
     }
     if (leaves !== undefined) this.#showOut(leaves);

@@ -52,23 +52,27 @@ export class WaitingRoom {
   }
 
   /**
-   * Who has to go so that one more from `host` has a place; undefined when there is one. Under a flood the one who came
-   * longest ago goes, for an honest handshake is short: first whoever is silent, and always one of the source that holds most.
+   * Whether one more from `host` has a place, and who has to go for that. Under a flood the one who came longest ago goes, for
+   * an honest handshake is short: first whoever is silent, and always one of the source that holds most. Nobody goes at once:
+   * where all have just come it is the newcomer who is turned away.
    *
    * @param isFull the node has no place for any more connection, whatever its kind
    */
-  makeRoom(host: string, isFull = false): Eviction | undefined {
+  makeRoom(host: string, nowMs: number, isFull = false): { admitted: boolean; leaves?: Eviction } {
     this.#forgetFriends();
     const perSource = LIMITS.pendingHandshakesPerSource * (isLoopback(host) ? LOOPBACK_SHARE : 1);
     const isCrowded = isFull || this.#places.size >= LIMITS.pendingHandshakes;
     const counts = new Map<string, number>();
     for (const { host: source } of this.#places.values()) counts.set(source, (counts.get(source) ?? 0) + 1);
-    if (!isCrowded && (counts.get(host) ?? 0) < perSource) return undefined;
+    if (!isCrowded && (counts.get(host) ?? 0) < perSource) return { admitted: true };
     let from = host;
     if (isCrowded) for (const [source, count] of counts) if (count > (counts.get(from) ?? 0)) from = source;
-    const theirs = [...this.#places].filter(([, place]) => place.host === from).map(([visitor]) => visitor);
+    const theirs = [...this.#places]
+      .filter(([, place]) => place.host === from && nowMs - place.sinceMs >= LIMITS.handshakeChanceMs)
+      .map(([visitor]) => visitor);
     const visitor = theirs.find((each) => each.isSilent()) ?? theirs[0];
-    return visitor && { visitor, reason: 'handshake-full' };
+    if (visitor === undefined) return { admitted: false };
+    return { admitted: true, leaves: { visitor, reason: 'handshake-full' } };
   }
 
   /** Those who sat through a crowd without a word for as long as a handshake may take. */

@@ -1,0 +1,80 @@
+/** Bounds of a node that runs: what a crowd, a slow reader and a fast source cost it, and what they cost the others. */
+import assert from 'node:assert/strict';
+import { performance } from 'node:perf_hooks';
+import test from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { LIMITS } from '../../src/shared/index.js';
+import { eventually } from '../support/eventually.js';
+import { HalfOpenCrowd, percentile } from '../support/half-open.js';
+import { writePeersFile } from '../support/peers-file.js';
+import { freePorts } from '../support/ports.js';
+import { Cleanup, residentBytes, runExo } from '../support/processes.js';
+import { promise } from '../support/promise.js';
+import { repeats } from '../support/repeats.js';
+import { dialEnd } from '../support/wire-end.js';
+
+const MIB = 1024 * 1024;
+
+/** Milliseconds from the dial to the end of the handshake of an honest peer. */
+async function greetMs(port: number): Promise<number> {
+  const startedMs = performance.now();
+  const { connection } = await dialEnd('127.0.0.1', port);
+  const tookMs = performance.now() - startedMs;
+  connection.notify({ kind: 'goodbye', reason: 'stopping' });
+  await connection.close();
+  return tookMs;
+}
+
+test('H1 500 half-open connections keep no honest peer out, cost little, and are gone in 6 s', async (t) => {
+  const cleanup = new Cleanup();
+  try {
+    const [nodePort, apiPort] = (await freePorts(2)) as [number, number];
+    const file = writePeersFile(cleanup.folder(), 'peers.json', {});
+    const args = ['--discovery-module', 'manual', '--discovery-config-path', file];
+    const node = await runExo(cleanup, { id: 'n', nodePort, apiPort, args });
+    // Pays for code that has never run, and tells what the machine can do just now.
+    const calm: number[] = [];
+    for (let round = 0; round < 100; round++) calm.push(await greetMs(nodePort));
+    const crowd = new HalfOpenCrowd(nodePort);
+    cleanup.add(() => crowd.end());
+    const before = residentBytes(node.child.pid);
+    await crowd.press(500);
+    // Whoever is shown out takes at most this to go.
+    await delay(LIMITS.closeGraceMs + 100);
+    const times: number[] = [];
+    let openMax = 0;
+    for (let round = 0; round < repeats(100, 1_000); round++) {
+      times.push(await greetMs(nodePort));
+      openMax = Math.max(openMax, crowd.open);
+    }
+    const grown = residentBytes(node.child.pid) - before;
+    crowd.relax();
+    const left = crowd.open;
+    await delay(LIMITS.closeGraceMs + 100);
+    const pending = crowd.open;
+    await eventually(
+      { timeoutMs: 10_000, what: 'the crowd is gone', onLate: () => `${crowd.open} are left` },
+      () => crowd.open === 0,
+    );
+    const goneMs = performance.now() - crowd.lastConnectAtMs;
+    const p99 = percentile(times, 99);
+    t.diagnostic(
+      `${openMax} open at once while they came back, ${left} when that ended; ${crowd.closed} closed in all`,
+    );
+    assert.ok(pending <= LIMITS.pendingHandshakes, `${pending} pending`);
+    const calmP99 = percentile(calm, 99);
+    assert.ok(
+      p99 <= Math.max(250, 2 * calmP99),
+      `honest handshake p99 ${p99.toFixed(0)} ms, before ${calmP99.toFixed(0)} ms`,
+    );
+    assert.ok(grown <= 64 * MIB, `${(grown / MIB).toFixed(1)} MiB more`);
+    assert.ok(goneMs <= 6_000, `gone after ${goneMs.toFixed(0)} ms`);
+    promise(
+      t,
+      'H1',
+      `≤ ${pending} pending (one source on loopback; elsewhere ≤ ${LIMITS.pendingHandshakesPerSource}), honest handshake p99 ${p99.toFixed(0)} ms of ${times.length}, memory +${(grown / MIB).toFixed(1)} MiB, gone ${(goneMs / 1000).toFixed(1)} s`,
+    );
+  } finally {
+    await cleanup.dispose();
+  }
+});
