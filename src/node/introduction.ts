@@ -4,6 +4,7 @@
  * connection that it made, also those that no peer has: strangers, old peers' own, and losers being drained.
  */
 import {
+  type AccessLevel,
   type ByteStream,
   type Connection,
   type ConnectionHandlers,
@@ -21,6 +22,7 @@ import {
   type Startable,
 } from '../shared/index.js';
 import type { Visitor } from './acceptor.js';
+import type { Admission } from './admission.js';
 import type { DialOutcome } from './dialer.js';
 import type { Link } from './peer.js';
 import type { PeerTable } from './peer-table.js';
@@ -32,13 +34,18 @@ export interface IntroductionComponents {
   readonly transport: Transport;
   readonly peers: PeerTable;
   readonly self: { readonly id: string; readonly instance: string };
+  readonly admission: Admission;
   /** The own hello, as it is now. */
-  hello(path?: Hello['path']): Hello;
+  hello(extras: Pick<Hello, 'path' | 'auth'>): Hello;
   /** Whether `--node-id-filter` lets an id in. */
   allowsId(id: string): boolean;
   open(
     stream: ByteStream,
-    options: { readonly role: 'dialler' | 'acceptor'; readonly trusted: boolean },
+    options: {
+      readonly role: 'dialler' | 'acceptor';
+      readonly trusted: boolean;
+      readonly access: AccessLevel;
+    },
     handlers: ConnectionHandlers,
   ): Connection;
   onMessage: ConnectionHandlers['onMessage'];
@@ -50,8 +57,8 @@ export interface IntroductionComponents {
   onOwnIdElsewhere(where: string): void;
 }
 
-/** The dialling end of the own loop tells it; a newcomer that has left again was not refused. */
-const UNREMARKABLE: ReadonlySet<string> = new Set(['self-address', 'connection-closed']);
+/** The dialling end of the own loop tells it; a newcomer that has left again, or comes again encrypted, was not refused. */
+const UNREMARKABLE: ReadonlySet<string> = new Set(['self-address', 'connection-closed', 'tls-required']);
 
 /** Makes peers of streams. */
 export class Introduction implements Startable {
@@ -73,7 +80,24 @@ export class Introduction implements Startable {
 
   /** Dials a target. Resolves when its peer is known; rejects with the reason in words. */
   async dial(target: Target, signal: AbortSignal): Promise<DialOutcome> {
-    const connection = await this.#dialOnce(target, signal);
+    const { admission } = this.#c;
+    const { claimedId, address } = target.candidate;
+    const ids = target.peerId === undefined ? [claimedId] : [claimedId, target.peerId];
+    const secure = target.secure || admission.dialsSecurely(address.host, ids);
+    try {
+      return await this.#dialAs(target, secure, signal);
+    } catch (error) {
+      const wanted = error instanceof ExoError && error.code === 'tls-required' && admission.canSecure;
+      if (secure || !wanted || signal.aborted) throw error;
+      // Whoever asked for it once is never talked to in plain again.
+      target.secure = true;
+      return await this.#dialAs(target, true, signal);
+    }
+  }
+
+  async #dialAs(target: Target, secure: boolean, signal: AbortSignal): Promise<DialOutcome> {
+    const connection = await this.#dialOnce(target, secure, signal);
+    if (secure) target.secure = true;
     const meeting = this.#meet(connection, target, signal);
     return await this.#arrive(connection, meeting);
   }
@@ -84,16 +108,22 @@ export class Introduction implements Startable {
     try {
       const startedAtMs = this.#c.clock.now();
       const hello = await connection.introduce(
-        this.#c.hello({ description: candidate.description, priority: candidate.priority }),
+        this.#c.hello({
+          path: { description: candidate.description, priority: candidate.priority },
+          ...this.#c.admission.helloAuth(connection),
+        }),
         { timeoutMs: LIMITS.healthTimeoutMs, signal },
       );
       introduced = true;
       const rttMs = this.#c.clock.now() - startedAtMs;
       // Without correlated messages in common it is spoken to as an old peer, whatever it said.
       if (hello === undefined || connection.state === 'legacy') {
+        if (connection.secured !== undefined || connection.access === 'open')
+          throw this.#provesNothing(target);
         return { ...(await this.#dialLegacy(target, connection, signal)), rttMs };
       }
       this.#check(hello, formatAddress(candidate.address));
+      await this.#c.admission.prove(connection, hello, signal);
       const link = this.#link(connection, this.#c.self.id, candidate, target.key);
       const peer = await this.#c.peers.adopt(link, hello);
       signal.throwIfAborted();
@@ -114,7 +144,11 @@ export class Introduction implements Startable {
   welcome(stream: ByteStream): Visitor {
     const connection = this.#speak(
       stream,
-      { role: 'acceptor', trusted: isLoopback(stream.remoteHost) },
+      {
+        role: 'acceptor',
+        trusted: isLoopback(stream.remoteHost),
+        access: this.#c.admission.initialAccess(stream.remoteHost),
+      },
       {
         onHello: (self, hello) => this.#answer(self, hello),
         onMessage: (...asked) => this.#route(...asked),
@@ -124,7 +158,7 @@ export class Introduction implements Startable {
     let met = false;
     return {
       isStranger: () => {
-        if (!met && connection.state !== 'fresh') {
+        if (!met && connection.state !== 'fresh' && connection.access !== 'open') {
           met = true;
           if (connection.state === 'legacy') this.#c.onContact({ host: connection.remoteHost });
         }
@@ -136,14 +170,19 @@ export class Introduction implements Startable {
     };
   }
 
-  async #dialOnce(target: Target, signal: AbortSignal): Promise<Connection> {
+  async #dialOnce(target: Target, secure: boolean, signal: AbortSignal): Promise<Connection> {
     const stream = await this.#c.transport.dial(target.address, {
       timeoutMs: LIMITS.connectTimeoutMs,
       signal,
+      secure,
     });
     return this.#speak(
       stream,
-      { role: 'dialler', trusted: target.candidate.configured || isLoopback(stream.remoteHost) },
+      {
+        role: 'dialler',
+        trusted: target.candidate.configured || isLoopback(stream.remoteHost),
+        access: this.#c.admission.initialAccess(target.address.host),
+      },
       {
         onHello: () => {
           throw new ExoError('protocol-violation', 'the accepting side sent a hello request');
@@ -157,6 +196,7 @@ export class Introduction implements Startable {
   #speak(...parts: Parameters<IntroductionComponents['open']>): Connection {
     const connection = this.#c.open(...parts);
     this.#open.add(connection);
+    this.#c.admission.opened(connection);
     void connection.closed.then(() => this.#open.delete(connection));
     return connection;
   }
@@ -167,7 +207,7 @@ export class Introduction implements Startable {
     const id = candidate.claimedId;
     if (id === this.#c.self.id) throw this.#leadsBack(target);
     this.#filter(id, formatAddress(candidate.address));
-    const health = await this.#dialOnce(target, signal);
+    const health = await this.#dialOnce(target, false, signal);
     try {
       await health.request({ kind: 'health-request' }, { timeoutMs: LIMITS.healthTimeoutMs, signal });
       const link = this.#link(connection, this.#c.self.id, candidate, target.key);
@@ -187,6 +227,7 @@ export class Introduction implements Startable {
   #answer(connection: Connection, hello: Hello): Hello {
     try {
       this.#check(hello, connection.remote);
+      this.#c.admission.checkHello(connection, hello);
     } catch (error) {
       this.#refused(connection, hello, error);
       throw error;
@@ -194,7 +235,7 @@ export class Introduction implements Startable {
     // In the next microtask, when the answer is on its way and nothing else was read: both sides know of it then.
     const meeting = Promise.resolve().then(() => this.#adoptInbound(connection, hello));
     this.#arrive(connection, meeting).catch(() => undefined);
-    return this.#c.hello();
+    return this.#c.hello(this.#c.admission.helloAuth(connection));
   }
 
   async #adoptInbound(connection: Connection, hello: Hello): Promise<void> {
@@ -209,6 +250,7 @@ export class Introduction implements Startable {
       undefined,
     );
     try {
+      await this.#c.admission.awaitProofs(connection, hello);
       const peer = await this.#c.peers.adopt(link, hello);
       this.#c.onContact({ peerId: peer.id, host: connection.remoteHost });
     } catch (error) {
@@ -230,8 +272,11 @@ export class Introduction implements Startable {
 
   #route(...asked: Parameters<ConnectionHandlers['onMessage']>): ReturnType<ConnectionHandlers['onMessage']> {
     const meeting = this.#arriving.get(asked[0]);
+    const [connection, message] = asked;
+    if (message.kind === 'auth-request') return this.#c.admission.onAuth(connection, message);
+    if (message.kind === 'key-update') return this.#c.admission.onKeys(message);
     // A notice tells why the meeting fails.
-    if (meeting === undefined || asked[1].kind === 'notice') return this.#c.onMessage(...asked);
+    if (meeting === undefined || message.kind === 'notice') return this.#c.onMessage(...asked);
     return meeting.then(() => this.#c.onMessage(...asked));
   }
 
@@ -280,6 +325,13 @@ export class Introduction implements Startable {
     if (!this.#c.allowsId(id)) {
       throw new ExoError('id-filtered', `${where} is "${id}", which --node-id-filter does not list`);
     }
+  }
+
+  #provesNothing({ address }: Target): ExoError {
+    return new ExoError(
+      'auth-required',
+      `an old peer answers at ${formatAddress(address)} and proves nothing: add ${address.host} to --allow-legacy if it may join all the same`,
+    );
   }
 
   #leadsBack(target: Target): ExoError {

@@ -5,6 +5,7 @@ import type { Transport } from '../protocol/index.js';
 import type { Clock, Logger, Random } from '../shared/index.js';
 import type { CapabilityProbe } from '../topology/index.js';
 import type { createTunnels, TunnelsOptions } from '../tunnels/index.js';
+import type { NodeTrust } from './admission.js';
 
 /** Everything that distinguishes one node from another. Plain data. */
 export interface NodeOptions {
@@ -37,6 +38,8 @@ export interface NodeComponents {
   readonly random?: Random;
   readonly logger?: Logger;
   readonly transport?: Transport;
+  /** Who this node is by its key, and whom it trusts. Absent: no keys, everybody is a member. The transport must do TLS then. */
+  readonly trust?: NodeTrust;
   /** @default createDiscovery */
   readonly discover?: (options: DiscoveryOptions, components: DiscoveryComponents) => Discovery;
   /** @default what systeminformation says of this machine */

@@ -21,6 +21,7 @@ import {
 import { type CapabilityProbe, probeCapabilities, TopologyView } from '../topology/index.js';
 import { createTunnels } from '../tunnels/index.js';
 import { Acceptor } from './acceptor.js';
+import { Admission } from './admission.js';
 import { DialRecord } from './dial-record.js';
 import { Dialer } from './dialer.js';
 import { Gossip } from './gossip.js';
@@ -68,6 +69,7 @@ class MeshNode implements Node {
   readonly #gossip: Gossip;
   readonly #discovery: Discovery;
   readonly #acceptor: Acceptor;
+  readonly #admission: Admission;
   readonly #ring: Ring;
   readonly #tunnels: NodeTunnels;
   readonly #parts: readonly Startable[];
@@ -180,12 +182,20 @@ class MeshNode implements Node {
       discovery: () => this.#discovery.describe(),
     });
     const wire = createWireShared();
+    this.#admission = new Admission({
+      clock,
+      random,
+      logger,
+      self: { id: selfId, instance: options.instance },
+      trust: components.trust,
+    });
     const introduction = new Introduction({
       clock,
       transport,
       peers: this.#peers,
       self: { id: selfId, instance: options.instance },
-      hello: (path) => self.hello(path),
+      admission: this.#admission,
+      hello: (extras) => self.hello(extras),
       allowsId: (id) => this.#discovery.allowsId(id),
       open: (stream, how, handlers) => createConnection(stream, how, { ...wire, clock, logger, handlers }),
       onMessage: (connection, message, context) => router.route(connection, message, context),
@@ -283,6 +293,7 @@ class MeshNode implements Node {
     this.#stopped = true;
     await this.chat.stop();
     await stopAll(this.#parts);
+    this.#admission.stop();
     this.#logger.info('node-stopped', { id: this.#options.nodeId });
   }
 

@@ -24,7 +24,7 @@ export class SelfDescription {
     this.#c = components;
   }
 
-  hello(path: Hello['path']): Hello {
+  hello({ path, auth }: Pick<Hello, 'path' | 'auth'>): Hello {
     const { view } = this.#c;
     return {
       versionMin: 1,
@@ -38,6 +38,7 @@ export class SelfDescription {
       topologyDigest: view.digest(),
       agent: `exo-mesh/${this.#options.version}`,
       ...(path === undefined ? {} : { path }),
+      ...(auth === undefined ? {} : { auth }),
     };
   }
 

@@ -29,6 +29,8 @@ export class Target {
   candidate: Candidate;
   /** The peer that answered there last. */
   peerId: string | undefined;
+  /** Encryption was seen or asked for there: never plain again. */
+  secure = false;
   /** When the address stopped working, or was first tried; the backoff grows from here. `clock.now()`. */
   lostAtMs: number;
   /** When it last became connected. `clock.now()`. */

@@ -81,6 +81,22 @@ export function isLoopback(host: string): boolean {
   return addressScope(host) === 'loopback';
 }
 
+/** Reads an IP address or a range in CIDR form as a test of hosts; undefined when the text is neither. Names are in no range. */
+export function hostRange(text: string): ((host: string) => boolean) | undefined {
+  const [address = '', length, more] = text.split('/');
+  if (isIP(address) === 0 || more !== undefined) return undefined;
+  const range = ipaddr.process(address);
+  const bitsMax = range.kind() === 'ipv4' ? 32 : 128;
+  const bits = length === undefined ? bitsMax : Number(length);
+  if (!(length === undefined || /^\d{1,3}$/.test(length)) || bits > bitsMax) return undefined;
+  return (host) => {
+    const bare = host.split('%', 1)[0] ?? host;
+    if (isIP(bare) === 0) return false;
+    const ip = ipaddr.process(bare);
+    return ip.kind() === range.kind() && ip.match(range, bits);
+  };
+}
+
 const DIAL_ORDER: readonly AddressScope[] = ['link-local', 'private', 'public', 'loopback', 'unusable'];
 
 /** Order in which several addresses of one peer are dialled (nearest wire first). */

@@ -7,6 +7,7 @@ export {
   addressScope,
   compareForDialling,
   formatAddress,
+  hostRange,
   isIPv6,
   isLoopback,
   isPort,

@@ -58,11 +58,13 @@ export interface Authenticator {
   readonly requiresTrust: boolean;
   /** Whether there is anything to prove or to judge by: a mesh key, a trusted node, an invitation, ssh keys. */
   readonly hasMeans: boolean;
+  /** Whether this id is known by its key: it is never talked to in plain then. */
+  isPinned(nodeId: string): boolean;
   /** Proofs for the other end, best first; at most 8. Never rejects: a method that fails here is left out, and logged. */
   prove(facts: HandshakeFacts): Promise<readonly Proof[]>;
   /**
    * Judges the other end's proofs, and remembers what follows from a good one (a pin, a spent invitation). Takes the same time
-   * whether a secret is wrong or unknown. Never rejects.
+   * whether a secret is wrong or unknown. Never rejects. Asked again with the same proofs when keys or trust changed.
    */
   judge(facts: HandshakeFacts, proofs: readonly Proof[]): Promise<Verdict>;
   /** Mesh keys that a trusted peer does not have yet: what a rotation or an invitation brings. Undefined: none. */

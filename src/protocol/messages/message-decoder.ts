@@ -8,7 +8,13 @@ import { readJson } from './json-reader.js';
 import { check, type TensorBody } from './message-schemas.js';
 import type { Message, Result, TensorRequest, TopologyResponse } from './messages.js';
 import { makeTensor } from './tensor-codec.js';
-import { capabilitiesFromWire, entryFromWire, helloFromWire, shardFromWire } from './wire-shapes.js';
+import {
+  capabilitiesFromWire,
+  entryFromWire,
+  helloFromWire,
+  keyFromWire,
+  shardFromWire,
+} from './wire-shapes.js';
 
 /** What the metadata of a tensor says, without the bytes. */
 interface TensorMetadata {
@@ -120,20 +126,12 @@ export class MessageDecoder {
         return { kind: 'cancel-request', requestId: check.cancelRequest(readJson(body)).request_id };
       case TYPE.authRequest:
         return { kind: 'auth-request', proofs: check.auth(readJson(body)).proofs };
-      case TYPE.authResponse:
-        return { kind: 'auth-response', proofs: check.auth(readJson(body)).proofs };
+      case TYPE.authResponse: {
+        const { proofs, keys } = check.auth(readJson(body));
+        return { kind: 'auth-response', proofs, ...(keys && { keys: keys.map(keyFromWire) }) };
+      }
       case TYPE.keyUpdate:
-        return {
-          kind: 'key-update',
-          keys: check
-            .keyUpdate(readJson(body))
-            .keys.map(({ id, secret, created_ms: createdAtMs, until_ms: untilMs }) => ({
-              id,
-              secret,
-              createdAtMs,
-              ...(untilMs !== undefined && { untilMs }),
-            })),
-        };
+        return { kind: 'key-update', keys: check.keyUpdate(readJson(body)).keys.map(keyFromWire) };
       case TYPE.keyUpdated:
         return { kind: 'key-updated' };
       case TYPE.probeRequest:

@@ -8,7 +8,7 @@ import type { Json, Message, Prompt, Result, Shard, TensorRequest } from './mess
 import { pythonJson, pythonString } from './python-json.js';
 import type { Tensor } from './tensor.js';
 import { checkTensor } from './tensor-codec.js';
-import { capabilitiesToWire, entryToWire, helloToWire, shardToWire } from './wire-shapes.js';
+import { capabilitiesToWire, entryToWire, helloToWire, keyToWire, shardToWire } from './wire-shapes.js';
 
 /** A body that is ready to be framed. */
 export interface EncodedBody {
@@ -119,19 +119,11 @@ export function encodeCorrelated(message: Message): EncodedBody {
     case 'cancel-request':
       return json(compact({ request_id: message.requestId }));
     case 'auth-request':
-    case 'auth-response':
       return json(compact({ proofs: message.proofs }));
+    case 'auth-response':
+      return json(compact({ proofs: message.proofs, keys: message.keys?.map(keyToWire) }));
     case 'key-update':
-      return json(
-        compact({
-          keys: message.keys.map(({ id, secret, createdAtMs, untilMs }) => ({
-            id,
-            secret,
-            created_ms: createdAtMs,
-            until_ms: untilMs,
-          })),
-        }),
-      );
+      return json(compact({ keys: message.keys.map(keyToWire) }));
     case 'probe-request':
       return json(compact({ node_id: message.nodeId }));
     case 'probe-response':

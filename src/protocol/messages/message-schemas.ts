@@ -62,6 +62,17 @@ const hello = object(
     agent: { type: 'string', maxLength: 256 },
   },
 );
+const keys = list(
+  object(
+    {
+      id: { type: 'string', pattern: '^[0-9a-f]{8}$' },
+      secret: { type: 'string', pattern: '^[A-Za-z0-9_-]{43}$' },
+      created_ms: count,
+    },
+    { until_ms: count },
+  ),
+  LIMITS.meshKeysMax,
+);
 /** A map of short texts, of which one is the method. */
 const proof = {
   type: 'object',
@@ -131,7 +142,7 @@ export interface EntryBody {
   readonly legacy?: boolean;
 }
 /** A mesh key on the wire. */
-interface KeyBody {
+export interface KeyBody {
   readonly id: string;
   readonly secret: string;
   readonly created_ms: number;
@@ -225,23 +236,11 @@ export const check = {
   goodbye: lazy<{ reason: string }>('a goodbye', object({ reason: string })),
   notice: lazy<Fault>('a notice', fault),
   cancelRequest: lazy<{ request_id: string }>('a cancel request', object({ request_id: string })),
-  auth: lazy<{ proofs: AuthProof[] }>('proofs', object({ proofs: list(proof, LIMITS.authProofsMax) })),
-  keyUpdate: lazy<{ keys: KeyBody[] }>(
-    'a key update',
-    object({
-      keys: list(
-        object(
-          {
-            id: { type: 'string', pattern: '^[0-9a-f]{8}$' },
-            secret: { type: 'string', pattern: '^[A-Za-z0-9_-]{43}$' },
-            created_ms: count,
-          },
-          { until_ms: count },
-        ),
-        LIMITS.meshKeysMax,
-      ),
-    }),
+  auth: lazy<{ proofs: AuthProof[]; keys?: KeyBody[] }>(
+    'proofs',
+    object({ proofs: list(proof, LIMITS.authProofsMax) }, { keys }),
   ),
+  keyUpdate: lazy<{ keys: KeyBody[] }>('a key update', object({ keys })),
   probeRequest: lazy<{ node_id: string }>('a probe request', object({ node_id: id })),
   probeResponse: lazy<{ reached: boolean; rtt_ms?: number | null }>(
     'a probe answer',

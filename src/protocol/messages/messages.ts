@@ -221,23 +221,28 @@ export interface AuthRequest {
   readonly proofs: readonly AuthProof[];
 }
 
+/** A mesh key on its way to a trusted node. */
+export interface WireKey {
+  readonly id: string;
+  /** 32 bytes as base64url; a secret. */
+  readonly secret: string;
+  /** Wall clock, milliseconds. */
+  readonly createdAtMs: number;
+  readonly untilMs?: number;
+}
+
 /** 0x5D: what the acceptor proves, when it has taken the dialler in. */
 export interface AuthResponse {
   readonly kind: 'auth-response';
   readonly proofs: readonly AuthProof[];
+  /** Mesh keys that the dialler may not have, where it is trusted; it takes them when it trusts the acceptor. */
+  readonly keys?: readonly WireKey[];
 }
 
 /** 0x5E, answered by 0x5F: mesh keys that the receiver may not have. Trusted peers only. */
 export interface KeyUpdate {
   readonly kind: 'key-update';
-  readonly keys: ReadonlyArray<{
-    readonly id: string;
-    /** 32 bytes as base64url; a secret. */
-    readonly secret: string;
-    /** Wall clock, milliseconds. */
-    readonly createdAtMs: number;
-    readonly untilMs?: number;
-  }>;
+  readonly keys: readonly WireKey[];
 }
 
 /** 0x5F. */

@@ -9,9 +9,16 @@ import {
   check,
   type EntryBody,
   type HelloBody,
+  type KeyBody,
   type ShardBody,
 } from './message-schemas.js';
-import { type DeviceCapabilities, type Shard, type TopologyEntry, UNKNOWN_CAPABILITIES } from './messages.js';
+import {
+  type DeviceCapabilities,
+  type Shard,
+  type TopologyEntry,
+  UNKNOWN_CAPABILITIES,
+  type WireKey,
+} from './messages.js';
 import { PythonFloat, type PythonJson } from './python-json.js';
 
 /** The version that this program speaks (there is no other yet). */
@@ -60,6 +67,16 @@ export function shardFromWire(body: ShardBody): Shard {
     endLayer: body.end_layer,
     nLayers: body.n_layers,
   };
+}
+
+/** A mesh key as it travels. */
+export function keyToWire({ id, secret, createdAtMs, untilMs }: WireKey): KeyBody {
+  return { id, secret, created_ms: createdAtMs, ...(untilMs !== undefined && { until_ms: untilMs }) };
+}
+
+/** A mesh key from the wire. */
+export function keyFromWire({ id, secret, created_ms: createdAtMs, until_ms: untilMs }: KeyBody): WireKey {
+  return { id, secret, createdAtMs, ...(untilMs !== undefined && { untilMs }) };
 }
 
 /** A hello as it stands under `"hello"`. */
