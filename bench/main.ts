@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import { codecRows } from './codec.js';
 import { Contender } from './contender.js';
 import { convergenceRows } from './convergence.js';
+import { idleRows } from './idle.js';
 import { atLeast, atMost, formatRows, median, type Row } from './table.js';
 import { tunnelRows } from './tunnels.js';
 
@@ -134,6 +135,7 @@ const SECTIONS: ReadonlyArray<{ readonly name: string; readonly run: () => Promi
   { name: 'pipeline', run: pipelineRows },
   { name: 'throughput', run: throughputRows },
   { name: 'convergence', run: () => convergenceRows(flags.quick === true) },
+  { name: 'idle', run: () => idleRows(flags.quick === true) },
   { name: 'tunnels', run: () => tunnelRows(flags.quick === true) },
 ];
 
