@@ -116,6 +116,11 @@ export class MemoryPipe implements Runnable {
     this.#clearPending();
     this.#clearFlight();
     this.#resetAtMs = undefined;
+    // The other end went down before: no machine knows the stream any more.
+    if (this.#ends.target.dead) {
+      this.drop();
+      this.#back?.drop();
+    }
   }
 
   /** The receiver is gone. */

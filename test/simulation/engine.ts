@@ -1,0 +1,151 @@
+/**
+ * The engine of simulated nodes: eight layers of exact arithmetic over hidden states of 8 KiB. An answer is a function of its
+ * prompt, so that a lost, doubled, mixed-up or damaged step shows as a wrong token or is refused. Like a real engine it
+ * keeps something per request and takes virtual time. Not a mock: the ring computes with it what it says.
+ */
+import type { ForwardRequest, ForwardResult, InferenceEngine, Tokenizer } from '../../src/inference/index.js';
+import type { Tensor } from '../../src/protocol/index.js';
+import { type Clock, ExoError, type Random, sleep } from '../../src/shared/index.js';
+
+const LAYERS = 8;
+/** Floats of one hidden state: 8 KiB. */
+const WIDTH = 2_048;
+/** States are whole numbers below this: exact as 32-bit floats. */
+const STATES = 2 ** 20;
+const EOS = STATES;
+const TOKENS_MAX = 12;
+const COMPUTE_MS_MAX = 4;
+
+/** The tokens that a prompt must be answered with. */
+export function expectedAnswer(prompt: string): number[] {
+  const answer: number[] = [];
+  let token = promptToken(prompt);
+  for (let position = 0; token !== EOS; position += 1) {
+    let state = entryState(token, position);
+    for (let layer = 0; layer < LAYERS; layer += 1) state = throughLayer(state, layer);
+    token = tokenOf(state, position);
+    answer.push(token);
+  }
+  return answer;
+}
+
+/** Computes shards of the model `dummy` on one node. */
+export class ExactEngine implements InferenceEngine {
+  readonly name = 'dummy';
+  readonly #seen = new Map<string, number>();
+  readonly #clock: Clock;
+  readonly #random: Random;
+
+  constructor(clock: Clock, random: Random) {
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  /** Requests of which something is kept. */
+  get held(): number {
+    return this.#seen.size;
+  }
+
+  async start(): Promise<void> {}
+  async stop(): Promise<void> {}
+  async load(): Promise<void> {}
+
+  async tokenizer(): Promise<Tokenizer> {
+    return TOKENIZER;
+  }
+
+  async forward({ requestId, shard, input, position, signal }: ForwardRequest): Promise<ForwardResult> {
+    await sleep(this.#clock, 1 + this.#random.next() * COMPUTE_MS_MAX, signal).catch((cause) => {
+      throw new ExoError('request-cancelled', 'the request was cancelled', { cause });
+    });
+    if (position !== (this.#seen.get(requestId) ?? 0)) {
+      throw new ExoError('engine-failed', `a step at ${position} does not continue what was seen`);
+    }
+    this.#seen.set(requestId, position + 1);
+    let state = input.kind === 'tokens' ? entryState(input.tokens[0]!, position) : stateIn(input.hidden);
+    for (let layer = shard.startLayer; layer <= shard.endLayer; layer += 1)
+      state = throughLayer(state, layer);
+    if (shard.endLayer < LAYERS - 1) return { kind: 'hidden', hidden: hiddenOf(state) };
+    return { kind: 'logits', logits: tensorOf([1], new Float32Array([tokenOf(state, position)])) };
+  }
+
+  sample(logits: Tensor): number {
+    return floatsOf(logits)[0]!;
+  }
+
+  release(requestId: string): void {
+    this.#seen.delete(requestId);
+  }
+}
+
+const TOKENIZER: Tokenizer = {
+  eosTokenIds: new Set([EOS]),
+  encode: (text) => [promptToken(text)],
+  decode: (tokens) => tokens.map((token) => ` ${token}`).join(''),
+  applyChatTemplate: (messages) => messages.map(({ content }) => content).join('\n'),
+};
+
+function promptToken(prompt: string): number {
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < prompt.length; index += 1) {
+    hash = Math.imul(hash ^ prompt.charCodeAt(index), 0x01000193);
+  }
+  return scatter(hash);
+}
+
+function entryState(token: number, position: number): number {
+  return scatter(token * 31 + position * 7_919 + 1);
+}
+
+function throughLayer(state: number, layer: number): number {
+  return scatter(state * 8 + layer + 3);
+}
+
+function tokenOf(state: number, position: number): number {
+  return position + 1 >= TOKENS_MAX || (position > 1 && state % 8 === 0) ? EOS : state;
+}
+
+function scatter(value: number): number {
+  let x = value | 0;
+  x = Math.imul(x ^ (x >>> 16), 0x85ebca6b);
+  x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35);
+  return (x ^ (x >>> 16)) & (STATES - 1);
+}
+
+function hiddenOf(state: number): Tensor {
+  const floats = new Float32Array(WIDTH);
+  floats.set(tail(state), 1);
+  floats[0] = state;
+  return tensorOf([1, 1, WIDTH], floats);
+}
+
+/** What follows the state itself: bytes that only this state can have, so that damage is seen. */
+function tail(state: number): Float32Array {
+  const from = state % WIDTH;
+  return NOISE.subarray(from, from + WIDTH - 1);
+}
+
+const NOISE = Float32Array.from({ length: 2 * WIDTH }, (_, index) => scatter(index));
+
+function stateIn(hidden: Tensor): number {
+  const floats = floatsOf(hidden);
+  const state = floats[0]!;
+  if (bytesOf(floats.subarray(1)).compare(bytesOf(tail(state))) !== 0) {
+    throw new ExoError('engine-failed', 'a hidden state was damaged on its way');
+  }
+  return state;
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
+}
+
+function tensorOf(shape: number[], floats: Float32Array): Tensor {
+  return { shape, dtype: 'float32', data: Buffer.from(floats.buffer) };
+}
+
+/** The bytes may begin anywhere in the buffer of a connection; floats need a multiple of four. */
+function floatsOf({ data }: Tensor): Float32Array {
+  if (data.byteOffset % 4 === 0) return new Float32Array(data.buffer, data.byteOffset, data.length / 4);
+  return new Float32Array(Uint8Array.from(data).buffer);
+}
