@@ -6,14 +6,18 @@ import type { HttpBindings } from '@hono/node-server';
 import { Hono } from 'hono';
 import { printable } from '../shared/index.js';
 import { PAGE_CSP, PAGE_HTML } from '../web/index.js';
+import { authorize } from './access.js';
+import { authRoutes, ciloError } from './auth-routes.js';
 import { chatRoutes } from './chat.js';
 import { EventRoutes } from './events.js';
 import { checkRequest, type GuardOptions, originAllowed } from './guard.js';
 import { mediaRoutes } from './media-routes.js';
 import { meshRoutes } from './mesh-routes.js';
+import { metricsRoutes } from './metrics-routes.js';
 import { modelRoutes } from './model-routes.js';
 import { errorAnswer, HttpError } from './openai-errors.js';
 import type { ApiContext, ApiRequest, Route } from './route.js';
+import { trustRoutes } from './trust-routes.js';
 import { tunnelRoutes } from './tunnel-routes.js';
 
 /** The HTTP application; `guard` is asked for each request because the port is known only after the bind. */
@@ -29,7 +33,6 @@ export function createApp(api: ApiContext, guard: () => GuardOptions): Hono<{ Bi
     checkRequest(guard(), {
       method: request.req.method,
       path: request.req.path,
-      remoteAddress: incoming.socket.remoteAddress,
       headers: incoming.headers,
     });
     allowOrigin(guard(), request.env);
@@ -41,32 +44,46 @@ export function createApp(api: ApiContext, guard: () => GuardOptions): Hono<{ Bi
       tookMs: Math.round(api.clock.now() - startedAtMs),
     });
   });
-  for (const route of allRoutes(api))
-    app.on(route.method, [...route.paths], (request) => route.handle(request));
-  for (const [path, methods] of methodsByPath(allRoutes(api))) {
-    app.all(path, (request) => otherMethod(request, methods));
+  const routes = allRoutes(api);
+  for (const route of routes) {
+    app.on(route.method, [...route.paths], (request) => {
+      authorize(route.access, api.tokens, request.env.incoming);
+      return route.handle(request);
+    });
   }
-  app.notFound((request) =>
-    toResponse(
+  for (const [path, methods] of methodsByPath(routes)) {
+    app.all(path, (request) => {
+      authorize('local', api.tokens, request.env.incoming);
+      return otherMethod(request, methods);
+    });
+  }
+  app.notFound((request) => {
+    // What there is and what not is no business of strangers.
+    authorize('local', api.tokens, request.env.incoming);
+    return toResponse(
       new HttpError(
         'http-not-found',
         `there is no ${printable(request.req.path)}; chat is POST /v1/chat/completions`,
       ),
-    ),
-  );
+    );
+  });
   app.onError((error, request) => {
-    const answer = toResponse(error);
+    const answer = ciloError(request.req.path, error) ?? toResponse(error);
     if (answer.status >= 500) api.log.warn('api-request-failed', { path: request.req.path, error });
     return answer;
   });
   return app;
 }
 
-function allRoutes(api: ApiContext): Route[] {
+/** Every endpoint with the class of callers that may use it. */
+export function allRoutes(api: ApiContext): Route[] {
   return [
-    { method: 'GET', paths: ['/'], handle: page },
+    { method: 'GET', paths: ['/'], access: 'local', handle: page },
     ...meshRoutes(api),
+    ...metricsRoutes(api),
     ...tunnelRoutes(api),
+    ...authRoutes(api),
+    ...trustRoutes(api),
     ...new EventRoutes(api).routes(),
     ...modelRoutes(api),
     ...chatRoutes(api),

@@ -19,11 +19,13 @@ export function chatRoutes(api: ApiContext): Route[] {
     {
       method: 'POST',
       paths: ['/v1/chat/completions', '/chat/completions'],
+      access: 'local',
       handle: (request) => complete(api, request),
     },
     {
       method: 'POST',
       paths: ['/v1/chat/token/encode', '/chat/token/encode'],
+      access: 'local',
       handle: (request) => encode(api, request),
     },
   ];

@@ -17,7 +17,9 @@ export class EventRoutes {
   }
 
   routes(): Route[] {
-    return [{ method: 'GET', paths: ['/v1/events'], handle: (request) => this.#open(request) }];
+    return [
+      { method: 'GET', paths: ['/v1/events'], access: 'local', handle: (request) => this.#open(request) },
+    ];
   }
 
   #open(request: ApiRequest): Response {
@@ -25,7 +27,7 @@ export class EventRoutes {
     if (this.#streams >= LIMITS.httpEventStreamsMax) {
       throw new ExoError('overloaded', `${this.#streams} event streams are open already; close one`);
     }
-    const { mesh, chat, clock, stopping } = this.#api;
+    const { mesh, chat, clock, stopping, sheds } = this.#api;
     let next: TimerHandle | undefined;
     let dirty = true;
     let over = false;
@@ -48,7 +50,7 @@ export class EventRoutes {
       next = clock.after(LIMITS.httpEventIntervalMs, push);
       if (!events.hasRoom) return;
       dirty = false;
-      void events.send(statusJson(mesh, chat.models(), clock.wall()));
+      void events.send(statusJson(mesh, chat.models(), clock.wall(), sheds));
     };
     const changed = () => {
       dirty = true;

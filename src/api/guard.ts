@@ -1,9 +1,8 @@
 /**
- * Who may talk to the API. A web page in the owner's browser can reach 127.0.0.1, and by DNS rebinding under a
- * name of its own: so the Host must be one of ours and the Origin our own. Whoever does not come from this
- * machine needs the owner's token. Pure but for the list of this machine's addresses, which is handed in.
+ * Which web pages may talk to the API. A page in the owner's browser can reach 127.0.0.1, and by DNS rebinding under a
+ * name of its own: so the Host must be one of ours and the Origin our own. Who else may is decided in `access.ts`.
+ * Pure but for the list of this machine's addresses, which is handed in.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { isLoopback } from '../shared/index.js';
 import { HttpError } from './openai-errors.js';
 
@@ -14,7 +13,6 @@ export interface GuardOptions {
   readonly port: number;
   /** Further names under which the server is reached (a proxy, a published port). */
   readonly allowedHosts: readonly string[];
-  readonly ownerToken: string;
   /** Names and addresses of this machine; asked for when bound to more than loopback. */
   readonly machineHosts: () => readonly string[];
 }
@@ -23,13 +21,12 @@ export interface GuardOptions {
 export interface GuardedRequest {
   readonly method: string;
   readonly path: string;
-  readonly remoteAddress: string | undefined;
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
 }
 
 const ALWAYS_ALLOWED: ReadonlySet<string> = new Set(['127.0.0.1', 'localhost', '::1']);
 
-/** Throws `http-forbidden` or `http-unauthorized` for a request that may not go on. */
+/** Throws `http-forbidden` for a request that may not go on, whoever sends it. */
 export function checkRequest(options: GuardOptions, request: GuardedRequest): void {
   const host = single(request.headers['host']);
   if (!hostAllowed(options, host)) {
@@ -49,26 +46,6 @@ export function checkRequest(options: GuardOptions, request: GuardedRequest): vo
   if (origin === undefined && (site === 'cross-site' || site === 'same-site') && !opensPage(request)) {
     throw new HttpError('http-forbidden', 'requests of other web pages are not allowed');
   }
-  if (
-    !isLoopback(options.host) &&
-    request.path !== '/healthcheck' &&
-    !isLoopbackSocket(request.remoteAddress) &&
-    !holdsToken(options.ownerToken, request.headers)
-  ) {
-    throw new HttpError(
-      'http-unauthorized',
-      'requests from other machines need "Authorization: Bearer <token>"; the token is in the run file of the node',
-    );
-  }
-}
-
-/** Throws `http-unauthorized` unless the request carries the owner's token. */
-export function requireOwner(ownerToken: string, headers: GuardedRequest['headers']): void {
-  if (holdsToken(ownerToken, headers)) return;
-  throw new HttpError(
-    'http-unauthorized',
-    'only the owner may do this: send "Authorization: Bearer <token>" with the token of the node’s run file',
-  );
 }
 
 /**
@@ -110,19 +87,6 @@ function opensPage(request: GuardedRequest): boolean {
     single(request.headers['sec-fetch-mode']) === 'navigate' &&
     single(request.headers['sec-fetch-dest']) === 'document'
   );
-}
-
-function isLoopbackSocket(address: string | undefined): boolean {
-  return address !== undefined && isLoopback(address);
-}
-
-/** Compares digests, so that neither length nor content shows in the time it takes. */
-function holdsToken(ownerToken: string, headers: GuardedRequest['headers']): boolean {
-  const match = /^bearer +(?<token>\S+)$/i.exec(single(headers['authorization']) ?? '');
-  const given = match?.groups?.['token'];
-  if (given === undefined || ownerToken === '') return false;
-  const digest = (text: string) => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(given), digest(ownerToken));
 }
 
 function single(value: string | readonly string[] | undefined): string | undefined {

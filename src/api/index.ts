@@ -3,12 +3,23 @@
  */
 export type { ErrorBody } from './openai-errors.js';
 export type {
+  ApiGauges,
+  ApiTrust,
   ChatModel,
   ChatRequest,
   ChatService,
   ChatToken,
   EncodedChat,
   Generation,
+  Invitation,
+  Joined,
+  KeySummary,
+  ShownKey,
+  SshAnswer,
+  SshSession,
+  SshSessions,
+  TrustControl,
+  TrustedNode,
 } from './ports.js';
 export {
   type ApiServer,
@@ -16,3 +27,4 @@ export {
   type ApiServerOptions,
   createApiServer,
 } from './server.js';
+export { apiTokenOf } from './tokens.js';

@@ -2,9 +2,18 @@
  * A node:http server with bounds on everything, and answers in our shape also where Node itself refuses (headers
  * too slow or too large, not HTTP at all). Knows nothing of endpoints.
  */
-import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import { createServer, type RequestListener, type Server, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import { type Clock, ExoError, formatAddress, LIMITS, type Logger } from '../shared/index.js';
+import {
+  type Clock,
+  ExoError,
+  formatAddress,
+  LIMITS,
+  type Logger,
+  Sheds,
+  type TimerHandle,
+} from '../shared/index.js';
+import { type ConnectionBounds, ConnectionTable, HTTP_BOUNDS } from './connection-table.js';
 import { errorAnswer, HttpError } from './openai-errors.js';
 
 /** Timeouts that a test may shorten; all in milliseconds. */
@@ -12,6 +21,10 @@ export interface HttpTimeouts {
   readonly headersTimeoutMs: number;
   readonly requestTimeoutMs: number;
   readonly checkIntervalMs: number;
+  /** A body that came slower than the least rate for this long is cut. */
+  readonly bodyRateGraceMs: number;
+  /** An answer of which nothing was taken for this long is given up. */
+  readonly stalledAnswerMs: number;
 }
 
 /** The bounds that the program runs with. */
@@ -19,28 +32,41 @@ export const HTTP_TIMEOUTS: HttpTimeouts = {
   headersTimeoutMs: LIMITS.httpHeadersTimeoutMs,
   requestTimeoutMs: LIMITS.httpRequestTimeoutMs,
   checkIntervalMs: LIMITS.httpCheckIntervalMs,
+  bodyRateGraceMs: LIMITS.httpBodyRateGraceMs,
+  stalledAnswerMs: LIMITS.httpStalledAnswerMs,
 };
+
+/** Connections that Node may hold beside those in the table: they are being closed. */
+const CLOSING_CONNECTIONS_MAX = 64;
 
 /** What a listener works with. */
 export interface HttpListenerComponents {
   readonly clock: Clock;
   readonly log: Logger;
   readonly onRequest: RequestListener;
+  /** @default HTTP_BOUNDS */
+  readonly bounds?: ConnectionBounds;
+  /** Where what is turned away is counted. @default its own */
+  readonly sheds?: Sheds;
 }
 
 /** One bound port and its connections. Used once: `listen`, then `close`. */
 export class HttpListener {
   readonly #server: Server;
   readonly #clock: Clock;
-  readonly #sockets = new Set<Socket>();
-  /** Sockets whose request is being answered, with the answer. */
-  readonly #busy = new Map<Socket, ServerResponse>();
+  readonly #sheds: Sheds;
+  readonly #table: ConnectionTable;
+  readonly #timeouts: HttpTimeouts;
+  #watch: TimerHandle | undefined;
   #closing = false;
 
   constructor(timeouts: HttpTimeouts, components: HttpListenerComponents) {
-    const { log, onRequest } = components;
-    this.#clock = components.clock;
-    this.#server = createServer(
+    const { clock, log, onRequest, bounds = HTTP_BOUNDS, sheds = new Sheds() } = components;
+    this.#clock = clock;
+    this.#sheds = sheds;
+    this.#timeouts = timeouts;
+    this.#table = new ConnectionTable(bounds, sheds);
+    const server = createServer(
       {
         headersTimeout: timeouts.headersTimeoutMs,
         requestTimeout: timeouts.requestTimeoutMs,
@@ -49,22 +75,32 @@ export class HttpListener {
         noDelay: true,
       },
       (incoming, outgoing) => {
-        this.#track(incoming.socket, outgoing);
+        const { socket } = incoming;
+        this.#table.begin(socket, {
+          incoming,
+          outgoing,
+          sinceMs: clock.now(),
+          bytesBefore: socket.bytesRead,
+        });
+        outgoing.once('close', () => {
+          this.#table.end(socket);
+          if (this.#closing) socket.destroySoon();
+        });
         onRequest(incoming, outgoing);
       },
     );
-    this.#server.maxConnections = LIMITS.httpConnectionsMax;
-    this.#server.on('clientError', (error: NodeJS.ErrnoException, stream) => {
-      const socket = stream as Socket;
-      // In the middle of an answer there is no place for another one.
-      if (this.#busy.get(socket)?.headersSent === true) socket.destroy();
-      else refuse(error, socket);
-    });
+    this.#server = server;
+    server.maxConnections = bounds.connectionsMax + CLOSING_CONNECTIONS_MAX;
+    server.timeout = timeouts.stalledAnswerMs;
+    server.on('timeout', (socket) => this.#onSilence(socket));
+    server.on('drop', () => sheds.add('http-full'));
+    server.on('clientError', (error: NodeJS.ErrnoException, stream) =>
+      this.#onClientError(error, stream as Socket),
+    );
     // After the bind: no file descriptor left to accept with. The connection is lost, the server is not.
-    this.#server.on('error', (error) => log.warn('api-server-error', { error }));
-    this.#server.on('connection', (socket) => {
-      this.#sockets.add(socket);
-      socket.once('close', () => this.#sockets.delete(socket));
+    server.on('error', (error) => log.warn('api-server-error', { error }));
+    server.on('connection', (socket) => {
+      if (!this.#table.admit(socket)) refuse(tooMany(), socket);
     });
   }
 
@@ -76,6 +112,7 @@ export class HttpListener {
       this.#server.listen({ host, port }, () => {
         this.#server.off('error', onError);
         const bound = this.#server.address();
+        this.#watch = this.#clock.every(this.#timeouts.checkIntervalMs, () => this.#cutSlowBodies());
         resolve(bound !== null && typeof bound === 'object' ? bound.port : port);
       });
     });
@@ -84,21 +121,52 @@ export class HttpListener {
   /** Ends idle connections at once, busy ones after their answer, and whatever is left after the grace time. */
   async close(): Promise<void> {
     this.#closing = true;
+    this.#watch?.cancel();
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    for (const socket of this.#sockets) if (!this.#busy.has(socket)) socket.destroy();
+    for (const socket of this.#table.sockets()) {
+      if (this.#table.exchange(socket) === undefined) socket.destroy();
+    }
     const timer = this.#clock.after(LIMITS.closeGraceMs, () => {
-      for (const socket of this.#sockets) socket.destroy();
+      for (const socket of this.#table.sockets()) socket.destroy();
     });
     await closed;
     timer.cancel();
   }
 
-  #track(socket: Socket, outgoing: ServerResponse): void {
-    this.#busy.set(socket, outgoing);
-    outgoing.once('close', () => {
-      this.#busy.delete(socket);
-      if (this.#closing) socket.destroySoon();
-    });
+  /** Open connections. */
+  get connections(): number {
+    return this.#table.size;
+  }
+
+  /** Neither side moved for a while: an idle connection ends, a reader that takes nothing too, work goes on. */
+  #onSilence(socket: Socket): void {
+    if (this.#table.exchange(socket) === undefined) {
+      socket.destroy();
+    } else if (socket.writableLength > 0) {
+      this.#sheds.add('slow-peer');
+      socket.destroy();
+    }
+  }
+
+  #onClientError(error: NodeJS.ErrnoException, socket: Socket): void {
+    const exchange = this.#table.exchange(socket);
+    if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') this.#sheds.add('http-too-slow');
+    if (error.code === 'HPE_HEADER_OVERFLOW') this.#sheds.add('http-too-large');
+    // In the middle of an answer there is no place for another one.
+    if (exchange?.outgoing.headersSent === true) socket.destroy();
+    else refuse(refusal(error.code), socket, error.code);
+  }
+
+  #cutSlowBodies(): void {
+    const nowMs = this.#clock.now();
+    for (const [socket, { incoming, outgoing, sinceMs, bytesBefore }] of this.#table.exchanges()) {
+      const tookMs = nowMs - sinceMs;
+      if (incoming.complete || outgoing.headersSent || tookMs < this.#timeouts.bodyRateGraceMs) continue;
+      const perSecond = ((socket.bytesRead - bytesBefore) * 1000) / tookMs;
+      if (perSecond >= LIMITS.httpBodyBytesPerSecondMin) continue;
+      this.#sheds.add('http-too-slow');
+      refuse(refusal('ERR_HTTP_REQUEST_TIMEOUT'), socket);
+    }
   }
 }
 
@@ -126,22 +194,26 @@ function bindError(error: NodeJS.ErrnoException, host: string, port: number): Ex
   }
 }
 
-function refuse(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (!socket.writable || error.code === 'ECONNRESET') {
+function refuse(refused: ExoError, socket: Socket, cause?: string): void {
+  if (!socket.writable || cause === 'ECONNRESET') {
     socket.destroy();
     return;
   }
-  const { status, body } = errorAnswer(refusal(error.code));
+  const { status, body } = errorAnswer(refused);
   const text = JSON.stringify(body);
-  const reason = { 400: 'Bad Request', 408: 'Request Timeout', 431: 'Request Header Fields Too Large' }[
-    status
-  ];
   socket.end(
-    `HTTP/1.1 ${status} ${reason ?? 'Error'}\r\nContent-Type: application/json\r\n` +
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Error'}\r\nContent-Type: application/json\r\n` +
       `Content-Length: ${Buffer.byteLength(text)}\r\nConnection: close\r\n\r\n${text}`,
     // A client that is refused for being slow may be as slow to leave.
     () => socket.destroy(),
   );
+}
+
+function tooMany(): HttpError {
+  return new HttpError('overloaded', 'too many connections are open; close some, or ask again in a moment', {
+    status: 503,
+    retryable: true,
+  });
 }
 
 function refusal(code: string | undefined): HttpError {

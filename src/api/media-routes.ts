@@ -8,7 +8,12 @@ export function mediaRoutes(): Route[] {
     throw new HttpError('http-unsupported', `${what} is not supported yet`);
   };
   return [
-    { method: 'POST', paths: ['/v1/image/generations'], handle: unsupported('image generation') },
-    { method: 'POST', paths: ['/create_animation'], handle: unsupported('animation') },
+    {
+      method: 'POST',
+      paths: ['/v1/image/generations'],
+      access: 'local',
+      handle: unsupported('image generation'),
+    },
+    { method: 'POST', paths: ['/create_animation'], access: 'local', handle: unsupported('animation') },
   ];
 }

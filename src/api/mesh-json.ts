@@ -1,6 +1,7 @@
 /** The mesh as JSON: the original's `/topology` to the letter, and our own fuller forms in snake_case. Pure. */
 import type { Mesh, MeshWarning, PeerSummary, SelfSummary, TopologySnapshot } from '../node/index.js';
 import type { DeviceCapabilities } from '../protocol/index.js';
+import type { Sheds } from '../shared/index.js';
 import { assignShards } from '../topology/index.js';
 import type { ChatModel } from './ports.js';
 import { tunnelJson } from './tunnels-json.js';
@@ -50,13 +51,15 @@ function refusalJson({ module, subject, code, reason, atMs }: ReturnType<Mesh['r
 }
 
 /** `/v1/status`, and each snapshot of `/v1/events`. */
-export function statusJson(mesh: Mesh, models: readonly ChatModel[], wallMs: number) {
+export function statusJson(mesh: Mesh, models: readonly ChatModel[], wallMs: number, sheds: Sheds) {
   const self = mesh.self();
   // Once: it is computed anew at every call, and goes to every reader of events after every change.
   const topology = mesh.topology();
   return {
     ...peersJson(mesh),
     tunnels: mesh.tunnels.list().map(tunnelJson),
+    /** What was turned away since the start; empty where nothing was. */
+    sheds: sheds.list(),
     version: self.version,
     uptime_ms: Math.max(0, Math.round(wallMs - self.startedAtMs)),
     self: selfJson(self),

@@ -2,7 +2,6 @@
 import { z } from 'zod';
 import { LIMITS } from '../shared/index.js';
 import { readJsonBody } from './body.js';
-import { requireOwner } from './guard.js';
 import { fullTopologyJson, peersJson, STATUS_SCHEMA_VERSION, statusJson, topologyJson } from './mesh-json.js';
 import type { ApiContext, ApiRequest, Route } from './route.js';
 
@@ -25,17 +24,38 @@ const pingBody = z.looseObject(
 export function meshRoutes(api: ApiContext): Route[] {
   const { mesh, chat, clock } = api;
   return [
-    { method: 'GET', paths: ['/healthcheck'], handle: (request) => request.json({ status: 'ok' }) },
-    { method: 'GET', paths: ['/topology'], handle: (request) => request.json(topologyJson(mesh.topology())) },
-    { method: 'GET', paths: ['/v1/topology'], handle: (request) => request.json(fullTopologyJson(mesh)) },
-    { method: 'GET', paths: ['/v1/peers'], handle: (request) => request.json(peersJson(mesh)) },
+    {
+      method: 'GET',
+      paths: ['/healthcheck'],
+      access: 'open',
+      handle: (request) => request.json({ status: 'ok' }),
+    },
+    {
+      method: 'GET',
+      paths: ['/topology'],
+      access: 'local',
+      handle: (request) => request.json(topologyJson(mesh.topology())),
+    },
+    {
+      method: 'GET',
+      paths: ['/v1/topology'],
+      access: 'local',
+      handle: (request) => request.json(fullTopologyJson(mesh)),
+    },
+    {
+      method: 'GET',
+      paths: ['/v1/peers'],
+      access: 'local',
+      handle: (request) => request.json(peersJson(mesh)),
+    },
     {
       method: 'GET',
       paths: ['/v1/status'],
-      handle: (request) => request.json(statusJson(mesh, chat.models(), clock.wall())),
+      access: 'local',
+      handle: (request) => request.json(statusJson(mesh, chat.models(), clock.wall(), api.sheds)),
     },
-    { method: 'POST', paths: ['/v1/ping'], handle: (request) => ping(api, request) },
-    { method: 'POST', paths: ['/quit'], handle: (request) => quit(api, request) },
+    { method: 'POST', paths: ['/v1/ping'], access: 'local', handle: (request) => ping(api, request) },
+    { method: 'POST', paths: ['/quit'], access: 'trusted', handle: (request) => quit(api, request) },
   ];
 }
 
@@ -65,7 +85,6 @@ async function ping(api: ApiContext, request: ApiRequest): Promise<Response> {
 /** The node stops once the answer has left, so that the caller sees it. */
 function quit(api: ApiContext, request: ApiRequest): Response {
   const { incoming, outgoing } = request.env;
-  requireOwner(api.ownerToken, incoming.headers);
   api.log.info('api-quit', { from: incoming.socket.remoteAddress ?? '' });
   outgoing.once('close', () => api.quit());
   return request.json({ detail: 'Quit signal received' });

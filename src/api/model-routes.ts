@@ -27,16 +27,19 @@ export function modelRoutes(api: ApiContext): Route[] {
     {
       method: 'GET',
       paths: ['/v1/models', '/models'],
+      access: 'local',
       handle: (request) => request.json({ object: 'list', data: chat.models().map(modelJson) }),
     },
     {
       method: 'GET',
       paths: ['/v1/models/:id{.+}'],
+      access: 'local',
       handle: (request) => request.json(modelJson(findModel(api, request.req.param('id') ?? ''))),
     },
     {
       method: 'GET',
       paths: ['/initial_models'],
+      access: 'local',
       handle: (request) =>
         request.json(
           byId(chat.models(), (model) => ({
@@ -46,12 +49,18 @@ export function modelRoutes(api: ApiContext): Route[] {
           })),
         ),
     },
-    { method: 'GET', paths: ['/modelpool'], handle: () => modelPool(chat.models()) },
-    { method: 'GET', paths: ['/v1/download/progress'], handle: (request) => request.json({}) },
-    { method: 'POST', paths: ['/download'], handle: (request) => download(api, request) },
+    { method: 'GET', paths: ['/modelpool'], access: 'local', handle: () => modelPool(chat.models()) },
+    {
+      method: 'GET',
+      paths: ['/v1/download/progress'],
+      access: 'local',
+      handle: (request) => request.json({}),
+    },
+    { method: 'POST', paths: ['/download'], access: 'trusted', handle: (request) => download(api, request) },
     {
       method: 'DELETE',
       paths: ['/models/:id{.+}'],
+      access: 'trusted',
       handle: (request) => {
         const { id } = findModel(api, request.req.param('id') ?? '');
         throw new HttpError('http-not-found', `${id} has no files on this node; nothing was deleted`);

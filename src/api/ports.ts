@@ -69,3 +69,125 @@ export interface ChatService {
   start(request: ChatRequest): Promise<Generation>;
   encode(model: string, messages: readonly ChatMessage[]): Promise<EncodedChat>;
 }
+
+/** Shows ways in by an ssh key: `trust` keeps the challenges and sessions, the operator named the keys. */
+export interface SshSessions {
+  /**
+   * A challenge for this key: base64, 32 bytes; single use, bound to the key. Throws `http-invalid` for what is no
+   * ssh public key; whether the key is listed is not told here.
+   */
+  challenge(publicKey: string): { readonly challenge: string; readonly expiresAtMs: number };
+  /** Checks the signature over the text of the challenge and opens a session. Throws `http-invalid` or `http-forbidden`. */
+  connect(request: SshAnswer): SshSession | Promise<SshSession>;
+  /** Whether the token is of a session that has not ended. Takes the same time for every token of one length. */
+  check(token: string): boolean;
+  /** Ends the session; false where there is none of that token. */
+  disconnect(token: string): boolean;
+}
+
+/** What a client sends after it has signed. */
+export interface SshAnswer {
+  /** A line as in authorized_keys. */
+  readonly publicKey: string;
+  /** As it was given. */
+  readonly challenge: string;
+  /** The signature blob, base64. */
+  readonly signature: string;
+  /** `ssh-ed25519`, `rsa-sha2-256`, …; absent: as the key says. */
+  readonly signatureFormat?: string;
+}
+
+/** A session that an ssh key opened. */
+export interface SshSession {
+  /** base64url, 32 bytes. */
+  readonly token: string;
+  readonly expiresAtMs: number;
+}
+
+/** A mesh key, without its secret. */
+export interface KeySummary {
+  /** 8 hex digits of a digest. */
+  readonly id: string;
+  /** `file`: $EXO_HOME/mesh-keys.json; `given`: EXO_AUTH_TOKEN or --auth-token-file. */
+  readonly source: 'file' | 'given';
+  /** Null for a given one. */
+  readonly createdAtMs: number | null;
+  /** Not used after this; null: no end. */
+  readonly untilMs: number | null;
+  /** The one that this node proves first. */
+  readonly current: boolean;
+}
+
+/** A mesh key with its secret, for who asked for just that. */
+export interface ShownKey extends KeySummary {
+  /** `exo1-…`, or the text as it was given. */
+  readonly key: string;
+  /** The bearer token that it gives, see `apiTokenOf`. */
+  readonly apiToken: string;
+}
+
+/** A node that is known by its own key. */
+export interface TrustedNode {
+  readonly id: string;
+  /** `SHA256:…`, as ssh prints it. */
+  readonly fingerprint: string;
+  /** How it was learnt, in a word: `invitation`, `mesh-key`, `ssh-session`, `command`, … */
+  readonly how: string;
+  readonly sinceMs: number;
+}
+
+/** An invitation that was made. */
+export interface Invitation {
+  /** The whole line to copy: `exo join …`. */
+  readonly line: string;
+  readonly expiresAtMs: number;
+}
+
+/** Who invited. */
+export interface Joined {
+  readonly id: string;
+  readonly fingerprint: string;
+  readonly address: string;
+  /** The mesh key that came with it; null where that mesh has none. */
+  readonly keyId: string | null;
+}
+
+/** Keys and trusted nodes: for the owner of the node alone. What changes is written before a promise resolves. */
+export interface TrustControl {
+  keys(): readonly KeySummary[];
+  /** The keys in use with their secrets, the current one first. */
+  showKeys(): readonly ShownKey[];
+  /** Makes the first key. Rejects with `key-exists`. */
+  newKey(): Promise<KeySummary>;
+  /** Takes over a key that another node made; it becomes the current one. Rejects with `key-invalid`. */
+  joinKey(key: string): Promise<KeySummary>;
+  /** A new current key; the others end after `graceMs`. Rejects with `key-missing`. */
+  rotateKey(graceMs: number): Promise<KeySummary>;
+  /** @param address under which others reach this node, `host:port`; absent: one of its own addresses */
+  invite(address?: string): Promise<Invitation>;
+  /** Uses an invitation of another node. Absent where no node runs that could dial. */
+  join?(invitation: string): Promise<Joined>;
+  /** This node's own id and fingerprint, for others to add. */
+  self(): { readonly id: string; readonly fingerprint: string };
+  trusted(): readonly TrustedNode[];
+  /** Pins a node to a key. Rejects with `trust-invalid`, or `identity-changed` where it is pinned to another. */
+  trust(id: string, fingerprint: string): Promise<TrustedNode>;
+  /** Forgets a node; its connections end. Rejects with `trust-unknown`. */
+  distrust(id: string): Promise<TrustedNode>;
+}
+
+/** What the API needs of trust; what is absent is not there for its callers either. */
+export interface ApiTrust {
+  /** The bearer tokens that the mesh's keys give at present, see `apiTokenOf`; empty without a key. */
+  meshTokens?(): readonly string[];
+  readonly sessions?: SshSessions;
+  readonly control?: TrustControl;
+}
+
+/** Numbers that others count, for status and metrics. */
+export interface ApiGauges {
+  /** Generations that run or wait here. */
+  generations?(): number;
+  /** Open connections between nodes. */
+  connections?(): number;
+}

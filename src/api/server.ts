@@ -12,13 +12,16 @@ import {
   formatAddress,
   isLoopback,
   type Logger,
+  Sheds,
   type Startable,
 } from '../shared/index.js';
 import { createApp, toResponse } from './app.js';
 import type { GuardOptions } from './guard.js';
 import { HTTP_TIMEOUTS, HttpListener, type HttpTimeouts } from './listener.js';
+import { LoopDelay } from './loop-delay.js';
 import { HttpError } from './openai-errors.js';
-import type { ChatService } from './ports.js';
+import type { ApiGauges, ApiTrust, ChatService } from './ports.js';
+import { BearerTokens } from './tokens.js';
 
 /** How the server is set up. */
 export interface ApiServerOptions {
@@ -42,6 +45,12 @@ export interface ApiServerComponents {
   readonly chat: ChatService;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Who may use the API beside the owner. @default nobody */
+  readonly trust?: ApiTrust;
+  /** Where what is turned away is counted, by the node and here. @default its own */
+  readonly sheds?: Sheds;
+  /** Numbers that others count. @default none */
+  readonly gauges?: ApiGauges;
   /** Stops the node (POST /quit). */
   quit(): void;
 }
@@ -52,7 +61,10 @@ export interface ApiServer extends Startable {
   readonly address: Address;
 }
 
-/** The API server of one node. `start` rejects with `port-in-use` or `option-invalid`. */
+/**
+ * The API server of one node. `start` rejects with `port-in-use` or `option-invalid`, and with `option-missing` for an
+ * address that others reach while nothing says who they may be.
+ */
 export function createApiServer(options: ApiServerOptions, components: ApiServerComponents): ApiServer {
   return new HttpApiServer(options, components);
 }
@@ -60,6 +72,9 @@ export function createApiServer(options: ApiServerOptions, components: ApiServer
 class HttpApiServer implements ApiServer {
   readonly #options: ApiServerOptions;
   readonly #components: ApiServerComponents;
+  readonly #tokens: BearerTokens;
+  readonly #sheds: Sheds;
+  readonly #loopDelay: LoopDelay;
   #listener: HttpListener | undefined;
   #stopping: AbortController | undefined;
   #stopped: Promise<void> | undefined;
@@ -68,6 +83,9 @@ class HttpApiServer implements ApiServer {
   constructor(options: ApiServerOptions, components: ApiServerComponents) {
     this.#options = options;
     this.#components = components;
+    this.#tokens = new BearerTokens(options.ownerToken, components.trust);
+    this.#sheds = components.sheds ?? new Sheds();
+    this.#loopDelay = new LoopDelay(components.clock);
     this.#port = options.port;
   }
 
@@ -79,6 +97,9 @@ class HttpApiServer implements ApiServer {
     if (this.#listener !== undefined) return;
     const options = this.#options;
     const components = this.#components;
+    const { trust = {}, gauges = {} } = components;
+    const open = !isLoopback(options.host);
+    if (open && !this.#tokens.isConfigured) throw nobodyNamed(options.host);
     const stopping = new AbortController();
     const app = createApp(
       {
@@ -87,7 +108,12 @@ class HttpApiServer implements ApiServer {
         clock: components.clock,
         log: components.log,
         quit: () => components.quit(),
-        ownerToken: options.ownerToken,
+        tokens: this.#tokens,
+        trust,
+        gauges,
+        sheds: this.#sheds,
+        loopDelay: this.#loopDelay,
+        httpConnections: () => this.#listener?.connections ?? 0,
         responseTimeoutMs: options.responseTimeoutMs,
         stopping: stopping.signal,
       },
@@ -101,6 +127,7 @@ class HttpApiServer implements ApiServer {
     const listener = new HttpListener(options.timeouts ?? HTTP_TIMEOUTS, {
       clock: components.clock,
       log: components.log,
+      sheds: this.#sheds,
       onRequest: (incoming, outgoing) => {
         for (const [name, value] of Object.entries(EVERY_ANSWER)) outgoing.setHeader(name, value);
         void onRequest(incoming, outgoing);
@@ -108,12 +135,12 @@ class HttpApiServer implements ApiServer {
     });
     this.#port = await listener.listen(options.host, options.port);
     this.#listener = listener;
+    this.#loopDelay.start();
     this.#stopping = stopping;
     this.#stopped = undefined;
-    const open = !isLoopback(options.host);
     components.log.info('api-listening', {
       address: formatAddress(this.address),
-      access: open ? 'this machine; others with the token of the run file' : 'this machine only',
+      access: open ? 'this machine; others with a token' : 'this machine only',
     });
   }
 
@@ -124,15 +151,23 @@ class HttpApiServer implements ApiServer {
     this.#stopped ??= (async () => {
       this.#stopping?.abort(new ExoError('request-cancelled', 'this node is stopping; ask another one'));
       await listener.close();
+      this.#loopDelay.stop();
       this.#listener = undefined;
     })();
     return this.#stopped;
   }
 
   #guard(): GuardOptions {
-    const { host, allowedHosts, ownerToken } = this.#options;
-    return { host, port: this.#port, allowedHosts: allowedHosts ?? [], ownerToken, machineHosts };
+    const { host, allowedHosts } = this.#options;
+    return { host, port: this.#port, allowedHosts: allowedHosts ?? [], machineHosts };
   }
+}
+
+function nobodyNamed(host: string): ExoError {
+  return new ExoError(
+    'option-missing',
+    `--chatgpt-api-host ${host} lets other machines reach the API, and nothing says who may use it: make a mesh key first ("exo key new"), or set EXO_AUTH_TOKEN to 16 characters or more, or name a file of keys with --ssh-authorized-keys. Without the option it stays on this machine, and "ssh -L 52415:127.0.0.1:52415" reaches it`,
+  );
 }
 
 /** Headers of every answer. */

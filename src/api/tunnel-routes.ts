@@ -1,12 +1,11 @@
 /**
  * The endpoints of tunnels. Looking is for everybody who may use the API; opening, closing and reloading is for the owner
- * only, because a tunnel logs in to other machines as the user of the node.
+ * alone, because a tunnel logs in to other machines as the user of the node.
  */
 import { z } from 'zod';
 import { LIMITS } from '../shared/index.js';
 import { parseTunnelSpec } from '../tunnels/index.js';
 import { readJsonBody } from './body.js';
-import { requireOwner } from './guard.js';
 import { STATUS_SCHEMA_VERSION, warningJson } from './mesh-json.js';
 import type { ApiContext, ApiRequest, Route } from './route.js';
 import { tunnelEventJson, tunnelJson } from './tunnels-json.js';
@@ -36,19 +35,30 @@ const OF_FILE = /^peers-file-/;
 export function tunnelRoutes(api: ApiContext): Route[] {
   const { mesh } = api;
   return [
-    { method: 'GET', paths: ['/v1/tunnels'], handle: (request) => request.json(listJson(api)) },
-    { method: 'POST', paths: ['/v1/tunnels'], handle: (request) => open(api, request) },
-    { method: 'POST', paths: ['/v1/tunnels/reload'], handle: (request) => reload(api, request) },
+    {
+      method: 'GET',
+      paths: ['/v1/tunnels'],
+      access: 'local',
+      handle: (request) => request.json(listJson(api)),
+    },
+    { method: 'POST', paths: ['/v1/tunnels'], access: 'owner', handle: (request) => open(api, request) },
+    {
+      method: 'POST',
+      paths: ['/v1/tunnels/reload'],
+      access: 'owner',
+      handle: (request) => reload(api, request),
+    },
     {
       method: 'GET',
       paths: ['/v1/tunnels/:name'],
+      access: 'local',
       handle: (request) => request.json(detailJson(api, nameOf(request))),
     },
     {
       method: 'DELETE',
       paths: ['/v1/tunnels/:name'],
+      access: 'owner',
       handle: async (request) => {
-        requireOwner(api.ownerToken, request.env.incoming.headers);
         const which = nameOf(request);
         const tunnel = tunnelJson(mesh.tunnels.get(which));
         await mesh.tunnels.close(which);
@@ -61,7 +71,6 @@ export function tunnelRoutes(api: ApiContext): Route[] {
 
 async function open(api: ApiContext, request: ApiRequest): Promise<Response> {
   const { incoming } = request.env;
-  requireOwner(api.ownerToken, incoming.headers);
   const { name: given, ...written } = await readJsonBody(incoming, openBody, LIMITS.httpSmallBodyBytesMax);
   const spec = parseTunnelSpec(written, {
     source: 'command',
@@ -75,7 +84,6 @@ async function open(api: ApiContext, request: ApiRequest): Promise<Response> {
 /** peers.json first, so that what was mended there is what is tried again. A file that cannot be used is the answer. */
 async function reload(api: ApiContext, request: ApiRequest): Promise<Response> {
   const { incoming } = request.env;
-  requireOwner(api.ownerToken, incoming.headers);
   const { name: which } = await readJsonBody(incoming, reloadBody, LIMITS.httpSmallBodyBytesMax);
   try {
     await api.mesh.reload();

@@ -18,6 +18,7 @@ export const ERROR_CODES = {
   // connections and requests
   'connect-failed': 'an address did not accept a connection, or not in time',
   'connection-closed': 'the connection ended before the answer came',
+  'tls-failed': 'a connection could not be encrypted, or what is encrypted was damaged',
   'request-timeout': 'no answer within the deadline',
   'request-cancelled': 'the caller gave the request up',
   'request-unsupported': 'the other side does not know this kind of request',

@@ -120,6 +120,10 @@ const TABLE = {
     512 * KIB,
     'most bytes of one system call: each one taken is progress that is seen; smaller ones cost throughput',
   ],
+  tlsBatchBytes: [
+    64 * KIB,
+    'the same where it is encrypted: a copy is made of each, and a batch should fit into a small window as a whole',
+  ],
   writeBurstBytes: [
     1 * MIB,
     'bytes written before the event loop turns: a fast reader must not keep this side from reading',

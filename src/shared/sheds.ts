@@ -19,6 +19,7 @@ export const SHED_REASONS = {
   'http-full': 'an HTTP connection or stream over its number',
   'http-too-large': 'an HTTP body or header over its length',
   'http-too-slow': 'an HTTP request that did not come in its time',
+  'http-sign-in-rate': 'a sign-in by ssh key over HTTP, because its source tries too often',
 } as const;
 
 /** Why something was turned away. */

@@ -6,6 +6,7 @@ import { connect } from 'node:net';
 import type { TestContext } from 'node:test';
 import {
   type ApiServer,
+  type ApiServerComponents,
   type ApiServerOptions,
   type ChatModel,
   type ChatRequest,
@@ -241,6 +242,7 @@ export interface TestApi {
 export async function startApi(
   t: TestContext,
   options: Partial<ApiServerOptions> & { clock?: Clock } = {},
+  components: Pick<Partial<ApiServerComponents>, 'trust' | 'gauges' | 'sheds' | 'log'> = {},
 ): Promise<TestApi> {
   const { clock = systemClock, ...rest } = options;
   const chat = new ScriptedChat();
@@ -253,6 +255,7 @@ export async function startApi(
       chat,
       clock,
       log: silentLogger,
+      ...components,
       quit: () => {
         quits += 1;
       },

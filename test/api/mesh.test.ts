@@ -91,7 +91,7 @@ describe('status', () => {
     };
     assert.deepEqual(await json(await api.get('/v1/peers')), peers);
     const { self, uptime_ms: uptimeMs, topology, models, ...rest } = body;
-    assert.deepEqual(rest, { ...peers, tunnels: [], version: '0.1.0' });
+    assert.deepEqual(rest, { ...peers, tunnels: [], sheds: [], version: '0.1.0' });
     assert.ok(Number(uptimeMs) >= 5_000 && Number(uptimeMs) < 60_000, `${uptimeMs} ms`);
     assert.equal((topology as { self_id: string }).self_id, 'a');
     const { started_at_ms: startedAtMs, ...selfRest } = self as unknown as Record<string, unknown>;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { json, readEvents, startApi } from './harness.js';
+import { json, OWNER_TOKEN, readEvents, startApi } from './harness.js';
 
 describe('models', () => {
   it('lists all, and one by its id', async (t) => {
@@ -40,15 +40,21 @@ describe('models', () => {
 
   it('downloads nothing that needs no download, and deletes nothing that is not there', async (t) => {
     const api = await startApi(t);
-    assert.deepEqual(await json(await api.post('/download', { model: 'dummy' })), {
+    const authorization = `Bearer ${OWNER_TOKEN}`;
+    const post = (body: object) => api.post('/download', body, { authorization });
+    assert.equal((await api.post('/download', { model: 'dummy' })).status, 401, 'without a token');
+    assert.deepEqual(await json(await post({ model: 'dummy' })), {
       status: 'success',
       message: 'dummy is ready; nothing needs to be downloaded',
     });
-    assert.equal((await api.post('/download', { model: 'org/later' })).status, 501);
-    assert.equal((await api.post('/download', { model: 'nope' })).status, 404);
-    assert.equal((await api.post('/download', {})).status, 400);
+    assert.equal((await post({ model: 'org/later' })).status, 501);
+    assert.equal((await post({ model: 'nope' })).status, 404);
+    assert.equal((await post({})).status, 400);
     for (const id of ['dummy', 'nope', '../etc']) {
-      const response = await fetch(`${api.url}/models/${encodeURIComponent(id)}`, { method: 'DELETE' });
+      const response = await fetch(`${api.url}/models/${encodeURIComponent(id)}`, {
+        method: 'DELETE',
+        headers: { authorization },
+      });
       assert.equal(response.status, 404);
       assert.equal(typeof (await json(response)).detail, 'string');
     }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { connect, createServer, type Socket } from 'node:net';
 import { describe, it } from 'node:test';
 import { createApiServer } from '../../src/api/index.js';
-import { HttpListener } from '../../src/api/listener.js';
+import { HTTP_TIMEOUTS, HttpListener } from '../../src/api/listener.js';
 import { type ExoError, silentLogger, systemClock } from '../../src/shared/index.js';
 import { promise } from '../support/promise.js';
 import { json, OWNER_TOKEN, rawRequest, ScriptedChat, StillMesh, startApi, until } from './harness.js';
@@ -13,6 +13,7 @@ function serverOn(host: string, port: number) {
     {
       mesh: new StillMesh(),
       chat: new ScriptedChat(),
+      trust: { meshTokens: () => ['a token of the mesh'] },
       clock: systemClock,
       log: silentLogger,
       quit: () => undefined,
@@ -146,7 +147,12 @@ describe('server', () => {
 });
 
 describe('server, slow clients (A1)', () => {
-  const TIMEOUTS = { headersTimeoutMs: 1_500, requestTimeoutMs: 1_800, checkIntervalMs: 100 };
+  const TIMEOUTS = {
+    ...HTTP_TIMEOUTS,
+    headersTimeoutMs: 1_500,
+    requestTimeoutMs: 1_800,
+    checkIntervalMs: 100,
+  };
 
   it('is rid of 200 that dribble headers, and serves others meanwhile within 500 ms', async (t) => {
     const api = await startApi(t, { timeouts: TIMEOUTS });
@@ -209,7 +215,7 @@ describe('server, slow clients (A1)', () => {
 describe('listener', () => {
   it('closes what is busy when the grace is over', async () => {
     const listener = new HttpListener(
-      { headersTimeoutMs: 1_000, requestTimeoutMs: 1_000, checkIntervalMs: 100 },
+      { ...HTTP_TIMEOUTS, headersTimeoutMs: 1_000, requestTimeoutMs: 1_000, checkIntervalMs: 100 },
       { clock: systemClock, log: silentLogger, onRequest: (_incoming, outgoing) => outgoing.write('begun') },
     );
     const port = await listener.listen('127.0.0.1', 0);
