@@ -19,10 +19,11 @@ import { bytesOf } from './messages/message-bytes.js';
 import type { Message } from './messages/messages.js';
 import { RejectionLog } from './rejection-log.js';
 import { requestUntilAborted } from './request-until-aborted.js';
+import type { Sender } from './send-ledger.js';
 import { Session } from './session.js';
 import type { ByteStream, Secured } from './transports/transport.js';
 import type { ConnectionComponents, ConnectionOptions } from './wire-shared.js';
-import { WriteProgress } from './write-progress.js';
+import { slowPeer, WriteProgress } from './write-progress.js';
 
 /** Deadlines are seen this late at most. */
 const TICK_MS = 50;
@@ -38,7 +39,7 @@ export function createConnection(
   return new StreamConnection(stream, options, components);
 }
 
-class StreamConnection implements Connection {
+class StreamConnection implements Connection, Sender {
   readonly serial: number;
   readonly role: ConnectionRole;
   readonly remote: string;
@@ -62,6 +63,8 @@ class StreamConnection implements Connection {
   #flushPlanned = false;
   #ended = false;
   #windowFull = false;
+  /** Its queue stands in the ledger. */
+  #isNoted = false;
   #bytesOut = 0;
   #turnMs: number;
   readonly #flushNow = () => {
@@ -80,7 +83,7 @@ class StreamConnection implements Connection {
     this.#rejections = new RejectionLog(this, components);
     this.aliveAtMs = nowMs;
     this.#turnMs = nowMs;
-    this.#progress = new WriteProgress(nowMs);
+    this.#progress = new WriteProgress(nowMs, this.remote);
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
@@ -174,6 +177,7 @@ class StreamConnection implements Connection {
     const nowMs = this.#components.clock.now();
     this.#turnMs = nowMs;
     this.aliveAtMs = nowMs;
+    this.#progress.heard(nowMs);
     if (this.#reason !== undefined) return;
     this.#receiving = true;
     try {
@@ -221,11 +225,17 @@ class StreamConnection implements Connection {
     this.#windowFull = unsent >= WINDOW_BYTES;
     if (this.#timer === undefined) this.#arm();
     if (this.#reason !== undefined) this.#endWhenSent();
-    else if (queued > LIMITS.sendQueueBytesHard) {
-      this.#fail(
-        new ExoError('overloaded', 'the other side does not take what is sent to it', { retryable: true }),
-      );
+    else if (queued > LIMITS.sendQueueBytesHard && outbox.piledBytes > LIMITS.sendQueueBytesHard) {
+      this.cutQueue(queued);
+    } else if (queued > 0 || this.#isNoted) {
+      this.#isNoted = queued > 0;
+      this.#components.ledger.note(this, queued);
     }
+  }
+
+  /** Called by the ledger: of all connections, this one lets most pile up. */
+  cutQueue(queuedBytes: number): void {
+    this.#fail(slowPeer(`${this.remote} does not take what is sent to it`, queuedBytes));
   }
 
   #drained(): void {
@@ -253,7 +263,7 @@ class StreamConnection implements Connection {
     const nowMs = this.#components.clock.now();
     try {
       this.#session.tick(nowMs);
-      this.#progress.check(this.#stream.unsentBytes, nowMs, this.remote);
+      this.#progress.check(this.#stream.unsentBytes, this.#session.outbox.queuedBytes, this.#bytesOut, nowMs);
     } catch (error) {
       this.#fail(error);
     }
@@ -278,6 +288,7 @@ class StreamConnection implements Connection {
     this.#reason = goodbye === undefined || given.by === 'local' ? given : { ...given, goodbye };
     this.#timer?.cancel();
     this.#timer = undefined;
+    this.#components.ledger.note(this, 0);
     this.#session.close(
       new ExoError('connection-closed', `the connection to ${this.remote} ended${because(given)}`, {
         retryable: true,

@@ -13,18 +13,22 @@ export interface MemoryBudgetOptions {
   readonly totalBytes?: number;
   /** Part of it for peers without a hello. @default LIMITS.legacyBudgetBytes */
   readonly legacyBytes?: number;
+  /** Something did not fit. */
+  readonly onRefused?: () => void;
 }
 
 /** A shared counter with a ceiling. */
 export class MemoryBudget {
   readonly #totalBytes: number;
   readonly #legacyBytes: number;
+  readonly #onRefused: () => void;
   #used = 0;
   #usedByLegacy = 0;
 
   constructor(options: MemoryBudgetOptions = {}) {
     this.#totalBytes = options.totalBytes ?? LIMITS.memoryBudgetBytes;
     this.#legacyBytes = options.legacyBytes ?? LIMITS.legacyBudgetBytes;
+    this.#onRefused = options.onRefused ?? (() => undefined);
   }
 
   /** Bytes reserved now. */
@@ -34,11 +38,15 @@ export class MemoryBudget {
 
   /** Takes `bytes`, or takes nothing and returns false when they do not fit. */
   reserve(bytes: number, from: BudgetClass): boolean {
-    if (this.#used + bytes > this.#totalBytes) return false;
-    if (from === 'legacy') {
-      if (this.#usedByLegacy + bytes > this.#legacyBytes) return false;
-      this.#usedByLegacy += bytes;
+    const isLegacy = from === 'legacy';
+    if (
+      this.#used + bytes > this.#totalBytes ||
+      (isLegacy && this.#usedByLegacy + bytes > this.#legacyBytes)
+    ) {
+      this.#onRefused();
+      return false;
     }
+    if (isLegacy) this.#usedByLegacy += bytes;
     this.#used += bytes;
     return true;
   }

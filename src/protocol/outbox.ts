@@ -39,7 +39,7 @@ export interface BulkMessage {
 const FRAGMENT_BYTES = LIMITS.fragmentBytesMax;
 const TEXT_MEASURED_MIN = FRAGMENT_BYTES / 12;
 
-/** Ordered, bounded only by its owner (`queuedBytes`). */
+/** Ordered, bounded only by its owner (`queuedBytes`, `piledBytes`). */
 export class Outbox {
   readonly #control: FrameWriter;
   readonly #ordinary: FrameWriter;
@@ -50,6 +50,8 @@ export class Outbox {
   #waiting: BulkMessage[] = [];
   #bulkBytes = 0;
   #bulkFrames = 0;
+  /** The longest body that was queued since the lane of base frames was last empty. */
+  #longestBase = 0;
 
   /** `slabs`: where frames are written, shared by all connections of a node. */
   constructor(slabs: SlabAllocator) {
@@ -61,6 +63,18 @@ export class Outbox {
   get queuedBytes(): number {
     const slicing = this.#slicing === undefined ? 0 : this.#slicing.length;
     return this.#control.bytes + this.#ordinary.bytes + slicing + this.#bulkBytes;
+  }
+
+  /**
+   * Bytes not yet pulled besides the longest message: a large one is as large as it is, but nobody lets many pile up. Looks at
+   * every message; to be asked where there is much.
+   */
+  get piledBytes(): number {
+    let longest = this.#ordinary.bytes === 0 && this.#slicing === undefined ? 0 : this.#longestBase;
+    for (const list of [this.#rotation, this.#waiting]) {
+      for (const { total, sent } of list) longest = Math.max(longest, total - sent);
+    }
+    return Math.max(0, this.queuedBytes - longest);
   }
 
   /** Frames put together so far. */
@@ -91,6 +105,8 @@ export class Outbox {
 
   /** Queues a base frame. They all go in one lane, because an old client tells its answers apart by order. */
   addBase(type: number, body: EncodedBody): void {
+    if (this.#ordinary.bytes === 0 && this.#slicing === undefined) this.#longestBase = 0;
+    this.#longestBase = Math.max(this.#longestBase, body.text.length + (body.payload?.length ?? 0));
     this.#ordinary.add(type, undefined, 0, body);
   }
 

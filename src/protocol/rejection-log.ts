@@ -2,7 +2,7 @@
  * What a connection logs of the other side's faults: at most one warning per source in ten seconds, the rest at debug.
  * Used by `connection.ts`.
  */
-import type { Clock, ExoError, LogFields, Logger, SourceLimiter } from '../shared/index.js';
+import type { Clock, ExoError, LogFields, Logger, Sheds, SourceLimiter } from '../shared/index.js';
 import type { ConnectionRole } from './connection-api.js';
 
 /** Ends that are ordinary: the requests that they cost say so themselves. */
@@ -18,6 +18,7 @@ interface Components {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly rejections: SourceLimiter;
+  readonly sheds: Sheds;
 }
 
 /** One per connection; the limiter is the node's. */
@@ -33,6 +34,7 @@ export class RejectionLog {
   /** The connection is closed because of what the other side sent, or did not send. */
   rejected(error: ExoError, bytesIn: number): void {
     if (ORDINARY.has(error.code)) return;
+    if (error.code === 'slow-peer') this.#components.sheds.add('slow-peer');
     const { remote, role } = this.#who;
     const fields = { remote, role, code: error.code, message: error.message };
     // somebody who connects and says nothing is looking whether the port is open

@@ -2,11 +2,12 @@
  * What connections are made with: their options, their components, and what all connections of a node share.
  */
 
-import { type Clock, LIMITS, type Logger, SourceLimiter } from '../shared/index.js';
+import { type Clock, LIMITS, type Logger, Sheds, SourceLimiter } from '../shared/index.js';
 import type { AccessLevel } from './access.js';
 import type { ConnectionHandlers, ConnectionRole } from './connection-api.js';
 import { MemoryBudget } from './memory-budget.js';
 import { PayloadPool } from './payload-pool.js';
+import { SendLedger } from './send-ledger.js';
 import { SlabAllocator } from './slab.js';
 
 /** How a connection begins. */
@@ -34,6 +35,10 @@ export interface WireShared {
   /** Which refused sources may be logged now. */
   readonly rejections: SourceLimiter;
   readonly nextSerial: () => number;
+  /** What waits to be sent. */
+  readonly ledger: SendLedger;
+  /** Where connections that are closed for their slowness are counted. */
+  readonly sheds: Sheds;
 }
 
 /** What a connection works with. */
@@ -47,10 +52,12 @@ export interface ConnectionComponents extends WireShared {
 const REJECTIONS_PER_SECOND = 0.1;
 
 /** Budget, memory and counters for one node. */
-export function createWireShared(): WireShared {
+export function createWireShared(sheds: Sheds = new Sheds()): WireShared {
   let serial = 0;
   return {
-    budget: new MemoryBudget(),
+    budget: new MemoryBudget({ onRefused: () => sheds.add('overloaded') }),
+    ledger: new SendLedger(),
+    sheds,
     pool: new PayloadPool(),
     slabs: { bodies: new SlabAllocator(), frames: new SlabAllocator() },
     rejections: new SourceLimiter(REJECTIONS_PER_SECOND, 1, LIMITS.acceptedConnections),
