@@ -40,6 +40,8 @@ export { Session, type SessionHost, type SessionOptions } from './session.js';
 export type { MemoryNetworkOptions, NetworkEvent } from './transports/memory-fabric.js';
 export { createMemoryNetwork, type MemoryNetwork } from './transports/memory-transport.js';
 export { createTcpTransport, type TcpTransportOptions } from './transports/tcp-transport.js';
+export type { TlsCredentials } from './transports/tls-context.js';
+export { createTlsTransport, type TlsComponents } from './transports/tls-transport.js';
 export type { ByteStream, DialOptions, Listener, Secured, Transport } from './transports/transport.js';
 export {
   type ConnectionComponents,

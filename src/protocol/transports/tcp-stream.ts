@@ -14,10 +14,12 @@ export interface Cover {
   readonly remote: string;
   readonly remoteHost: string;
   readonly secured: Secured;
+  /** Most bytes of one batch. */
+  readonly batchBytes: number;
   /** Drops what lies below at once. */
   reset(): void;
-  /** Why the cover itself broke; undefined when it was what lies below. */
-  brokenInWords(cause: Error): ExoError | undefined;
+  /** Why it broke, in words; undefined when the system's error says it all, or nothing broke. `cause`: what the socket told. */
+  brokenInWords(cause: Error | undefined): ExoError | undefined;
 }
 
 /** A connected socket's two directions. Callbacks do nothing until they are set. */
@@ -32,6 +34,7 @@ export class TcpStream implements ByteStream {
 
   readonly #socket: net.Socket;
   readonly #cover: Cover | undefined;
+  readonly #batchBytesMax: number;
   #queue: Uint8Array[] = [];
   #queuedBytes = 0;
   /** Bytes of the batch that the system has not taken yet. */
@@ -47,6 +50,7 @@ export class TcpStream implements ByteStream {
     const socket = opened.socket;
     this.#socket = socket;
     this.#cover = cover;
+    this.#batchBytesMax = cover?.batchBytes ?? LIMITS.writeBatchBytes;
     this.secured = cover?.secured;
     this.remoteHost = cover?.remoteHost ?? plainHost(socket.remoteAddress ?? '');
     this.remote = cover?.remote ?? formatAddress({ host: this.remoteHost, port: socket.remotePort ?? 0 });
@@ -166,14 +170,14 @@ export class TcpStream implements ByteStream {
   /** The whole queue when it fits, else its beginning; a chunk on the border is cut without a copy. */
   #nextBatch(): Uint8Array[] {
     const queue = this.#queue;
-    if (this.#queuedBytes <= LIMITS.writeBatchBytes) {
+    if (this.#queuedBytes <= this.#batchBytesMax) {
       this.#queue = [];
       this.#batchBytes = this.#queuedBytes;
       this.#queuedBytes = 0;
       return queue;
     }
     const batch: Uint8Array[] = [];
-    let room = LIMITS.writeBatchBytes;
+    let room = this.#batchBytesMax;
     let whole = 0;
     while (queue[whole]!.length <= room) {
       room -= queue[whole]!.length;
@@ -186,7 +190,7 @@ export class TcpStream implements ByteStream {
       queue[whole] = border.subarray(room);
     }
     queue.splice(0, whole);
-    this.#batchBytes = LIMITS.writeBatchBytes;
+    this.#batchBytes = this.#batchBytesMax;
     this.#queuedBytes -= this.#batchBytes;
     return batch;
   }
@@ -216,10 +220,14 @@ export class TcpStream implements ByteStream {
     const own = this.#over;
     this.#over = true;
     this.#drop();
+    this.onClose(own ? undefined : this.#lost());
+  }
+
+  #lost(): ExoError | undefined {
     const cause = this.#error;
-    if (own || cause === undefined) this.onClose();
-    else if (this.#cover?.brokenInWords(cause) !== undefined) this.onClose(this.#cover.brokenInWords(cause));
-    else this.onClose(new ExoError('connection-closed', lostInWords(this.remote, cause), { cause }));
+    const broken = this.#cover?.brokenInWords(cause);
+    if (broken !== undefined || cause === undefined) return broken;
+    return new ExoError('connection-closed', lostInWords(this.remote, cause), { cause });
   }
 }
 
