@@ -34,6 +34,7 @@ test('no options at all give the original’s defaults, with a loopback API and 
     waitForPeers: 0,
     tui: true,
     discovery: { modules: ['udp'], discoveryTimeoutMs: 30_000, listenPort: 5678, broadcastPort: 5678 },
+    trust: { allowLegacy: [] },
     tunnels: { probeIntervalMs: 10_000, probeTimeoutMs: 3_000 },
     api: { host: '127.0.0.1', port: 52415, responseTimeoutMs: 900_000 },
     inference: {
@@ -73,6 +74,17 @@ const MEANINGS: ReadonlyArray<readonly [Raw, (settings: NodeSettings) => unknown
   [{ 'node-port': '50060' }, (s) => s.nodePort, 50060],
   [{ 'node-port': '0' }, (s) => s.nodePort, 0],
   [{ 'wait-for-peers': '3' }, (s) => s.waitForPeers, 3],
+  [
+    { 'allow-legacy': '192.168.2.0/24, mac1.local,loopback' },
+    (s) => s.trust.allowLegacy,
+    ['192.168.2.0/24', 'mac1.local', 'loopback'],
+  ],
+  [{ 'auth-token-file': 'token' }, (s) => s.trust.token, { file: 'token' }],
+  [
+    { 'ssh-authorized-keys': '/etc/exo/authorized_keys' },
+    (s) => s.trust.sshAuthorizedKeys,
+    '/etc/exo/authorized_keys',
+  ],
   [{ 'tunnel-probe-interval': '0.5' }, (s) => s.tunnels.probeIntervalMs, 500],
   [{ 'tunnel-probe-timeout': '1' }, (s) => s.tunnels.probeTimeoutMs, 1_000],
   [{ 'disable-tui': true }, (s) => s.tui, false],

@@ -13,6 +13,7 @@ import type { DiscoveryOptions } from '../../discovery/index.js';
 import { defaultModelId, ENGINE_NAMES, type EngineName, modelsOf } from '../../inference/index.js';
 import { ExoError, type LogLevel, logLevelFromDebug, printable } from '../../shared/index.js';
 import type { NodeIdentity } from '../home/index.js';
+import { parseHostList } from '../host-list.js';
 import type { NodeOptions } from '../node-options.js';
 import { NODE_OPTIONS, type RawOptions } from '../options/index.js';
 import { checkContradictions, checkUnsupported } from './checks.js';
@@ -29,6 +30,14 @@ export interface NodeSettings {
   readonly waitForPeers: number;
   readonly tui: boolean;
   readonly discovery: DiscoveryOptions;
+  readonly trust: {
+    /** As written, and found good. */
+    readonly allowLegacy: readonly string[];
+    /** `--auth-token-file`, else EXO_AUTH_TOKEN: where the mesh key of this start is. Absent: the kept one. */
+    readonly token?: { readonly file: string } | { readonly text: string };
+    readonly sshAuthorizedKeys?: string;
+    readonly sshAgentSocket?: string;
+  };
   readonly tunnels: { readonly probeIntervalMs: number; readonly probeTimeoutMs: number };
   readonly api: { readonly host: string; readonly port: number; readonly responseTimeoutMs: number };
   readonly inference: {
@@ -115,6 +124,7 @@ export function readConfig(raw: RawOptions, env: NodeJS.ProcessEnv): NodeSetting
     waitForPeers: values['wait-for-peers'],
     tui: values['disable-tui'] !== true,
     discovery: readDiscovery(values),
+    trust: readTrust(values, variables),
     tunnels: {
       probeIntervalMs: values['tunnel-probe-interval'],
       probeTimeoutMs: values['tunnel-probe-timeout'],
@@ -158,6 +168,23 @@ function readDiscovery(values: OptionValues): DiscoveryOptions {
     ...optional('peerId', values['peer-id']),
     ...optional('nodeIdFilter', values['node-id-filter']),
     ...optional('interfaceTypeFilter', values['interface-type-filter']),
+  };
+}
+
+function readTrust(
+  values: OptionValues,
+  variables: z.infer<typeof environmentSchema>,
+): NodeSettings['trust'] {
+  const allowLegacy = values['allow-legacy'] ?? [];
+  parseHostList(allowLegacy, '--allow-legacy');
+  const file = values['auth-token-file'];
+  const text = variables.EXO_AUTH_TOKEN;
+  const token = file !== undefined ? { file } : text !== undefined ? { text } : undefined;
+  return {
+    allowLegacy,
+    ...optional('token', token),
+    ...optional('sshAuthorizedKeys', values['ssh-authorized-keys']),
+    ...optional('sshAgentSocket', variables.SSH_AUTH_SOCK),
   };
 }
 

@@ -28,6 +28,9 @@ export const optionSchema = z.object({
   'discovery-timeout': v.seconds(DAY_SECONDS),
   'node-id-filter': v.commaList((id) => id).optional(),
   'interface-type-filter': v.commaList(v.oneOf(INTERFACE_TYPES, 'a type of interface')).optional(),
+  'allow-legacy': v.commaList((host) => host).optional(),
+  'auth-token-file': v.someText().optional(),
+  'ssh-authorized-keys': v.someText().optional(),
   'tunnel-probe-interval': v.seconds(DAY_SECONDS),
   'tunnel-probe-timeout': v.seconds(TUNNEL_PROBE_TIMEOUT_SECONDS_MAX),
   'chatgpt-api-host': v.host(),
@@ -52,6 +55,9 @@ export const environmentSchema = z.object({
   TEMPERATURE: v.decimalNumber(0, 2).optional(),
   HF_ENDPOINT: v.httpUrl().optional(),
   HF_HOME: v.someText().optional(),
+  EXO_AUTH_TOKEN: v.rawText().optional(),
+  /** Of the ssh agent; only asked where something is to be signed. */
+  SSH_AUTH_SOCK: v.rawText().optional(),
 });
 
 /** Values of the options, read but not yet held against each other. */

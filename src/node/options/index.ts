@@ -8,6 +8,7 @@
 export type OptionGroup =
   | 'Node'
   | 'Discovery'
+  | 'Trust'
   | 'Tunnels'
   | 'HTTP API'
   | 'Inference'
@@ -136,6 +137,26 @@ export const NODE_OPTIONS: readonly NodeOptionSpec[] = [
     help: 'not supported yet',
   },
   { name: 'tailnet-name', value: 'name', group: 'Discovery', unsupported: true, help: 'not supported yet' },
+  {
+    name: 'allow-legacy',
+    value: 'hosts',
+    group: 'Trust',
+    help: 'with a mesh key: old peers at these addresses may join in plain all the same; addresses, ranges, names or loopback, with commas between',
+  },
+  {
+    name: 'auth-token-file',
+    value: 'file',
+    group: 'Trust',
+    completes: 'file',
+    help: 'file with the mesh key of this start, in the place of EXO_AUTH_TOKEN and the kept one',
+  },
+  {
+    name: 'ssh-authorized-keys',
+    value: 'file',
+    group: 'Trust',
+    completes: 'file',
+    help: 'whoever holds an ssh key of this authorized_keys file is trusted, as a peer and by the HTTP API',
+  },
   {
     name: 'tunnel-probe-interval',
     value: 'seconds',
