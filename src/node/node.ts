@@ -181,7 +181,7 @@ class MeshNode implements Node {
       address: () => this.#acceptor.address,
       discovery: () => this.#discovery.describe(),
     });
-    const wire = createWireShared();
+    const wire = createWireShared(this.sheds);
     this.#admission = new Admission({
       clock,
       random,

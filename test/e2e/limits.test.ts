@@ -1,16 +1,23 @@
 /** Bounds of a node that runs: what a crowd, a slow reader and a fast source cost it, and what they cost the others. */
 import assert from 'node:assert/strict';
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import net from 'node:net';
 import { performance } from 'node:perf_hooks';
 import test from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { LIMITS } from '../../src/shared/index.js';
+import { helloOf } from '../support/connection-pair.js';
 import { eventually } from '../support/eventually.js';
+import { baseFrame } from '../support/frames.js';
 import { HalfOpenCrowd, percentile } from '../support/half-open.js';
 import { writePeersFile } from '../support/peers-file.js';
 import { freePorts } from '../support/ports.js';
 import { Cleanup, residentBytes, runExo } from '../support/processes.js';
 import { promise } from '../support/promise.js';
 import { repeats } from '../support/repeats.js';
+import type { SenderReport } from '../support/sender-process.js';
 import { dialEnd } from '../support/wire-end.js';
 
 const MIB = 1024 * 1024;
@@ -73,6 +80,78 @@ test('H1 500 half-open connections keep no honest peer out, cost little, and are
       t,
       'H1',
       `≤ ${pending} pending (one source on loopback; elsewhere ≤ ${LIMITS.pendingHandshakesPerSource}), honest handshake p99 ${p99.toFixed(0)} ms of ${times.length}, memory +${(grown / MIB).toFixed(1)} MiB, gone ${(goneMs / 1000).toFixed(1)} s`,
+    );
+  } finally {
+    await cleanup.dispose();
+  }
+});
+
+/** A peer that says hello and then reads, until it is paused. */
+async function reader(port: number): Promise<net.Socket> {
+  const socket = net.connect(port, '127.0.0.1');
+  socket.on('error', () => undefined);
+  socket.write(baseFrame({ kind: 'health-request', hello: helloOf('slow') }));
+  await once(socket, 'data');
+  socket.on('data', () => undefined);
+  return socket;
+}
+
+test('P8 a peer that stops reading is closed as a slow peer, at a bounded cost, and nobody else notices', async (t) => {
+  const program = fileURLToPath(new URL('../support/sender-process.ts', import.meta.url));
+  const sender = fork(program, { execArgv: ['--import', 'tsx'] });
+  const cleanup = new Cleanup();
+  cleanup.add(async () => {
+    const exit = once(sender, 'exit');
+    sender.disconnect();
+    await exit;
+  });
+  try {
+    const [{ port }] = (await once(sender, 'message')) as [{ port: number }];
+    const ask = async (command: { bytesPerSecond?: number } = {}): Promise<SenderReport> => {
+      sender.send(command);
+      const [report] = (await once(sender, 'message')) as [SenderReport];
+      return report;
+    };
+    const others = await Promise.all([dialEnd('127.0.0.1', port), dialEnd('127.0.0.1', port)]);
+    for (const { connection } of others) cleanup.add(() => connection.close());
+    const slow = await reader(port);
+    cleanup.add(() => slow.destroy());
+    await ask({ bytesPerSecond: 20 * MIB });
+    // Memory and code settle while it still reads.
+    await delay(3_000);
+    await ask();
+    await delay(3_000);
+    const before = await ask();
+    slow.pause();
+    const pausedAtMs = Date.now();
+    const seen: SenderReport[] = [];
+    await eventually({ timeoutMs: 15_000, everyMs: 250, what: 'the slow peer is closed' }, async () => {
+      seen.push(await ask());
+      return seen.at(-1)!.ended;
+    });
+    const { ended, sheds } = seen.at(-1)!;
+    const tookMs = ended!.atMs - pausedAtMs;
+    const rttMs = seen.flatMap((report) => report.rttMs);
+    const [p99, p99Before] = [percentile(rttMs, 99), percentile(before.rttMs, 99)];
+    const grown = Math.max(...seen.map((report) => report.rssBytesMax)) - before.rssBytesMax;
+    const queued = Math.max(...seen.map((report) => report.queuedBytesMax));
+    t.diagnostic(
+      `${ended!.code} after ${tookMs} ms; at most ${(queued / MIB).toFixed(1)} MiB queued; others p99 ${p99.toFixed(1)} ms of ${rttMs.length}, before ${p99Before.toFixed(1)} ms of ${before.rttMs.length}`,
+    );
+    assert.equal(ended!.code, 'slow-peer');
+    assert.equal(sheds, 1);
+    assert.ok(tookMs <= 12_000, `${tookMs} ms`);
+    assert.ok(queued <= LIMITS.sendQueueBytesHard * 1.1, `${queued} bytes queued`);
+    assert.ok(grown <= LIMITS.sendQueueBytesHard * 1.1, `${(grown / MIB).toFixed(1)} MiB more memory`);
+    // Below some ms it is the machine's own noise that is compared.
+    assert.ok(
+      p99 <= Math.max(2 * p99Before, 10),
+      `others p99 ${p99.toFixed(1)} ms, before ${p99Before.toFixed(1)} ms`,
+    );
+    promise(
+      t,
+      'P8',
+      `sender memory +${(grown / MIB).toFixed(1)} MiB, slow-peer after ${(tookMs / 1000).toFixed(1)} s, p99 of others ${p99.toFixed(1)} ms (before ${p99Before.toFixed(1)} ms)`,
     );
   } finally {
     await cleanup.dispose();
