@@ -3,7 +3,7 @@
  * Form is checked here, shape in `message-schemas.ts`.
  */
 import { isUtf8 } from 'node:buffer';
-import { ExoError, LIMITS } from '../../shared/index.js';
+import { ExoError, LIMITS, printable } from '../../shared/index.js';
 
 /** The value in UTF-8 JSON bytes. Throws `frame-malformed`. `NaN` reads as null, `Infinity` as itself. */
 export function readJson(bytes: Buffer): unknown {
@@ -26,22 +26,44 @@ function parse(text: string): unknown {
     : JSON.parse(text);
 }
 
-/** Strings are matched first, so that words inside them stay as they are. */
-const LITERALS = /"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b/g;
-
 function parsePython(text: string): unknown {
-  const plain = text.replace(LITERALS, (token) => {
-    if (token === 'NaN') return 'null';
-    if (token === 'Infinity') return '1e999';
-    return token === '-Infinity' ? '-1e999' : token;
-  });
   try {
-    return parse(plain);
+    return parse(withoutPythonWords(text));
   } catch (cause) {
-    throw new ExoError('frame-malformed', `a JSON body cannot be read: ${(cause as Error).message}`, {
-      cause,
-    });
+    const reason = printable((cause as Error).message);
+    throw new ExoError('frame-malformed', `a JSON body cannot be read: ${reason}`, { cause });
   }
+}
+
+/** Words of Python outside of texts, and what JSON reads as the same. */
+const WORDS = /-?\bInfinity\b|\bNaN\b/g;
+const JSON_WORDS: Readonly<Record<string, string>> = {
+  NaN: 'null',
+  Infinity: '1e999',
+  '-Infinity': '-1e999',
+};
+
+/** Each byte is looked at once: an expression that also matches texts would begin again at every quote of one without an end. */
+function withoutPythonWords(text: string): string {
+  let plain = '';
+  for (let at = 0; at < text.length; ) {
+    const quote = text.indexOf('"', at);
+    const textAt = quote < 0 ? text.length : quote;
+    plain += text.slice(at, textAt).replace(WORDS, (word) => JSON_WORDS[word] ?? word);
+    at = endOfText(text, textAt);
+    plain += text.slice(textAt, at);
+  }
+  return plain;
+}
+
+/** Behind the quote that closes the text which opens at `quote`; the end of everything where none does. */
+function endOfText(text: string, quote: number): number {
+  for (let at = quote + 1; at < text.length; at += 1) {
+    const unit = text.charCodeAt(at);
+    if (unit === BACKSLASH) at += 1;
+    else if (unit === QUOTE) return at + 1;
+  }
+  return text.length;
 }
 
 const QUOTE = 0x22;

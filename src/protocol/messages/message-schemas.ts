@@ -3,7 +3,7 @@
  * accepted and ignored, so that a later version may add some. The types are those of the wire (snake_case).
  */
 import { Ajv, type ValidateFunction } from 'ajv';
-import { ExoError, LIMITS } from '../../shared/index.js';
+import { ExoError, LIMITS, printable } from '../../shared/index.js';
 import type { AuthProof, JsonObject } from './messages.js';
 
 // Infinity and null stand for floats that Python calls inf and nan; see json-reader.ts.
@@ -260,7 +260,8 @@ function lazy<T>(what: string, schema: object): Check<T> {
     const error = validate.errors?.[0];
     throw new ExoError(
       'frame-malformed',
-      `${what} ${error?.instancePath ?? ''} ${error?.message ?? 'is wrong'}`,
+      // The path may have names of the sender's choice.
+      `${what} ${printable(error?.instancePath ?? '')} ${error?.message ?? 'is wrong'}`,
     );
   };
 }

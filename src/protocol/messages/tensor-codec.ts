@@ -2,7 +2,7 @@
  * Element types and metadata of tensors: both spellings of the original in, the canonical one out, sizes checked.
  * Conversions of half floats are in `half-float.ts`. Pure.
  */
-import { ExoError } from '../../shared/index.js';
+import { ExoError, printable } from '../../shared/index.js';
 import type { DType, Tensor } from './tensor.js';
 
 /** Bytes of one element. */
@@ -34,7 +34,7 @@ export function parseDType(name: string): DType {
   if (Object.hasOwn(ITEM_BYTES, bare)) return bare as DType;
   throw new ExoError(
     'tensor-invalid',
-    `element type "${name.slice(0, 40)}" is not known; use one of ${Object.keys(ITEM_BYTES).join(', ')}`,
+    `element type "${printable(name, 40)}" is not known; use one of ${Object.keys(ITEM_BYTES).join(', ')}`,
   );
 }
 
