@@ -2,6 +2,7 @@
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { ExoError } from './errors.js';
+import { printable } from './text.js';
 
 /** A host (name or IP, no brackets) and a TCP or UDP port. */
 export interface Address {
@@ -28,14 +29,23 @@ export function parseAddress(text: string, defaultPort?: number): Address {
     portText = undefined;
   }
   if (host === undefined || host.startsWith('-')) {
-    throw new ExoError('candidate-invalid', `"${text}" is not an address; write host:port or [ipv6]:port`);
+    throw new ExoError(
+      'candidate-invalid',
+      `"${printable(text)}" is not an address; write host:port or [ipv6]:port`,
+    );
   }
   const port = portText === undefined ? defaultPort : Number(portText);
   if (port === undefined) {
-    throw new ExoError('candidate-invalid', `"${text}" has no port; write it as ${host}:50051`);
+    throw new ExoError(
+      'candidate-invalid',
+      `"${printable(text)}" has no port; write it as ${printable(host)}:50051`,
+    );
   }
   if (!isPort(port)) {
-    throw new ExoError('candidate-invalid', `port ${port} of "${text}" is not between 1 and 65535`);
+    throw new ExoError(
+      'candidate-invalid',
+      `port ${port} of "${printable(text)}" is not between 1 and 65535`,
+    );
   }
   return { host, port };
 }

@@ -7,6 +7,7 @@ import {
   formatAddress,
   isLoopback,
   isPort,
+  isPrintable,
   parseAddress,
 } from '../../src/shared/index.js';
 
@@ -51,6 +52,15 @@ describe('an address', () => {
       assert.throws(() => parseAddress(text), { code: 'candidate-invalid', message });
     });
   }
+
+  it('is refused in a sentence of bounded length that a terminal can show', () => {
+    for (const text of ['\u001b[31m:1', `${'a:'.repeat(5_000)}`, `${'a'.repeat(5_000)}:70000`]) {
+      assert.throws(
+        () => parseAddress(text),
+        ({ message }: Error) => message.length < 600 && isPrintable(message),
+      );
+    }
+  });
 
   it('has a port that is a whole number from 1 to 65535', () => {
     for (const port of [1, 50_051, 65_535]) assert.equal(isPort(port), true);
