@@ -12,6 +12,7 @@ import {
   listRunning,
   processStart,
   type RunRecord,
+  readRecord,
   runFilePath,
 } from '../../src/node/home/run-file.js';
 import { Child } from '../support/processes.js';
@@ -105,6 +106,22 @@ test('the file of a dead process, a reused pid and a broken file are stale: list
   );
   assert.deepEqual(readdirSync(path.join(home, 'run')), ['dead.json']);
   runFile.remove();
+});
+
+test('a file with a pid or a port that none can be is no run file', () => {
+  const home = newHome();
+  const file = leave(home, 'a');
+  assert.notEqual(readRecord(file), undefined);
+  for (const change of [
+    { pid: 2 ** 53 },
+    { nodePort: 65_536 },
+    { nodePort: undefined },
+    { api: { ...API, port: 1e7 } },
+    { api: { ...API, port: 0.5 } },
+  ]) {
+    leave(home, 'a', change as Partial<RunRecord>);
+    assert.equal(readRecord(file), undefined, JSON.stringify(change));
+  }
 });
 
 test('a file of another machine (a shared home) is neither listed nor removed', () => {

@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { linkSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import path from 'node:path';
+import { isPort } from '../../shared/index.js';
 import { runFolder } from './home.js';
 
 /** What a run file holds. */
@@ -143,14 +144,15 @@ function isRunRecord(value: unknown): value is RunRecord {
   const api = record['api'] as Record<string, unknown> | null;
   return (
     ['id', 'instance', 'machine', 'startedAt', 'version'].every((key) => typeof record[key] === 'string') &&
-    Number.isInteger(record['pid']) &&
+    Number.isSafeInteger(record['pid']) &&
     (record['pid'] as number) > 0 &&
     (record['processStart'] === null || typeof record['processStart'] === 'string') &&
+    (record['nodePort'] === null || isPort(record['nodePort'])) &&
     (record['peersFile'] == null || typeof record['peersFile'] === 'string') &&
     (api === null ||
       (typeof api === 'object' &&
         typeof api['host'] === 'string' &&
-        typeof api['port'] === 'number' &&
+        isPort(api['port']) &&
         typeof api['token'] === 'string'))
   );
 }
