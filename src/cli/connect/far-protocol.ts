@@ -10,6 +10,8 @@ import { apiError } from '../api-client.js';
 export const FAR_SCHEMA = 1;
 /** In front of every answer: what a login script prints besides is no answer. */
 const ANSWER_MARK = 'exo-far ';
+/** Of an error of the far side: a sentence or two. */
+const MESSAGE_CHARS_MAX = 1_000;
 /** A line holds one peer entry at most. */
 export const LINE_CHARS_MAX = 256 * 1024;
 
@@ -102,7 +104,7 @@ export function readRequest(line: string): { readonly op: FarOperation; readonly
   if (typeof op !== 'string' || !Object.hasOwn(OPERATIONS, op)) {
     throw new ExoError(
       'request-unsupported',
-      `exo here does not know the request "${printable(String(op), 40)}"`,
+      `exo here does not know the request "${typeof op === 'string' ? printable(op, 40) : ''}"`,
     );
   }
   const name = op as FarOperation;
@@ -122,11 +124,13 @@ export function answerLine(answer: { readonly ok: unknown } | { readonly error: 
 export function readAnswer<Name extends FarOperation>(name: Name, line: string): FarAnswer<Name> | undefined {
   if (!line.startsWith(ANSWER_MARK) || line.length > LINE_CHARS_MAX) return undefined;
   const parsed = parseJson(line.slice(ANSWER_MARK.length)) as
-    | { ok?: unknown; error?: { code?: unknown; message?: unknown } }
+    | { ok?: unknown; error?: { code?: unknown; message?: unknown } | null }
+    | null
     | undefined;
   if (parsed?.error !== undefined) {
-    const { code, message } = parsed.error;
-    throw apiError(isErrorCode(code) ? code : 'tunnel-failed', printable(String(message), 2_000));
+    const { code, message } = parsed.error ?? {};
+    const said = typeof message === 'string' ? message : `exo there failed at "${name}" and did not say why`;
+    throw apiError(isErrorCode(code) ? code : 'tunnel-failed', printable(said, MESSAGE_CHARS_MAX));
   }
   const result = OPERATIONS[name].answer.safeParse(parsed?.ok);
   if (result.success) return result.data as FarAnswer<Name>;

@@ -25,6 +25,13 @@ test('an error keeps its code and message, and cannot write to a terminal', () =
   );
 });
 
+test('an error of any other form is still an error of ours', () => {
+  for (const error of ['null', '5', '{"message":{"toString":1}}', '{"code":7,"message":null}']) {
+    assert.throws(() => readAnswer('node', `exo-far {"error":${error}}`), { code: 'tunnel-failed' });
+  }
+  assert.throws(() => readRequest('{"op":{"toString":1}}'), { code: 'request-unsupported' });
+});
+
 test('a value of another form is refused on both sides', () => {
   const bad = [
     { node: 'a', peer: 'b', prefer: 0, avoid: [] },
