@@ -53,6 +53,10 @@ export const ADVICE = {
     'no',
     'correct the address in the file or option; a datagram of another program can be ignored',
   ],
+  'tls-required': [
+    'no',
+    'nothing where both ends are of this version: the dialler comes again encrypted; else name the address with --allow-legacy there',
+  ],
   'auth-required': [
     'no',
     'exo key join with the mesh’s key, or exo join with an invitation; exo trust list shows who is known',
@@ -62,11 +66,6 @@ export const ADVICE = {
     'no',
     'if the machine was set up anew: exo trust remove <id>; if not, somebody else answers in its place',
   ],
-  'key-invalid': ['no', 'copy the whole key, as exo key show prints it: exo1- and 43 characters'],
-  'key-exists': ['no', 'exo key rotate replaces it, exo key show shows it'],
-  'key-missing': ['no', 'exo key new makes one; one that EXO_AUTH_TOKEN gives is changed there'],
-  'trust-unknown': ['no', 'exo trust list shows the ids'],
-  'invitation-invalid': ['no', 'make a new one there with exo key invite, and use it within a day'],
   'trust-file-invalid': ['no', 'the message names the file and the command that mends it'],
   'mesh-key-unknown': ['no', 'exo key show lists the ids'],
   'ssh-key-unusable': ['no', 'the message names the key or line and what would work'],

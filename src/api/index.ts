@@ -28,3 +28,4 @@ export {
   createApiServer,
 } from './server.js';
 export { apiTokenOf } from './tokens.js';
+export { invitationJson, joinedJson, keyJson, shownKeyJson, trustedJson } from './trust-json.js';

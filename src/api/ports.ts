@@ -131,7 +131,12 @@ export interface TrustedNode {
   readonly id: string;
   /** `SHA256:…`, as ssh prints it. */
   readonly fingerprint: string;
-  /** How it was learnt, in a word: `invitation`, `mesh-key`, `ssh-session`, `command`, … */
+  /**
+   * `trusted`: until it is removed. `invited`: until it has proven the mesh key once. `pin`: its id belongs to this key,
+   * and it proves the mesh key each time.
+   */
+  readonly trust: string;
+  /** How it was learnt, in a word: `invitation`, `mesh-key`, `ssh-key`, `connect`, `by-hand`. */
   readonly how: string;
   readonly sinceMs: number;
 }
@@ -145,7 +150,8 @@ export interface Invitation {
 
 /** Who invited. */
 export interface Joined {
-  readonly id: string;
+  /** Null while it has not been met: the invitation is kept until then. */
+  readonly id: string | null;
   readonly fingerprint: string;
   readonly address: string;
   /** The mesh key that came with it; null where that mesh has none. */
@@ -157,22 +163,24 @@ export interface TrustControl {
   keys(): readonly KeySummary[];
   /** The keys in use with their secrets, the current one first. */
   showKeys(): readonly ShownKey[];
-  /** Makes the first key. Rejects with `key-exists`. */
+  /** Makes the first key. Rejects with `option-conflict`. */
   newKey(): Promise<KeySummary>;
-  /** Takes over a key that another node made; it becomes the current one. Rejects with `key-invalid`. */
-  joinKey(key: string): Promise<KeySummary>;
-  /** A new current key; the others end after `graceMs`. Rejects with `key-missing`. */
-  rotateKey(graceMs: number): Promise<KeySummary>;
+  /** Takes over a key that another node made. Rejects with `option-invalid` or `option-conflict`. */
+  joinKey(key: string, options: { readonly replace: boolean }): Promise<KeySummary>;
+  /** A new current key; the others end after `graceMs` (absent: the usual grace). Rejects with `mesh-key-unknown`. */
+  rotateKey(graceMs?: number): Promise<KeySummary>;
+  /** Removes a key from this machine. Rejects with `mesh-key-unknown` or `option-conflict`. */
+  forgetKey(id: string): Promise<void>;
   /** @param address under which others reach this node, `host:port`; absent: one of its own addresses */
   invite(address?: string): Promise<Invitation>;
-  /** Uses an invitation of another node. Absent where no node runs that could dial. */
-  join?(invitation: string): Promise<Joined>;
+  /** Uses an invitation of another node; where no node runs it is kept for its next start. */
+  join(invitation: string): Promise<Joined>;
   /** This node's own id and fingerprint, for others to add. */
   self(): { readonly id: string; readonly fingerprint: string };
   trusted(): readonly TrustedNode[];
-  /** Pins a node to a key. Rejects with `trust-invalid`, or `identity-changed` where it is pinned to another. */
+  /** Pins a node to a key. Rejects with `option-invalid`, or `identity-changed` where it is pinned to another. */
   trust(id: string, fingerprint: string): Promise<TrustedNode>;
-  /** Forgets a node; its connections end. Rejects with `trust-unknown`. */
+  /** Forgets a node; its connections end. Rejects with `peer-unknown`. */
   distrust(id: string): Promise<TrustedNode>;
 }
 

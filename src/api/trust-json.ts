@@ -1,5 +1,5 @@
 /** Keys and trusted nodes as JSON. Pure. */
-import type { KeySummary, ShownKey, TrustedNode } from './ports.js';
+import type { Invitation, Joined, KeySummary, ShownKey, TrustedNode } from './ports.js';
 
 /** A mesh key without its secret. */
 export function keyJson({ id, source, createdAtMs, untilMs, current }: KeySummary) {
@@ -12,6 +12,16 @@ export function shownKeyJson(key: ShownKey) {
 }
 
 /** A trusted node. */
-export function trustedJson({ id, fingerprint, how, sinceMs }: TrustedNode) {
-  return { id, fingerprint, how, since_ms: sinceMs };
+export function trustedJson({ id, fingerprint, trust, how, sinceMs }: TrustedNode) {
+  return { id, fingerprint, trust, how, since_ms: sinceMs };
+}
+
+/** Who invited. */
+export function joinedJson({ id, fingerprint, address, keyId }: Joined) {
+  return { id, fingerprint, address, key_id: keyId };
+}
+
+/** An invitation; its line is a secret. */
+export function invitationJson({ line, expiresAtMs }: Invitation) {
+  return { line, expires_at_ms: expiresAtMs };
 }

@@ -9,7 +9,7 @@ import { STATUS_SCHEMA_VERSION } from './mesh-json.js';
 import { HttpError } from './openai-errors.js';
 import type { TrustControl } from './ports.js';
 import type { ApiContext, ApiRequest, Route } from './route.js';
-import { keyJson, shownKeyJson, trustedJson } from './trust-json.js';
+import { invitationJson, joinedJson, keyJson, shownKeyJson, trustedJson } from './trust-json.js';
 
 /** A key that somebody wrote has less; an invitation too. */
 const SECRET_CHARS_MAX = 4_096;
@@ -23,13 +23,20 @@ const text = (what: string, charsMax: number) =>
     .max(charsMax, { error: `must have at most ${charsMax} characters` });
 const object = { error: 'must be a JSON object' };
 
-const joinKeyBody = z.looseObject({ key: text('a mesh key', SECRET_CHARS_MAX) }, object);
+const joinKeyBody = z.looseObject(
+  {
+    key: text('a mesh key', SECRET_CHARS_MAX),
+    replace: z.boolean({ error: 'must be true or false' }).nullish(),
+  },
+  object,
+);
 const rotateBody = z.looseObject(
   {
     grace_ms: z
       .number({ error: 'must be a number of milliseconds' })
       .min(0, { error: 'must not be negative' })
-      .max(GRACE_MS_MAX, { error: `must be at most ${GRACE_MS_MAX}` }),
+      .max(GRACE_MS_MAX, { error: `must be at most ${GRACE_MS_MAX}` })
+      .nullish(),
   },
   object,
 );
@@ -65,17 +72,23 @@ export function trustRoutes(api: ApiContext): Route[] {
     route('POST', '/v1/keys/show', (control) => ({ keys: control.showKeys().map(shownKeyJson) })),
     route('POST', '/v1/keys/new', async (control) => ({ key: keyJson(await control.newKey()) })),
     route('POST', '/v1/keys/join', async (control, request) => {
-      const { key } = await body(request, joinKeyBody);
-      return { key: keyJson(await control.joinKey(key)) };
+      const { key, replace } = await body(request, joinKeyBody);
+      return { key: keyJson(await control.joinKey(key, { replace: replace === true })) };
     }),
     route('POST', '/v1/keys/rotate', async (control, request) => {
       const { grace_ms: graceMs } = await body(request, rotateBody);
-      return { key: keyJson(await control.rotateKey(graceMs)), keys: control.keys().map(keyJson) };
+      return {
+        key: keyJson(await control.rotateKey(graceMs ?? undefined)),
+        keys: control.keys().map(keyJson),
+      };
     }),
     route('POST', '/v1/keys/invite', async (control, request) => {
       const { address } = await body(request, inviteBody);
-      const { line, expiresAtMs } = await control.invite(address ?? undefined);
-      return { line, expires_at_ms: expiresAtMs };
+      return invitationJson(await control.invite(address ?? undefined));
+    }),
+    route('DELETE', '/v1/keys/:id', async (control, request) => {
+      await control.forgetKey(request.req.param('id') ?? '');
+      return { keys: control.keys().map(keyJson) };
     }),
     route('GET', '/v1/trust', (control) => ({
       self: control.self(),
@@ -86,11 +99,8 @@ export function trustRoutes(api: ApiContext): Route[] {
       return { node: trustedJson(await control.trust(id, fingerprint)) };
     }),
     route('POST', '/v1/trust/join', async (control, request) => {
-      if (control.join === undefined)
-        throw new HttpError('http-unsupported', 'this node cannot join another');
       const { invitation } = await body(request, joinBody);
-      const { id, fingerprint, address, keyId } = await control.join(invitation);
-      return { id, fingerprint, address, key_id: keyId };
+      return joinedJson(await control.join(invitation));
     }),
     route('DELETE', '/v1/trust/:id', async (control, request) => ({
       node: trustedJson(await control.distrust(request.req.param('id') ?? '')),

@@ -70,6 +70,7 @@ const TABLE: Readonly<Record<Access, readonly string[]>> = {
     'POST /v1/keys/join',
     'POST /v1/keys/rotate',
     'POST /v1/keys/invite',
+    'DELETE /v1/keys/:id',
     'GET /v1/trust',
     'POST /v1/trust',
     'POST /v1/trust/join',

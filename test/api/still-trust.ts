@@ -58,7 +58,7 @@ const KEY: KeySummary = { id: '1f2e3d4c', source: 'file', createdAtMs: 1, untilM
 export class StillControl implements TrustControl {
   readonly calls: unknown[][] = [];
   nodes: TrustedNode[] = [
-    { id: 'b', fingerprint: `SHA256:${'b'.repeat(43)}`, how: 'invitation', sinceMs: 2 },
+    { id: 'b', fingerprint: `SHA256:${'b'.repeat(43)}`, trust: 'invited', how: 'invitation', sinceMs: 2 },
   ];
 
   keys(): readonly KeySummary[] {
@@ -71,15 +71,19 @@ export class StillControl implements TrustControl {
   }
 
   async newKey(): Promise<KeySummary> {
-    throw new ExoError('key-exists', 'a mesh key is there already');
+    throw new ExoError('option-conflict', 'a mesh key is there already');
   }
 
-  async joinKey(key: string): Promise<KeySummary> {
-    this.calls.push(['join-key', key]);
+  async joinKey(key: string, { replace }: { replace: boolean }): Promise<KeySummary> {
+    this.calls.push(['join-key', key, replace]);
     return KEY;
   }
 
-  async rotateKey(graceMs: number): Promise<KeySummary> {
+  async forgetKey(id: string): Promise<void> {
+    this.calls.push(['forget', id]);
+  }
+
+  async rotateKey(graceMs?: number): Promise<KeySummary> {
     this.calls.push(['rotate', graceMs]);
     return KEY;
   }
@@ -104,12 +108,12 @@ export class StillControl implements TrustControl {
 
   async trust(id: string, fingerprint: string): Promise<TrustedNode> {
     this.calls.push(['trust', id, fingerprint]);
-    return { id, fingerprint, how: 'command', sinceMs: 4 };
+    return { id, fingerprint, trust: 'trusted', how: 'by-hand', sinceMs: 4 };
   }
 
   async distrust(id: string): Promise<TrustedNode> {
     const node = this.nodes.find((each) => each.id === id);
-    if (node === undefined) throw new ExoError('trust-unknown', `no trusted node is called "${id}"`);
+    if (node === undefined) throw new ExoError('peer-unknown', `no trusted node is called "${id}"`);
     this.calls.push(['distrust', id]);
     return node;
   }

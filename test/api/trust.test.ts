@@ -27,21 +27,24 @@ describe('keys and trust', () => {
     const control = new StillControl();
     const api = await startApi(t, {}, { trust: { control } });
     const made = await post(api, '/v1/keys/new');
-    assert.deepEqual([made.status, made.body.error.code], [409, 'key-exists']);
+    assert.deepEqual([made.status, made.body.error.code], [409, 'option-conflict']);
     assert.deepEqual((await post(api, '/v1/keys/join', { key: 'exo1-x' })).body['key'], KEY);
+    assert.equal((await post(api, '/v1/keys/join', { key: 'exo1-x', replace: true })).status, 200);
     assert.deepEqual((await post(api, '/v1/keys/rotate', { grace_ms: 60_000 })).body['key'], KEY);
+    assert.equal((await post(api, '/v1/keys/rotate')).status, 200);
     const { line } = (await post(api, '/v1/keys/invite', { address: 'mac1:50051' })).body;
     assert.equal(line, 'exo join mac1:50051 SHA256:x secret');
     const list = await json(await api.get('/v1/trust', { authorization }));
     assert.deepEqual(list['self'], { id: 'a', fingerprint: `SHA256:${'a'.repeat(43)}` });
     assert.deepEqual(list['trusted'], [
-      { id: 'b', fingerprint: `SHA256:${'b'.repeat(43)}`, how: 'invitation', since_ms: 2 },
+      { id: 'b', fingerprint: `SHA256:${'b'.repeat(43)}`, trust: 'invited', how: 'invitation', since_ms: 2 },
     ]);
     const fingerprint = `SHA256:${'d'.repeat(43)}`;
     assert.deepEqual((await post(api, '/v1/trust', { id: 'd', fingerprint })).body['node'], {
       id: 'd',
       fingerprint,
-      how: 'command',
+      trust: 'trusted',
+      how: 'by-hand',
       since_ms: 4,
     });
     assert.equal((await post(api, '/v1/trust/join', { invitation: 'x' })).body['id'], 'c');
@@ -52,13 +55,21 @@ describe('keys and trust', () => {
       const gone = await fetch(`${api.url}/v1/trust/${id}`, { method: 'DELETE', headers: { authorization } });
       assert.equal(gone.status, status);
     }
+    const forgotten = await fetch(`${api.url}/v1/keys/1f2e3d4c`, {
+      method: 'DELETE',
+      headers: { authorization },
+    });
+    assert.equal(forgotten.status, 200);
     assert.deepEqual(control.calls, [
-      ['join-key', 'exo1-x'],
+      ['join-key', 'exo1-x', false],
+      ['join-key', 'exo1-x', true],
       ['rotate', 60_000],
+      ['rotate', undefined],
       ['invite', 'mac1:50051'],
       ['trust', 'd', fingerprint],
       ['join', 'x'],
       ['distrust', 'b'],
+      ['forget', '1f2e3d4c'],
     ]);
   });
 
@@ -68,7 +79,7 @@ describe('keys and trust', () => {
     for (const [path, body, param] of [
       ['/v1/keys/join', {}, 'key'],
       ['/v1/keys/rotate', { grace_ms: -1 }, 'grace_ms'],
-      ['/v1/keys/rotate', {}, 'grace_ms'],
+      ['/v1/keys/join', { key: 'x', replace: 'yes' }, 'replace'],
       ['/v1/keys/invite', { address: 5 }, 'address'],
       ['/v1/trust', { id: 'd' }, 'fingerprint'],
       ['/v1/trust', { id: '', fingerprint: 'x' }, 'id'],
