@@ -105,6 +105,8 @@ function peerJson(peer: PeerSummary) {
     address: peer.address,
     direction: peer.direction,
     description: peer.description,
+    encrypted: peer.encrypted,
+    trust: peer.trust,
     rtt_ms: peer.rttMs,
     silent_ms: peer.silentMs,
     bytes_in: peer.bytesIn,

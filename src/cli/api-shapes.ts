@@ -19,6 +19,9 @@ export interface PeerJson {
   readonly address: string;
   readonly direction: string;
   readonly description: string;
+  readonly encrypted: boolean;
+  /** How it is trusted, in words; null: it is not. */
+  readonly trust: string | null;
   readonly rtt_ms: number | null;
   readonly silent_ms: number | null;
   readonly bytes_in: number;

@@ -3,7 +3,7 @@
  * peer table, the dialer, the discovery pool and the topology view. Changes nothing.
  */
 import type { Candidate, Refusal } from '../discovery/index.js';
-import { type DeviceCapabilities, UNKNOWN_CAPABILITIES } from '../protocol/index.js';
+import { type Connection, type DeviceCapabilities, UNKNOWN_CAPABILITIES } from '../protocol/index.js';
 import { type Clock, ExoError, formatAddress } from '../shared/index.js';
 import { partitionRing, ringMembers, type ViewSnapshot } from '../topology/index.js';
 import type { Tunnels } from '../tunnels/index.js';
@@ -28,6 +28,8 @@ export interface MeshViewComponents {
   refusals(): readonly Refusal[];
   snapshot(): ViewSnapshot;
   activeNodeId(): string | null;
+  /** How the other end of a connection is trusted, in words. */
+  trustOf(connection: Connection): string | undefined;
 }
 
 /** The running mesh, for readers. */
@@ -199,6 +201,8 @@ export class MeshView implements Mesh {
       address: link?.connection.remote ?? (target === undefined ? '' : formatAddress(target.address)),
       direction: link === undefined || link.outgoing ? 'out' : 'in',
       description: link?.description ?? target?.candidate.description ?? '',
+      encrypted: link?.connection.secured !== undefined,
+      trust: (link && this.#c.trustOf(link.connection)) ?? null,
       rttMs: peer.rtt === undefined ? null : round(peer.rtt.srttMs),
       silentMs: Number.isFinite(peer.aliveAtMs) ? Math.round(now - peer.aliveAtMs) : null,
       bytesIn,
@@ -220,6 +224,8 @@ export class MeshView implements Mesh {
       address: formatAddress(target.address),
       direction: 'out',
       description: target.candidate.description,
+      encrypted: false,
+      trust: null,
       rttMs: null,
       silentMs: null,
       bytesIn: 0,

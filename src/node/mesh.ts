@@ -26,6 +26,10 @@ export interface PeerSummary {
   readonly direction: 'out' | 'in';
   /** How it was found: `MAN`, `DIRECT (host)`, … */
   readonly description: string;
+  /** The connection in use is encrypted. */
+  readonly encrypted: boolean;
+  /** How the peer is trusted, in words (`mesh key 1f2e3d4c`); null: a member of an open mesh. */
+  readonly trust: string | null;
   /** Smoothed round trip, milliseconds; null before the first. */
   readonly rttMs: number | null;
   /** Milliseconds since anything was heard. */

@@ -257,6 +257,7 @@ class MeshNode implements Node {
       refusals: () => this.#discovery.refusals(),
       snapshot: () => this.#gossip.snapshot(),
       activeNodeId: () => activeNode.id,
+      trustOf: (connection) => this.#admission.trustOf(connection),
     });
     this.counters = {
       topologyMessagesSent: () => this.#gossip.messagesSent,

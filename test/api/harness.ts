@@ -159,6 +159,8 @@ export class StillMesh implements Mesh {
         address: '127.0.0.1:50052',
         direction: 'out',
         description: 'MAN',
+        encrypted: true,
+        trust: 'mesh key 0123abcd',
         rttMs: 0.4,
         silentMs: 12,
         bytesIn: 100,

@@ -69,6 +69,8 @@ describe('status', () => {
           address: '127.0.0.1:50052',
           direction: 'out',
           description: 'MAN',
+          encrypted: true,
+          trust: 'mesh key 0123abcd',
           rtt_ms: 0.4,
           silent_ms: 12,
           bytes_in: 100,

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { PeerJson, StatusJson, TopologyJson } from '../../src/cli/api-shapes.js';
 import { columns } from '../../src/cli/format/columns.js';
-import { formatPeers } from '../../src/cli/format/peers.js';
+import { formatPeers, peerLines } from '../../src/cli/format/peers.js';
 import { formatSummary, formatTry, summarize } from '../../src/cli/format/ping.js';
 import { formatStatus } from '../../src/cli/format/status.js';
 import { formatTopology } from '../../src/cli/format/topology.js';
@@ -23,6 +23,8 @@ function peer(change: Partial<PeerJson> = {}): PeerJson {
     address: '127.0.0.1:50052',
     direction: 'out',
     description: 'MAN',
+    encrypted: false,
+    trust: null,
     rtt_ms: 0.42,
     silent_ms: 300,
     bytes_in: 100,
@@ -235,4 +237,18 @@ test('colours: NO_COLOR over FORCE_COLOR over the terminal', () => {
   assert.equal(wantsColour(pipe, { FORCE_COLOR: '1' }), true);
   assert.equal(wantsColour(tty, { FORCE_COLOR: '0' }), false);
   assert.equal(wantsColour(tty, { TERM: 'dumb' }), false);
+});
+
+test('how peers are trusted is a column as soon as one of them is, or is encrypted', () => {
+  const lines = (...peers: PeerJson[]) => peerLines(peers, plain, (text) => text);
+  assert.doesNotMatch(lines(peer(), peer({ id: 'mac3' }))[0]!, /TRUST/);
+  const mixed = lines(
+    peer({ trust: 'mesh key 0123abcd', encrypted: true }),
+    peer({ id: 'mac3' }),
+    peer({ encrypted: true }),
+  );
+  assert.match(mixed[0]!, /^NAME +STATE +TRUST +ADDRESS/);
+  assert.match(mixed[1]!, /alive +mesh key 0123abcd +127/);
+  assert.match(mixed[2]!, /alive +plain +127/);
+  assert.match(mixed[3]!, /alive +encrypted +127/);
 });

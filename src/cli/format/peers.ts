@@ -5,7 +5,8 @@ import type { Colours } from '../host.js';
 import { columns } from './columns.js';
 import { ago, bytes, count, duration, roundTrip } from './units.js';
 
-const HEAD = ['NAME', 'STATE', 'ADDRESS', 'DIR', 'RTT', 'HEARD', 'IN/OUT', 'FOUND BY'] as const;
+const HEAD = ['NAME', 'STATE', 'TRUST', 'ADDRESS', 'DIR', 'RTT', 'HEARD', 'IN/OUT', 'FOUND BY'] as const;
+const TRUST_COLUMN = 2;
 const STATE_COLUMN = 1;
 /** States that need no explanation. */
 const FINE: ReadonlySet<string> = new Set(['alive']);
@@ -41,6 +42,7 @@ export function peerLines(
   const rows = peers.map((peer) => [
     peer.aliases.length === 0 ? peer.id : `${peer.id} (${peer.aliases.join(', ')})`,
     peer.protocol === 'legacy' ? `${peer.state}, old` : peer.state,
+    trustWord(peer),
     peer.address,
     peer.direction,
     roundTrip(peer.rtt_ms),
@@ -48,11 +50,21 @@ export function peerLines(
     `${bytes(peer.bytes_in)}/${bytes(peer.bytes_out)}`,
     peer.description,
   ]);
-  const [head = '', ...lines] = columns([[...HEAD], ...rows], {
+  // In an open mesh without encryption there is nothing to say about it.
+  const isShown = peers.some(({ encrypted, trust }) => encrypted || trust !== null);
+  const table = [[...HEAD], ...rows].map((row) =>
+    isShown ? row : row.filter((_, column) => column !== TRUST_COLUMN),
+  );
+  const [head = '', ...lines] = columns(table, {
     paint: (text, row, column) =>
       column === STATE_COLUMN && row > 0 ? paintState(text, peers[row - 1]!.state, c) : text,
   });
   return [paintHead(head), ...lines];
+}
+
+function trustWord({ encrypted, trust }: PeerJson): string {
+  if (trust !== null) return printable(trust, 40);
+  return encrypted ? 'encrypted' : 'plain';
 }
 
 /** Why peers are not alive, and when they are tried again. */
