@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { randomInt } from '../../src/shared/index.js';
+import { propertyRuns } from '../support/scale.js';
 import { GossipMesh } from './gossip-mesh.js';
 
 /** 200 seeds in a campaign's terms: the scale of the property tests decides. */
-const SEEDS = Number(process.env['EXO_TEST_SCALE'] ?? 2_000) >= 10_000 ? 1_000 : 200;
+const SEEDS = propertyRuns(2_000) >= 10_000 ? 1_000 : 200;
 
 type Pair = readonly [string, string];
 
