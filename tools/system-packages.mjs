@@ -15,6 +15,7 @@ const NEEDED = [
   { program: 'nft', package: 'nftables', skips: 'all namespace tests' },
   { program: 'sysctl', package: 'procps', skips: 'tests behind NAT' },
   { program: 'ps', package: 'procps', skips: 'the check that nothing is left running' },
+  { program: 'faketime', package: 'faketime', skips: 'clocks that jump' },
   { program: 'ssh', package: 'openssh-client', skips: 'tests over ssh' },
   // Installed with systemd running it would start a server for everyone on port 22: that is the owner's choice.
   { program: 'sshd', package: 'openssh-server', skips: 'tests over ssh', startsDaemon: true },

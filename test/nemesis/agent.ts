@@ -38,12 +38,15 @@ export interface ViewReport {
   readonly type: 'view';
   readonly startedAtMs: number;
   readonly view: string | undefined;
+  /** Peers that the node itself calls anything but alive. */
+  readonly unsure: readonly string[];
 }
 
 export type AgentReport = RequestReport | ViewReport;
 
 const ANSWER = 'dummy'.repeat(10);
 const LOOK_EVERY_MS = 250;
+const LOOK_TIMEOUT_MS = 2_000;
 const IN_FLIGHT_MAX = 16;
 const TENSOR_BYTES = 8 * 1024;
 
@@ -182,20 +185,32 @@ function one(): Promise<void> {
   return run('tensor', tensor);
 }
 
-/** Ids and edges of a view, sorted. */
-async function look(): Promise<string | undefined> {
+interface View {
+  readonly nodes: object;
+  readonly peer_graph: Record<string, ReadonlyArray<{ readonly from_id: string; readonly to_id: string }>>;
+}
+
+interface Status {
+  readonly peers: ReadonlyArray<{ readonly id: string; readonly state: string }>;
+}
+
+async function get<T>(path: string): Promise<T> {
+  const { status, text } = await ask(path, undefined, LOOK_TIMEOUT_MS);
+  if (status !== 200) throw new Error(`${path}: ${status}`);
+  return JSON.parse(text) as T;
+}
+
+/** Ids and edges of the view, sorted, and what the node thinks of its own peers. */
+async function look(): Promise<Omit<ViewReport, 'startedAtMs'>> {
   try {
-    const { status, text } = await ask('/topology', undefined, 2_000);
-    if (status !== 200) return undefined;
-    const view = JSON.parse(text) as {
-      nodes: object;
-      peer_graph: Record<string, ReadonlyArray<{ from_id: string; to_id: string }>>;
-    };
-    const edges = Object.values(view.peer_graph).flat();
+    const { nodes, peer_graph } = await get<View>('/topology');
+    const { peers } = await get<Status>('/v1/status');
+    const edges = Object.values(peer_graph).flat();
     const words = edges.map(({ from_id, to_id }) => `${from_id}>${to_id}`).sort();
-    return `${Object.keys(view.nodes).sort().join()} ${words.join()}`;
+    const unsure = peers.filter(({ state }) => state !== 'alive').map(({ id, state }) => `${id} ${state}`);
+    return { type: 'view', view: `${Object.keys(nodes).sort().join()} ${words.join()}`, unsure };
   } catch {
-    return undefined;
+    return { type: 'view', view: undefined, unsure: [] };
   }
 }
 
@@ -214,7 +229,7 @@ const traffic = async () => {
 const looking = async () => {
   for (;;) {
     const startedAtMs = Date.now();
-    report({ type: 'view', startedAtMs, view: await look() });
+    report({ ...(await look()), startedAtMs });
     await delay(LOOK_EVERY_MS);
   }
 };

@@ -10,7 +10,7 @@ import { Observer } from '../support/observer.js';
 import { type Child, EXO_MAIN } from '../support/processes.js';
 import { type Sshd, startSshd } from '../support/sshd.js';
 import { tunnelTo } from '../support/tunnel-node.js';
-import type { AgentJob, AgentReport, RequestReport } from './agent.js';
+import type { AgentJob, AgentReport, RequestReport, ViewReport } from './agent.js';
 import { CLOCK_HOSTS, HOSTS, TUNNEL_HOST } from './schedule.js';
 
 const AGENT = fileURLToPath(new URL('./agent.ts', import.meta.url));
@@ -42,7 +42,8 @@ export class Machine {
   readonly away: Array<{ readonly fromMs: number; toMs: number; readonly killed: boolean }> = [];
   /** Every process of its node so far. */
   readonly lives: Child[] = [];
-  view: { readonly startedAtMs: number; readonly view: string | undefined } | undefined;
+  /** The last look of its agent. */
+  view: ViewReport | undefined;
   agent!: Observer<AgentReport>;
   readonly #args: readonly string[];
   readonly #env: NodeJS.ProcessEnv;
