@@ -247,7 +247,7 @@ test('how peers are trusted is a column as soon as one of them is, or is encrypt
     peer({ id: 'mac3' }),
     peer({ encrypted: true }),
   );
-  assert.match(mixed[0]!, /^NAME +STATE +TRUST +ADDRESS/);
+  assert.match(mixed[0]!, /^ *NAME +STATE +TRUST +ADDRESS/);
   assert.match(mixed[1]!, /alive +mesh key 0123abcd +127/);
   assert.match(mixed[2]!, /alive +plain +127/);
   assert.match(mixed[3]!, /alive +encrypted +127/);
