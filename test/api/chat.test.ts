@@ -133,6 +133,7 @@ describe('chat, stream', () => {
         [{ index: 0, delta: {}, logprobs: null, finish_reason: 'stop' }],
       ],
     );
+    promise(t, 'A3', 'a stream is role, one chunk a token, finish, DONE');
   });
 
   it('ends with usage where asked for', async (t) => {
