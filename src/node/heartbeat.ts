@@ -2,34 +2,43 @@
  * The pulse of the peer table: looks at every peer twice a second, asks those that are silent, and passes the verdict of
  * `membership.ts` on. Notices when this process itself slept, and accuses nobody for it.
  */
-import { type Clock, LIMITS, type Logger, type Startable, type TimerHandle } from '../shared/index.js';
+import { LIMITS, type Startable, type TimerHandle } from '../shared/index.js';
 import { judgeSilence, SelfHealth } from './membership.js';
 import type { Peer } from './peer.js';
+import { type Acquaintances, SecondOpinion, type SecondOpinionComponents } from './second-opinion.js';
 
 /** What the pulse asks of the table. */
-export interface Patients {
-  all(): Iterable<Peer>;
-  ping(peer: Peer, timeoutMs: number): Promise<number>;
+export interface Patients extends Acquaintances {
   judge(peer: Peer, state: 'alive' | 'suspect', reason: string): void;
   declareDead(peer: Peer, reason: string): void;
   forget(peer: Peer): void;
+  /** A peer that was lost while it flapped may be dialled now. */
+  redial(peer: Peer): void;
 }
 
 const TICK_MS = 500;
 /** A round trip is measured this often even when other traffic proves life. */
 const RTT_EVERY_MS = 10_000;
+/** Others are asked again about a suspect after this; what they saw holds a little longer. */
+const ASK_EVERY_MS = 2_500;
+const VOUCHED_MS = 6_000;
 /** Dead peers stay listed this long, so that a person sees what was lost. */
 const REMEMBER_DEAD_MS = 10 * 60_000;
 
 /** Owns the timer of the peer table. */
 export class Heartbeat implements Startable {
-  readonly #c: { readonly clock: Clock; readonly logger: Logger };
+  /** Asks others, and answers them. */
+  readonly opinion: SecondOpinion;
+  readonly #c: SecondOpinionComponents;
   readonly #table: Patients;
+  /** Suspects that somebody else reaches, as their reason says. */
+  readonly #vouchedFor = new Set<Peer>();
   readonly #health: SelfHealth;
   #ticker: TimerHandle | undefined;
 
-  constructor(table: Patients, components: { readonly clock: Clock; readonly logger: Logger }) {
+  constructor(table: Patients, components: SecondOpinionComponents) {
     this.#c = components;
+    this.opinion = new SecondOpinion(table, components);
     this.#table = table;
     this.#health = new SelfHealth(TICK_MS, components.clock.now());
   }
@@ -51,7 +60,9 @@ export class Heartbeat implements Startable {
   #tick(): void {
     const now = this.#c.clock.now();
     const lateMs = this.#health.tick(now);
-    if (lateMs > 0) this.#c.logger.info('woke-late', { lateMs: Math.round(lateMs) });
+    if (lateMs > 0) {
+      this.#c.logger.info('woke-late', { lateMs: Math.round(lateMs), patience: this.#health.patience });
+    }
     for (const peer of this.#table.all()) {
       if (!peer.reachable) this.#judgeUnreachable(peer, now);
       else this.#judge(peer, now);
@@ -59,6 +70,7 @@ export class Heartbeat implements Startable {
   }
 
   #judgeUnreachable(peer: Peer, now: number): void {
+    if (peer.redialAtMs !== undefined && now >= peer.redialAtMs) this.#table.redial(peer);
     const sinceMs = this.#health.silenceMs(peer.stateSinceMs, now);
     if (peer.present) {
       if (sinceMs < LIMITS.reconnectGraceMs) return;
@@ -70,25 +82,45 @@ export class Heartbeat implements Startable {
 
   #judge(peer: Peer, now: number): void {
     const silentMs = this.#health.silenceMs(peer.aliveAtMs, now);
-    const verdict = judgeSilence(silentMs);
-    if (verdict === 'dead') {
-      const reason = `silent for ${Math.round(silentMs / 1000)} s`;
+    const { patience } = this.#health;
+    const witness =
+      peer.vouched !== undefined && now - peer.vouched.atMs < VOUCHED_MS ? peer.vouched.by : undefined;
+    if (
+      judgeSilence(silentMs, witness === undefined ? patience : patience * LIMITS.vouchedPatience) === 'dead'
+    ) {
+      const reason = inWords(silentMs, witness);
       this.#c.logger.warn('peer-dead', { peer: peer.id, reason });
       this.#table.declareDead(peer, reason);
       return;
     }
-    if (verdict !== peer.state && peer.present) {
-      this.#table.judge(
-        peer,
-        verdict,
-        verdict === 'suspect' ? `silent for ${Math.round(silentMs / 1000)} s` : 'heard again',
-      );
-    }
+    if (judgeSilence(silentMs, patience) === 'alive') this.#heard(peer, now);
+    else this.#suspect(peer, silentMs, witness, now);
     const pingDue =
       silentMs >= LIMITS.heartbeatMs - TICK_MS / 2 ||
       now - peer.lastPingAtMs >= RTT_EVERY_MS ||
       peer.protocol === 'legacy';
     if (pingDue && !peer.pingPending && now - peer.lastPingAtMs >= LIMITS.heartbeatMs) this.#heartbeat(peer);
+  }
+
+  #heard(peer: Peer, now: number): void {
+    this.#vouchedFor.delete(peer);
+    if (peer.heldUntilMs === undefined) {
+      if (peer.state === 'suspect') this.#table.judge(peer, 'alive', 'heard again');
+    } else if (now >= peer.heldUntilMs) {
+      this.#table.judge(peer, 'alive', 'it has stayed connected');
+    }
+  }
+
+  #suspect(peer: Peer, silentMs: number, witness: string | undefined, now: number): void {
+    if (now - peer.askedAboutMs >= ASK_EVERY_MS) {
+      peer.askedAboutMs = now;
+      void this.opinion.ask(peer);
+    }
+    if (!peer.present) return;
+    const isNews = (witness !== undefined) !== this.#vouchedFor.has(peer);
+    if (witness === undefined) this.#vouchedFor.delete(peer);
+    else this.#vouchedFor.add(peer);
+    if (peer.state !== 'suspect' || isNews) this.#table.judge(peer, 'suspect', inWords(silentMs, witness));
   }
 
   #heartbeat(peer: Peer): void {
@@ -100,4 +132,11 @@ export class Heartbeat implements Startable {
         peer.pingPending = false;
       });
   }
+}
+
+function inWords(silentMs: number, witness: string | undefined): string {
+  const silent = `silent for ${Math.round(silentMs / 1000)} s`;
+  return witness === undefined
+    ? silent
+    : `${silent}, but ${witness} reaches it: the path from here is broken or slow`;
 }

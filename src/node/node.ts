@@ -97,6 +97,7 @@ class MeshNode implements Node {
 
     this.#peers = new PeerTable({
       clock,
+      random,
       logger,
       events: {
         onUp: (peer) => {
@@ -161,6 +162,7 @@ class MeshNode implements Node {
     const router = new Router({
       gossip: this.#gossip,
       ring: this.#ring,
+      opinion: this.#peers.opinion,
       logger,
       onNotice: (from, code, message) => this.#warn(code, `${from} says: ${message}`),
     });
@@ -224,7 +226,7 @@ class MeshNode implements Node {
       random,
       logger,
       introduce: (target, signal) => introduction.dial(target, signal),
-      isUp: (id) => this.#peers.isUp(id),
+      isUp: (id) => this.#peers.isReached(id),
       onOutcome: (target, outcome) => dials.note(target, outcome),
     });
     this.#discovery = (components.discover ?? createDiscovery)(options.discovery, {

@@ -3,37 +3,14 @@
  * dead, and that two machines with one id are never merged. It starts no dials and knows no addresses.
  */
 import type { CloseReason, Connection, Hello } from '../protocol/index.js';
-import { type Clock, ExoError, LIMITS, type Logger, type Startable } from '../shared/index.js';
+import { type Clock, ExoError, LIMITS, type Logger, type Random, type Startable } from '../shared/index.js';
 import { addRttSample } from '../topology/index.js';
 import { Heartbeat, type Patients } from './heartbeat.js';
 import { LinkSettlement } from './link-settlement.js';
 import type { PeerState } from './mesh.js';
 import { type Link, Peer } from './peer.js';
-
-/** What the table tells its owner. All calls come synchronously from the change. */
-export interface PeerTableEvents {
-  /** Became a member (again): topology and ring may use it. */
-  onUp(peer: Peer): void;
-  /** Is a member no longer. */
-  onDown(peer: Peer, reason: string): void;
-  /** The last connection to a member broke: the moment to dial it again. Comes before `onDown`, if that comes. */
-  onLost(peer: Peer): void;
-  /** The link in use changed (not called for the first and last one). */
-  onLink(peer: Peer): void;
-  /** A link ended while others remain. */
-  onLinkLost(peer: Peer, link: Link): void;
-  /** Anything that a person would see changed. */
-  onChange(): void;
-  /** Two machines use one id. `other` is where the second one was met. */
-  onDuplicateId(peer: Peer, other: string): void;
-}
-
-/** What the table needs. */
-export interface PeerTableComponents {
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly events: PeerTableEvents;
-}
+import type { PeerTableComponents } from './peer-table-events.js';
+import type { SecondOpinion } from './second-opinion.js';
 
 /** How long an old connection has to answer when a newcomer claims the same id. */
 const CHALLENGE_MS = 1_500;
@@ -82,6 +59,16 @@ export class PeerTable implements Startable, Patients {
   isUp(id: string): boolean {
     const peer = this.#peers.get(id);
     return peer?.present === true && peer.reachable;
+  }
+
+  /** Whether there is a connection to the peer, member or not. */
+  isReached(id: string): boolean {
+    return this.#peers.get(id)?.reachable === true;
+  }
+
+  /** Asks others about suspects, and answers them. */
+  get opinion(): SecondOpinion {
+    return this.#heartbeat.opinion;
   }
 
   /**
@@ -213,13 +200,33 @@ export class PeerTable implements Startable, Patients {
   #addLink(peer: Peer, link: Link): void {
     const before = peer.link;
     this.#links.add(peer, link);
+    peer.redialAtMs = undefined;
     if (!peer.present) {
-      this.#set(peer, 'alive', `connected ${link.outgoing ? 'to' : 'from'} ${link.connection.remote}`);
+      if (peer.heldUntilMs === undefined) this.#admit(peer, link);
     } else {
       if (peer.state === 'suspect') this.#set(peer, 'alive', 'heard again');
       if (before !== peer.link) this.#c.events.onLink(peer);
     }
     this.#c.events.onChange();
+  }
+
+  /** It is a member at once, or, when it flaps, after it has stayed for a while. */
+  #admit(peer: Peer, link: Link): void {
+    const where = `connected ${link.outgoing ? 'to' : 'from'} ${link.connection.remote}`;
+    const now = this.#c.clock.now();
+    const holdMs = peer.flaps.holdMs(now);
+    if (holdMs === 0) {
+      this.#set(peer, 'alive', where);
+      return;
+    }
+    peer.heldUntilMs = now + holdMs;
+    const count = peer.flaps.count(now);
+    this.#c.logger.warn('peer-flapping', { peer: peer.id, deaths: count, holdMs });
+    this.#set(
+      peer,
+      'connecting',
+      `${where}, but it was lost ${count} times within a minute: a member again when it has stayed for ${holdMs / 1000} s`,
+    );
   }
 
   /** A newcomer claims the id of a peer that is connected: if the old one still answers, there are two machines. */
@@ -244,21 +251,44 @@ export class PeerTable implements Startable, Patients {
     for (const link of links) void link.connection.close();
     void peer.health?.close();
     peer.health = undefined;
-    if (!peer.present) return;
-    this.#down(peer, 'dead', reason);
-    this.#c.events.onLost(peer);
+    if (!this.#gone(peer, reason)) return;
+    this.#redialSoon(peer);
   }
 
   #lost(peer: Peer, reason: CloseReason): void {
-    if (!peer.present) return;
-    if (reason.goodbye === 'stopping') this.#down(peer, 'left', 'it said goodbye');
-    else {
-      const why =
-        reason.error?.message ?? (reason.by === 'remote' ? 'it closed the connection' : 'closed here');
-      this.#set(peer, 'suspect', `${why}; dialling again`);
-    }
-    this.#c.events.onLost(peer);
+    const why =
+      reason.error?.message ?? (reason.by === 'remote' ? 'it closed the connection' : 'closed here');
+    if (reason.goodbye === 'stopping' && peer.present) this.#down(peer, 'left', 'it said goodbye');
+    else if (peer.present) this.#set(peer, 'suspect', `${why}; dialling again`);
+    else if (!this.#gone(peer, why)) return;
+    this.#redialSoon(peer);
     this.#c.events.onChange();
+  }
+
+  /** Its last connection is gone for good. False when that was known. */
+  #gone(peer: Peer, reason: string): boolean {
+    if (peer.present) this.#down(peer, 'dead', reason);
+    else if (peer.heldUntilMs === undefined) return false;
+    else {
+      // It never became a member again: nobody has to be told.
+      peer.flaps.died(this.#c.clock.now());
+      this.#set(peer, 'dead', reason);
+    }
+    return true;
+  }
+
+  /** One that flaps is not dialled the moment it is lost. */
+  #redialSoon(peer: Peer): void {
+    const now = this.#c.clock.now();
+    const waitMs = peer.flaps.holdMs(now);
+    if (waitMs === 0) this.redial(peer);
+    else peer.redialAtMs = now + waitMs;
+  }
+
+  /** The dialer may try its addresses. */
+  redial(peer: Peer): void {
+    peer.redialAtMs = undefined;
+    this.#c.events.onLost(peer);
   }
 
   /** The dialer could not reach a peer whose connection was lost: it is gone now, not after the grace. */
@@ -291,6 +321,7 @@ export class PeerTable implements Startable, Patients {
 
   #set(peer: Peer, state: PeerState, reason: string): void {
     const wasPresent = peer.present;
+    if (state !== 'connecting') peer.heldUntilMs = undefined;
     peer.state = state;
     peer.reason = reason;
     peer.stateSinceMs = this.#c.clock.now();
@@ -298,6 +329,7 @@ export class PeerTable implements Startable, Patients {
   }
 
   #down(peer: Peer, state: 'dead' | 'left', reason: string): void {
+    if (state === 'dead') peer.flaps.died(this.#c.clock.now());
     this.#set(peer, state, reason);
     this.#c.events.onDown(peer, reason);
   }

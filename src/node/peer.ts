@@ -6,6 +6,7 @@ import type { Connection, DeviceCapabilities, Hello } from '../protocol/index.js
 import { UNKNOWN_CAPABILITIES } from '../protocol/index.js';
 import type { RttEstimate } from '../topology/index.js';
 import { type ChoiceFacts, preferred } from './connection-choice.js';
+import { FlapHistory } from './flap-history.js';
 import type { PeerState } from './mesh.js';
 
 /** A connection of a peer, with what decides whether it stays. */
@@ -37,6 +38,15 @@ export class Peer {
   rtt: RttEstimate | undefined;
   lastPingAtMs = Number.NEGATIVE_INFINITY;
   pingPending = false;
+  /** When others were last asked whether they reach it. `clock.now()`. */
+  askedAboutMs = Number.NEGATIVE_INFINITY;
+  /** Another member that reached it while it was silent here. `atMs`: `clock.now()`. */
+  vouched: { readonly by: string; readonly atMs: number } | undefined;
+  readonly flaps = new FlapHistory();
+  /** Connected, and a member again when it has stayed until then. `clock.now()`. */
+  heldUntilMs: number | undefined;
+  /** Its loss is told to the dialer only then, because it flaps. `clock.now()`. */
+  redialAtMs: number | undefined;
   /** Old peers only: the second connection, for health checks alone (its server is strictly serial). */
   health: Connection | undefined;
 

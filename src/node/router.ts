@@ -5,11 +5,13 @@ import type { Ring } from '../inference/index.js';
 import type { Connection, ConnectionHandlers, Message } from '../protocol/index.js';
 import { ExoError, type Logger } from '../shared/index.js';
 import type { Gossip } from './gossip.js';
+import type { SecondOpinion } from './second-opinion.js';
 
 /** Where messages go. */
 export interface RouterComponents {
   readonly gossip: Gossip;
   readonly ring: Ring;
+  readonly opinion: SecondOpinion;
   readonly logger: Logger;
   /** The other side tells its operator's colleague something. */
   onNotice(from: string, code: string, message: string): void;
@@ -53,6 +55,8 @@ export class Router {
         return gossip.onUpdate(from, message);
       case 'topology-sync':
         return gossip.onSync(message);
+      case 'probe-request':
+        return this.#c.opinion.answer(message.nodeId);
       case 'notice':
         this.#c.onNotice(from ?? connection.remote, message.code, message.message);
         return undefined;

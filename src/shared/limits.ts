@@ -153,12 +153,15 @@ const TABLE = {
     60_000,
     'a peer that came and went so often within this time flaps; serf looks at 60 s, too',
   ],
-  flapsMax: [3, 'returns from the dead within that time that are believed at once'],
-  flapHoldMsMin: [
-    5_000,
-    'the next one must stay connected for so long before it is a member again; then twice that',
+  flapsMax: [
+    5,
+    'deaths within that time after which a return is still believed at once: a restart is tried a few times',
   ],
-  flapHoldMsMax: [60_000, 'longest such time; a peer that is steady for it has no past'],
+  flapHoldMsMin: [
+    2_500,
+    'the next one must stay connected for so long before it is a member again, the one after that twice as long',
+  ],
+  flapHoldMsMax: [10_000, 'longest such time: views are equal within 15 s of a heal, also after many'],
   reconnectGraceMs: [
     1_000,
     'a peer that cannot be dialled may dial back this long after its connection broke before it is dead',
