@@ -156,8 +156,16 @@ export interface TunnelRequestJson {
   readonly probe?: boolean;
 }
 
+/** What was turned away since the start. */
+export interface ShedJson {
+  readonly reason: string;
+  readonly count: number;
+}
+
 /** GET /v1/status. */
 export interface StatusJson extends PeersJson {
+  /** Absent from an older node. */
+  readonly sheds?: readonly ShedJson[];
   readonly tunnels: readonly TunnelJson[];
   readonly version: string;
   readonly uptime_ms: number;

@@ -5,6 +5,7 @@
 import type { CommandSpec } from './command-spec.js';
 import { CONNECT, DISCONNECT, FAR } from './connect/commands.js';
 import { addNodeOptions, rawOptions } from './node-flags.js';
+import { JOIN, KEY, TRUST } from './trust/commands.js';
 import { DOCTOR, TUNNEL } from './tunnel/commands.js';
 
 const NODE: CommandSpec = {
@@ -144,6 +145,9 @@ export const COMMANDS: readonly CommandSpec[] = [
   CONNECT,
   DISCONNECT,
   TUNNEL,
+  KEY,
+  TRUST,
+  JOIN,
   DOCTOR,
   STOP,
   DEMO,

@@ -33,6 +33,8 @@ export interface CliHost {
   inputLines(): AsyncIterable<string>;
   /** Asks the person at the terminal for one line; undefined where there is no terminal to ask on. */
   ask(question: string): Promise<string | undefined>;
+  /** The same without an echo, for a secret. */
+  askSecret(question: string): Promise<string | undefined>;
   /** Whoever reads the answers may leave before this process has put things in order: that is no reason to end. */
   outliveReader(): void;
   /** Calls `listener` at each signal; the signal's own effect is off meanwhile. Returns the way back. */

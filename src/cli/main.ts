@@ -3,6 +3,7 @@
  * The command `exo`: hands the process to the program and ends it. The only file that calls `process.exit`.
  */
 import { createInterface } from 'node:readline';
+import { Writable } from 'node:stream';
 import { systemClock, systemRandom } from '../shared/index.js';
 import { EXIT } from './errors.js';
 import type { CliHost } from './host.js';
@@ -49,6 +50,26 @@ const host: CliHost = {
       });
     } finally {
       terminal.close();
+    }
+  },
+  async askSecret(question) {
+    if (!process.stdin.isTTY || !process.stderr.isTTY) return undefined;
+    process.stderr.write(question);
+    // A terminal in raw mode shows nothing by itself, and what readline would show goes nowhere.
+    const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
+    const terminal = createInterface({ input: process.stdin, output: nowhere, terminal: true });
+    try {
+      return await new Promise<string>((resolve) => {
+        terminal.once('close', () => resolve(''));
+        terminal.once('SIGINT', () => {
+          terminal.close();
+          process.kill(process.pid, 'SIGINT');
+        });
+        terminal.question('', resolve);
+      });
+    } finally {
+      terminal.close();
+      process.stderr.write('\n');
     }
   },
   outliveReader() {

@@ -10,10 +10,12 @@ import {
   type Node,
   type NodeSettings,
   nodeOptions,
+  type OpenedTrust,
+  openNodeTrust,
   type RunFile,
   takeIdentity,
 } from '../node/index.js';
-import { type Address, type ExoError, type Logger, toExoError } from '../shared/index.js';
+import { type Address, type ExoError, type Logger, startAll, stopAll, toExoError } from '../shared/index.js';
 import { HintedError } from './errors.js';
 import type { CliHost } from './host.js';
 import { version } from './version.js';
@@ -59,7 +61,23 @@ export async function startNode(host: CliHost, options: RunningNodeOptions): Pro
     tunnelFolder: tunnelFolder(home, identity.id),
     ...(options.api ? { apiPort: settings.api.port } : {}),
   };
-  const node = createNode(nodeOptions(settings, identity, version(), place), { clock, random, logger });
+  const opened = await openNodeTrust(
+    settings.trust,
+    { home, nodeId: identity.id },
+    { clock, random, logger },
+  ).catch((error: unknown) => {
+    runFile.remove();
+    throw error;
+  });
+  if (opened.warning !== undefined) logger.warn('node-key-copied', { message: opened.warning });
+  const { trust, transport } = opened;
+  const node = createNode(nodeOptions(settings, identity, version(), place), {
+    clock,
+    random,
+    logger,
+    transport,
+    trust,
+  });
   const ownerToken = random.bytes(TOKEN_BYTES).toString('hex');
   const api = options.api
     ? createApiServer(
@@ -75,8 +93,9 @@ export async function startNode(host: CliHost, options: RunningNodeOptions): Pro
         { mesh: node.mesh, chat: node.chat, clock, log: logger, quit: () => options.quit() },
       )
     : undefined;
-  const stop = () => stopInOrder(api, node, runFile);
+  const stop = () => stopInOrder(api, node, opened, runFile);
   try {
+    await startAll(opened.parts);
     await node.start();
     await api?.start();
     const { nodeHost, nodePort } = node.mesh.self();
@@ -106,12 +125,18 @@ function peersFileOf({ discovery }: NodeSettings): string | null {
 }
 
 /** The API first, so that no new work comes; the run file last, so that `exo stop` sees when it is over. */
-async function stopInOrder(api: ApiServer | undefined, node: Node, runFile: RunFile): Promise<void> {
+async function stopInOrder(
+  api: ApiServer | undefined,
+  node: Node,
+  { parts }: OpenedTrust,
+  runFile: RunFile,
+): Promise<void> {
   try {
     await api?.stop();
   } finally {
     try {
       await node.stop();
+      await stopAll(parts);
     } finally {
       runFile.remove();
     }

@@ -171,6 +171,13 @@ test('status shows the node, its ring, its peers and the warnings', () => {
   ]) {
     assert.match(text, pattern);
   }
+  assert.doesNotMatch(text, /turned away/);
+  const sheds = [
+    { reason: 'handshake-full', count: 12 },
+    { reason: 'http-too-slow', count: 3 },
+  ];
+  const busy = formatStatus({ ...status, sheds }, { api: '127.0.0.1:52416' }, plain).join('\n');
+  assert.match(busy, /^ {2}turned away +12 handshake-full, 3 http-too-slow$/m);
 });
 
 test('what a peer said cannot steer the terminal', () => {

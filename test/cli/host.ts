@@ -59,6 +59,10 @@ export class TestHost implements CliHost {
     return Promise.resolve(undefined);
   }
 
+  askSecret(_question: string): Promise<string | undefined> {
+    return Promise.resolve(undefined);
+  }
+
   outliveReader(): void {}
 
   onSignal(signals: readonly NodeJS.Signals[], listener: (signal: NodeJS.Signals) => void): () => void {

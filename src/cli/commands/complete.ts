@@ -13,6 +13,7 @@ import { EXIT } from '../errors.js';
 import type { CliHost } from '../host.js';
 import { buildProgram } from '../program.js';
 import { resolveTarget, runningNodes } from '../target.js';
+import type { KeyJson, TrustListJson } from '../trust/shapes.js';
 import { SHELLS } from './completion.js';
 
 /** A person waits at the prompt. */
@@ -28,7 +29,7 @@ export interface Completion {
 const NOTHING: Completion = { words: [] };
 
 /** Options of the tunnel commands whose value is a file. */
-const FILES: ReadonlySet<string> = new Set(['-i', '-F', '--peers']);
+const FILES: ReadonlySet<string> = new Set(['-i', '-F', '--peers', '--file']);
 
 /** Commands under `tunnel` and `doctor` whose argument is the name of a tunnel. */
 const OF_ONE_TUNNEL: ReadonlySet<string> = new Set([
@@ -129,6 +130,8 @@ async function argumentOf(
 ): Promise<Completion> {
   const parent = named?.parent?.parent == null ? '' : `${named.parent.name()} `;
   if (OF_ONE_TUNNEL.has(`${parent}${named?.name()}`)) return { words: await tunnelWords(host, before) };
+  if (parent === 'trust ' && named?.name() === 'remove') return { words: await knownWords(host, before) };
+  if (parent === 'key ' && named?.name() === 'forget') return { words: await keyWords(host, before) };
   if (parent !== '') return NOTHING;
   switch (named?.name()) {
     case 'completion':
@@ -152,6 +155,16 @@ async function connectionWords(host: CliHost): Promise<Completion['words']> {
 async function peerWords(host: CliHost, before: readonly string[]): Promise<Completion['words']> {
   const { peers } = await ask<PeersJson>(host, before, '/v1/peers');
   return peers.map(({ id, state, address }) => ({ word: id, help: `${state}, ${address}` }));
+}
+
+async function knownWords(host: CliHost, before: readonly string[]): Promise<Completion['words']> {
+  const { trusted } = await ask<TrustListJson>(host, before, '/v1/trust');
+  return trusted.map(({ id, fingerprint }) => ({ word: id, help: fingerprint }));
+}
+
+async function keyWords(host: CliHost, before: readonly string[]): Promise<Completion['words']> {
+  const { keys } = await ask<{ keys: readonly KeyJson[] }>(host, before, '/v1/keys');
+  return keys.map(({ id, current }) => ({ word: id, ...(current ? { help: 'in use' } : {}) }));
 }
 
 async function tunnelWords(host: CliHost, before: readonly string[]): Promise<Completion['words']> {

@@ -26,6 +26,7 @@ export function formatStatus(status: StatusJson, source: StatusSource, c: Colour
     ['machine', `${caps.model}, ${caps.chip}, memory ${memory(caps.memory)}, ${teraflops(caps.flops.fp16)}`],
     ...(status.tunnels.length === 0 ? [] : [['tunnels', tunnelsText(status)]]),
     ['ring', ringText(status)],
+    ...shedFacts(status),
     ['models', status.models.map(({ id, ready }) => (ready ? id : `${id} (not here yet)`)).join(', ')],
   ];
   const refused = status.refusals.length;
@@ -45,6 +46,13 @@ export function formatStatus(status: StatusJson, source: StatusSource, c: Colour
 function tunnelsText({ tunnels }: StatusJson): string {
   const up = tunnels.filter(({ state }) => state === 'up').length;
   return `${up} of ${tunnels.length} up (${tunnels.map(({ name }) => name).join(', ')})`;
+}
+
+/** A node that protects itself must not look broken: what it turned away, and how often. */
+function shedFacts({ sheds = [] }: StatusJson): string[][] {
+  const turnedAway = sheds.filter(({ count }) => count > 0);
+  if (turnedAway.length === 0) return [];
+  return [['turned away', turnedAway.map(({ reason, count }) => `${count} ${reason}`).join(', ')]];
 }
 
 function ringText({ topology }: StatusJson): string {

@@ -10,7 +10,7 @@ const collect = (value: string, before: readonly string[] = []): readonly string
 const WATCH = ['-w, --watch', 'go on showing it until Ctrl-C'] as const;
 
 /** A command that only has others under it. */
-function parent(
+export function parent(
   name: string,
   summary: string,
   examples: readonly string[],

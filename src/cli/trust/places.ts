@@ -1,0 +1,36 @@
+/** Where keys and trust lie in `$EXO_HOME`, and which node of this account the commands mean where none runs. */
+import { createHash } from 'node:crypto';
+import path from 'node:path';
+import { exoHome, takeIdentity } from '../../node/home/index.js';
+import type { CliHost } from '../host.js';
+import { version } from '../version.js';
+
+/** Longest name that every usual file system takes is 255 bytes. */
+const FOLDER_NAME_CHARS_MAX = 200;
+
+/** The mesh keys of this account, which all its nodes share. */
+export function meshKeysFile(home: string): string {
+  return path.join(home, 'mesh-keys.json');
+}
+
+/** What one node keeps for itself: its key, and whom it trusts. Not created. */
+export function nodeFolder(home: string, nodeId: string): string {
+  const escaped = encodeURIComponent(nodeId);
+  const isShort = escaped.length <= FOLDER_NAME_CHARS_MAX;
+  return path.join(home, 'nodes', isShort ? escaped : createHash('sha256').update(nodeId).digest('hex'));
+}
+
+/** Whom a node trusts. */
+export function trustFile(home: string, nodeId: string): string {
+  return path.join(nodeFolder(home, nodeId), 'trust.json');
+}
+
+/** The id that the next start here takes; made where there is none yet. Throws `option-conflict` where that node runs. */
+export function restingNodeId(host: CliHost, nodeId: string | undefined): string {
+  const { identity, runFile } = takeIdentity(
+    { home: exoHome(host.env), nodeId: nodeId ?? null, version: version() },
+    { clock: host.clock, random: host.random },
+  );
+  runFile.remove();
+  return identity.id;
+}
