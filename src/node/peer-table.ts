@@ -3,7 +3,7 @@
  * dead, and that two machines with one id are never merged. It starts no dials and knows no addresses.
  */
 import type { CloseReason, Connection, Hello } from '../protocol/index.js';
-import { type Clock, ExoError, LIMITS, type Logger, type Random, type Startable } from '../shared/index.js';
+import { ExoError, LIMITS, type Startable } from '../shared/index.js';
 import { addRttSample } from '../topology/index.js';
 import { Heartbeat, type Patients } from './heartbeat.js';
 import { LinkSettlement } from './link-settlement.js';
