@@ -7,7 +7,7 @@ import type { TopologyEntry } from '../protocol/index.js';
 import { LIMITS } from '../shared/index.js';
 import { splitBySize } from './entry.js';
 import { linked } from './reach.js';
-import { ownChange, planOwn, recipients } from './recipients.js';
+import { type OwnChange, ownChange, planOwn, recipients } from './recipients.js';
 import type { MergeResult, TopologyView } from './view.js';
 
 /** One update to send. */
@@ -46,6 +46,8 @@ export class PushPlanner {
   readonly #settleMs: number;
   /** The own entry as the neighbours were last told it. */
   #told: TopologyEntry;
+  /** Far ends of own edges that came or went since then: who was greeted meanwhile may have heard what is no longer so. */
+  readonly #touched = new Set<string>();
   /** When the own entry and what is to be spread goes out: after a quiet `delayMs`, at the latest `settleMs` after the first. */
   #batch: { readonly startMs: number; readonly dueMs: number } | undefined;
   #refutedAtMs = Number.NEGATIVE_INFINITY;
@@ -105,6 +107,8 @@ export class PushPlanner {
 
   /** The own entry of the view changed. */
   ownChanged(nowMs: number): void {
+    const { added, gone } = ownChange(this.#told, this.#view.own);
+    for (const id of [...added, ...gone]) this.#touched.add(id);
     const startMs = this.#batch?.startMs ?? nowMs;
     this.#batch = { startMs, dueMs: Math.min(startMs + this.#settleMs, nowMs + this.#delayMs) };
   }
@@ -207,10 +211,18 @@ export class PushPlanner {
       if (neighbours.has(id)) post(id, own.id);
     }
     this.#greet.clear();
-    const plan = planOwn(this.#view, ownChange(this.#told, own), neighbours);
+    const change = ownChange(this.#told, own);
+    const plan = planOwn(this.#view, { ...change, other: change.other || this.#isBack(change) }, neighbours);
     for (const id of plan.now) post(id, own.id, plan.delegates.has(id));
     for (const id of plan.newcomers) if (!this.#settling.has(id)) this.#handOverTo(id, nowMs, post);
     this.#told = own;
+    this.#touched.clear();
+  }
+
+  /** Whether an edge came and went again, or the other way round, since the neighbours were told. */
+  #isBack({ added, gone }: OwnChange): boolean {
+    const net = new Set([...added, ...gone]);
+    return [...this.#touched].some((id) => !net.has(id));
   }
 
   #takeSpread(nowMs: number, neighbours: ReadonlySet<string>, post: Post): void {

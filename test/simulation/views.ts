@@ -1,5 +1,5 @@
 /** Whether the nodes of a mesh see the same, and what there is: every running node, nobody else, both directions of every edge. */
-import type { Machine } from './machine.js';
+import type { Life, Machine } from './machine.js';
 
 /** The first thing that is not as it must be; undefined when all views are equal and right. */
 export function viewFault(running: readonly Machine[]): string | undefined {
@@ -14,8 +14,18 @@ export function viewFault(running: readonly Machine[]): string | undefined {
     }
     const alive = life!.node.mesh.peers().filter(({ state }) => state === 'alive');
     if (alive.length !== ids.length - 1) return `${id} has the living peers ${alive.map((peer) => peer.id)}`;
-    if (digest !== undefined && digest !== own) return `${id} has the digest ${own}, others ${digest}`;
+    if (digest !== undefined && digest !== own) {
+      return `${id} has the digest ${own}, others ${digest}; it sees ${inWords(life!)}, others ${inWords(running[0]!.life!)}`;
+    }
     digest = own;
   }
   return undefined;
+}
+
+function inWords({ node }: Life): string {
+  const { nodes, edges } = node.mesh.topology();
+  return JSON.stringify([
+    [...nodes],
+    edges.map(({ fromId, toId, description }) => [fromId, toId, description]),
+  ]);
 }
