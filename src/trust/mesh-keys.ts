@@ -68,6 +68,8 @@ export class MeshKeys implements Startable {
   readonly #given: MeshKey | undefined;
   /** Successors of a given key, where the file belongs to another mesh. */
   #beside: MeshKeyList = [];
+  /** Ends of keys that were known before they came; at most `meshKeysMax`, as the list. */
+  #announced: ReadonlyMap<string, number> = new Map();
   readonly #listeners = new Set<() => void>();
   #told: MeshKeyList;
   #timer: TimerHandle | undefined;
@@ -88,6 +90,7 @@ export class MeshKeys implements Startable {
       });
     }
     this.#told = this.valid;
+    this.#announced = this.#announcedWith(this.#told);
   }
 
   /** Those that are accepted now, newest first. */
@@ -103,6 +106,19 @@ export class MeshKeys implements Startable {
   /** Also those that have ended. */
   get all(): MeshKeyList {
     return this.#all(this.#state.value);
+  }
+
+  /** Whether it is accepted now. */
+  isValid(key: MeshKey): boolean {
+    return validKeys([key], this.#clock.wall()).length > 0;
+  }
+
+  /**
+   * Whether a key has ended at the time that was known while it was still accepted: then connections that it has proven may stay.
+   * One that was ended at once is one that somebody must not have.
+   */
+  hasEndedAsAnnounced({ id, untilMs }: MeshKey): boolean {
+    return untilMs !== undefined && this.#announced.get(id) === untilMs;
   }
 
   /** Makes the first key of a mesh. Throws `option-conflict` where there is one. */
@@ -250,9 +266,20 @@ export class MeshKeys implements Startable {
     return changed;
   }
 
+  #announcedWith(valid: MeshKeyList): ReadonlyMap<string, number> {
+    const announced = new Map<string, number>();
+    for (const { id, untilMs } of this.all) {
+      const isRunning = valid.some((key) => key.id === id);
+      if (untilMs !== undefined && (isRunning || this.#announced.get(id) === untilMs))
+        announced.set(id, untilMs);
+    }
+    return announced;
+  }
+
   /** Tells when other keys count than before, and looks again when the next one ends. */
   #look(): void {
     const valid = this.valid;
+    this.#announced = this.#announcedWith(valid);
     if (this.#unsubscribe !== undefined) {
       this.#timer?.cancel();
       const nowMs = this.#clock.wall();

@@ -25,6 +25,8 @@ export interface PrivateFileOptions {
   readonly bytesMax: number;
   /** It may be root's: an operator put it in place. @default false */
   readonly mayBeRoots?: boolean;
+  /** It is no secret: others may read it. @default false */
+  readonly isPublic?: boolean;
 }
 
 /** The text of a file, undefined where there is none. Throws `trust-file-invalid`. Never shows what is in it. */
@@ -48,7 +50,7 @@ export function readPrivateFile(file: string, options: PrivateFileOptions): stri
       );
     }
     checkOwner(file, stats, options.mayBeRoots ?? false);
-    if (hasOwners() && (stats.mode & OTHERS) !== 0) {
+    if (hasOwners() && options.isPublic !== true && (stats.mode & OTHERS) !== 0) {
       throw unusable(file, `may be read or written by others; run: chmod 600 ${file}`);
     }
     return readFileSync(descriptor, 'utf8');

@@ -3,12 +3,12 @@ import { idFault, LIMITS } from '../shared/index.js';
 import { isFingerprint } from './ed25519.js';
 import type { InvitationRecord } from './invitation.js';
 
-/** How a node was met. */
-export const LEARNT = ['mesh-key', 'ssh-key', 'invitation', 'connect', 'by-hand'] as const;
+/** How a node was met. `invitation`: this node invited it; `joined`: it invited this node. */
+export const LEARNT = ['mesh-key', 'ssh-key', 'invitation', 'joined', 'connect', 'by-hand'] as const;
 
 /**
  * What follows from an entry. `pin`: its id belongs to this key, nothing more; it has to prove the mesh key each time. `invited`:
- * trusted until it has proven the mesh key once, and gets that key. `trusted`: trusted until it is removed.
+ * trusted until it has proven the mesh key once; where this node invited, it gets that key. `trusted`: trusted until it is removed.
  */
 export const TRUST_LEVELS = ['pin', 'invited', 'trusted'] as const;
 

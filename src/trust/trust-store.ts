@@ -152,7 +152,10 @@ export class TrustStore implements Startable {
         return { value: state, result: false };
       }
       return {
-        value: withNode({ ...state, invitations: rest }, this.#invited(known, id, fingerprint)),
+        value: withNode(
+          { ...state, invitations: rest },
+          this.#invited(known, { id, fingerprint, learnt: 'invitation' }),
+        ),
         result: true,
       };
     });
@@ -179,7 +182,10 @@ export class TrustStore implements Startable {
       const known = state.nodes.get(id);
       if (known !== undefined && known.fingerprint !== fingerprint) return { value: state, result: false };
       const held = state.held.filter((each) => each.fingerprint !== fingerprint);
-      return { value: withNode({ ...state, held }, this.#invited(known, id, fingerprint)), result: true };
+      return {
+        value: withNode({ ...state, held }, this.#invited(known, { id, fingerprint, learnt: 'joined' })),
+        result: true,
+      };
     });
   }
 
@@ -196,9 +202,9 @@ export class TrustStore implements Startable {
     return this.#state.stop();
   }
 
-  #invited(known: KnownNode | undefined, id: string, fingerprint: string): KnownNode {
+  #invited(known: KnownNode | undefined, node: Pick<KnownNode, 'id' | 'fingerprint' | 'learnt'>): KnownNode {
     if (known?.trust === 'trusted') return known;
-    return { id, fingerprint, trust: 'invited', learnt: 'invitation', sinceMs: this.#clock.wall() };
+    return { ...node, trust: 'invited', sinceMs: this.#clock.wall() };
   }
 
   #open<T extends { readonly untilMs: number }>(entries: readonly T[]): readonly T[] {
