@@ -34,6 +34,8 @@ export interface AdmissionComponents {
   readonly self: { readonly id: string; readonly instance: string };
   /** Absent: there are no keys, and everybody is a member. */
   readonly trust: NodeTrust | undefined;
+  /** Keys or trust changed: who was refused may be taken now. */
+  onChange(): void;
 }
 
 /** What is known of one encrypted connection. */
@@ -54,7 +56,7 @@ const NONCE_BYTES = 32;
 export class Admission {
   readonly #c: AdmissionComponents;
   readonly #meetings = new Map<Connection, Meeting>();
-  readonly #plain = new Set<Connection>();
+  readonly #open = new Set<Connection>();
   readonly #unsubscribe: () => void;
 
   constructor(components: AdmissionComponents) {
@@ -92,7 +94,7 @@ export class Admission {
 
   /** A connection exists; it is forgotten when it ends. */
   opened(connection: Connection): void {
-    this.#plain.add(connection);
+    this.#open.add(connection);
     void connection.closed.then(() => this.#forget(connection));
   }
 
@@ -192,6 +194,12 @@ export class Admission {
     this.#sendKeys(connection, meeting);
   }
 
+  /** Dialler: the acceptor has taken this end in already and is told why it leaves again. */
+  tellRefused(connection: Connection, error: unknown): void {
+    if (this.#meetings.get(connection)?.verdict?.trusted !== false || !(error instanceof ExoError)) return;
+    connection.notify({ kind: 'notice', code: error.code, message: WHAT_STRANGERS_HEAR });
+  }
+
   /** A trusted peer brought mesh keys. */
   async onKeys(update: KeyUpdate): Promise<KeyUpdated> {
     await this.#c.trust?.authenticator.takeKeys(update);
@@ -277,13 +285,14 @@ export class Admission {
   #refusal(verdict: Verdict): ExoError | undefined {
     if (verdict.trusted) return undefined;
     if (!this.requiresTrust && verdict.code !== 'identity-changed') return undefined;
-    return new ExoError(verdict.code, verdict.why);
+    const advice = verdict.code === 'identity-changed' ? '' : `; ${WHAT_LETS_IT_IN}`;
+    return new ExoError(verdict.code, `${verdict.why}${advice}`);
   }
 
   #forget(connection: Connection): void {
     this.#meetings.get(connection)?.deadline?.cancel();
     this.#meetings.delete(connection);
-    this.#plain.delete(connection);
+    this.#open.delete(connection);
   }
 
   #sendKeys(connection: Connection, meeting: Meeting): void {
@@ -298,7 +307,8 @@ export class Admission {
 
   /** Keys or trust changed: whoever has lost its right goes, and who is trusted hears of new keys. */
   #judgeAgain(): void {
-    for (const connection of this.#plain) void this.#judgeOne(connection);
+    for (const connection of this.#open) void this.#judgeOne(connection);
+    this.#c.onChange();
   }
 
   async #judgeOne(connection: Connection): Promise<void> {
@@ -328,5 +338,8 @@ export class Admission {
 /** Which of its proofs was wrong is not a stranger's business. */
 const WHAT_STRANGERS_HEAR =
   'this node does not trust the other end: set the same mesh key on both ("exo key join"), or trust its key ("exo trust add")';
+
+const WHAT_LETS_IT_IN =
+  'give it the mesh key ("exo key join" there) or an invitation ("exo key invite" here), or trust its key ("exo trust add" here)';
 
 const NO_LONGER_TRUSTED = new ExoError('auth-failed', 'it is not trusted any more');

@@ -41,7 +41,15 @@ export interface DialerComponents {
 /** A refusal that a retry seldom mends is tried again after this long. */
 const PARKED_MS = 30_000;
 
-const PARKING = new Set(['self-address', 'duplicate-id', 'id-filtered', 'interface-filtered']);
+const PARKING = new Set([
+  'self-address',
+  'duplicate-id',
+  'id-filtered',
+  'interface-filtered',
+  'auth-required',
+  'auth-failed',
+  'identity-changed',
+]);
 
 /** A connection that lived shorter than this counts as a failed try (syncthing's rule), or two broken ends would spin. */
 const SHORT_LIFE_MS = 3_000;
@@ -156,6 +164,12 @@ export class Dialer implements Startable {
       target.lostAtMs = this.#c.clock.now();
       if (target.state === 'waiting') this.#retryNow(target);
     }
+  }
+
+  /** What may have been in the way (keys, trust) is different now: those that were refused are dialled at once. */
+  retryParked(): void {
+    if (this.#stopped) return;
+    for (const target of this.#targets.values()) if (target.state === 'parked') this.#retryNow(target);
   }
 
   /** Every target, for people. */

@@ -17,4 +17,5 @@ export type {
 } from './mesh.js';
 export { createNode, type Node } from './node.js';
 export type { NodeComponents, NodeOptions } from './node-options.js';
+export { type OpenedTrust, openNodeTrust } from './node-trust.js';
 export { type DescribedTunnels, readTunnels, type TunnelFault } from './tunnel-config.js';

@@ -131,6 +131,7 @@ export class Introduction implements Startable {
       if (candidate.configured && candidate.claimedId !== peer.id) peer.aliases.add(candidate.claimedId);
       return { peerId: peer.id, inUse: peer.links.includes(link), rttMs };
     } catch (error) {
+      this.#c.admission.tellRefused(connection, error);
       void connection.close();
       if (error instanceof ExoError && error.code === 'self-address') throw this.#leadsBack(target);
       if (!introduced && error instanceof ExoError && error.code === 'duplicate-id') {

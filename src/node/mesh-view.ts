@@ -241,7 +241,9 @@ export class MeshView implements Mesh {
   }
 
   #targetOf(peer: Peer): Target | undefined {
-    for (const target of this.#c.dialer.targets()) if (target.peerId === peer.id) return target;
+    for (const target of this.#c.dialer.targets()) {
+      if ((target.peerId ?? target.candidate.claimedId) === peer.id) return target;
+    }
     return undefined;
   }
 

@@ -190,6 +190,7 @@ class MeshNode implements Node {
       logger,
       self: { id: selfId, instance: options.instance },
       trust: components.trust,
+      onChange: () => this.#dialer.retryParked(),
     });
     const introduction = new Introduction({
       clock,

@@ -85,6 +85,7 @@ const MEANINGS: ReadonlyArray<readonly [Raw, (settings: NodeSettings) => unknown
     (s) => s.trust.sshAuthorizedKeys,
     '/etc/exo/authorized_keys',
   ],
+  [{ 'ssh-identity': 'agent' }, (s) => s.trust.sshIdentity, 'agent'],
   [{ 'tunnel-probe-interval': '0.5' }, (s) => s.tunnels.probeIntervalMs, 500],
   [{ 'tunnel-probe-timeout': '1' }, (s) => s.tunnels.probeTimeoutMs, 1_000],
   [{ 'disable-tui': true }, (s) => s.tui, false],

@@ -36,6 +36,8 @@ export interface NodeSettings {
     /** `--auth-token-file`, else EXO_AUTH_TOKEN: where the mesh key of this start is. Absent: the kept one. */
     readonly token?: { readonly file: string } | { readonly text: string };
     readonly sshAuthorizedKeys?: string;
+    /** A key file, or `agent`. */
+    readonly sshIdentity?: string;
     readonly sshAgentSocket?: string;
   };
   readonly tunnels: { readonly probeIntervalMs: number; readonly probeTimeoutMs: number };
@@ -184,6 +186,7 @@ function readTrust(
     allowLegacy,
     ...optional('token', token),
     ...optional('sshAuthorizedKeys', values['ssh-authorized-keys']),
+    ...optional('sshIdentity', values['ssh-identity']),
     ...optional('sshAgentSocket', variables.SSH_AUTH_SOCK),
   };
 }

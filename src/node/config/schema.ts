@@ -31,6 +31,7 @@ export const optionSchema = z.object({
   'allow-legacy': v.commaList((host) => host).optional(),
   'auth-token-file': v.someText().optional(),
   'ssh-authorized-keys': v.someText().optional(),
+  'ssh-identity': v.someText().optional(),
   'tunnel-probe-interval': v.seconds(DAY_SECONDS),
   'tunnel-probe-timeout': v.seconds(TUNNEL_PROBE_TIMEOUT_SECONDS_MAX),
   'chatgpt-api-host': v.host(),

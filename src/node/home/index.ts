@@ -7,3 +7,4 @@ export { type NodeIdentity, takeIdentity } from './identity.js';
 export { nodeIdFault } from './node-id.js';
 export type { RunFile } from './run-claim.js';
 export { isLive, listRunning, type RunRecord } from './run-file.js';
+export { meshKeysFile, nodeFolder, trustFile } from './trust-places.js';

@@ -158,6 +158,13 @@ export const NODE_OPTIONS: readonly NodeOptionSpec[] = [
     help: 'whoever holds an ssh key of this authorized_keys file is trusted, as a peer and by the HTTP API',
   },
   {
+    name: 'ssh-identity',
+    value: 'file',
+    group: 'Trust',
+    completes: 'file',
+    help: 'prove this node by an ssh key too: a key file, or agent for all keys of the ssh agent',
+  },
+  {
     name: 'tunnel-probe-interval',
     value: 'seconds',
     group: 'Tunnels',

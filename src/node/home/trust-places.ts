@@ -1,0 +1,23 @@
+/** Where keys and trust lie in `$EXO_HOME`. Nothing is created here. */
+import { createHash } from 'node:crypto';
+import path from 'node:path';
+
+/** Longest name that every usual file system takes is 255 bytes. */
+const FOLDER_NAME_CHARS_MAX = 200;
+
+/** The mesh keys of this account, which all its nodes share. */
+export function meshKeysFile(home: string): string {
+  return path.join(home, 'mesh-keys.json');
+}
+
+/** What one node keeps for itself: its key, and whom it trusts. */
+export function nodeFolder(home: string, nodeId: string): string {
+  const escaped = encodeURIComponent(nodeId);
+  const isShort = escaped.length <= FOLDER_NAME_CHARS_MAX;
+  return path.join(home, 'nodes', isShort ? escaped : createHash('sha256').update(nodeId).digest('hex'));
+}
+
+/** Whom a node trusts. */
+export function trustFile(home: string, nodeId: string): string {
+  return path.join(nodeFolder(home, nodeId), 'trust.json');
+}
