@@ -1,19 +1,70 @@
+/** `npm run simulate`: many seeds in several processes, or one seed again, exactly as it was. */
+import { performance } from 'node:perf_hooks';
+import { parseArgs } from 'node:util';
+import { BUGS, type Bug } from './bugs.js';
+import { runSeeds } from './pool.js';
+import { failureReport, summary } from './report.js';
 import { simulate } from './simulate.js';
 
-const [from = '1', count = '5', secs = '600', bug] = process.argv.slice(2);
-for (let seed = Number(from); seed < Number(from) + Number(count); seed++) {
-  const t = performance.now();
-  const r = await simulate({ seed, virtualSeconds: Number(secs), bug: bug as never });
-  console.log(
-    seed,
-    Math.round(performance.now() - t),
-    'ms',
-    r.nodes,
-    r.events,
-    r.hash,
-    Math.round(r.settledMsMax),
-    JSON.stringify(r.questions),
-    r.failure ?? 'ok',
-  );
-  if (r.failure && process.env.V) console.log([...r.schedule, '---', ...r.lastEvents].join('\n'));
+const USAGE = `npm run simulate -- [--seeds 100] [--from 1] [--workers 2] [--virtual-seconds 600] [--bug NAME]
+npm run simulate -- --seed N [--virtual-seconds 600] [--events 200] [--bug NAME]
+bugs: ${Object.entries(BUGS)
+  .map(([name, what]) => `\n  ${name}: ${what}`)
+  .join('')}`;
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string' },
+    seeds: { type: 'string', default: '100' },
+    from: { type: 'string', default: '1' },
+    workers: { type: 'string', default: '2' },
+    events: { type: 'string', default: '200' },
+    'virtual-seconds': { type: 'string', default: '600' },
+    bug: { type: 'string' },
+    help: { type: 'boolean', default: false },
+  },
+});
+const virtualSeconds = Number(values['virtual-seconds']);
+const numbers = [
+  values.seed ?? '1',
+  values.seeds,
+  values.from,
+  values.workers,
+  values.events,
+  virtualSeconds,
+];
+const isWrong = numbers.some((number) => !Number.isSafeInteger(Number(number)) || Number(number) < 1);
+if (values.help || isWrong || (values.bug !== undefined && !Object.hasOwn(BUGS, values.bug))) {
+  console.log(USAGE);
+  process.exit(values.help ? 0 : 2);
+}
+const bug = values.bug as Bug | undefined;
+
+if (values.seed !== undefined) {
+  const result = await simulate({
+    seed: Number(values.seed),
+    virtualSeconds,
+    bug,
+    lastEvents: Number(values.events),
+  });
+  if (result.failure === undefined) {
+    console.log(`seed ${result.seed}: nothing failed; trace ${result.hash} over ${result.events} events`);
+  } else {
+    console.log(failureReport(result, { virtualSeconds, bug }));
+    process.exitCode = 1;
+  }
+} else {
+  const from = Number(values.from);
+  const startedMs = performance.now();
+  const results = await runSeeds({
+    seeds: Array.from({ length: Number(values.seeds) }, (_, index) => from + index),
+    workers: Number(values.workers),
+    virtualSeconds,
+    bug,
+    onResult: (result) => {
+      if (result.failure !== undefined) console.log(`${failureReport(result, { virtualSeconds, bug })}\n`);
+    },
+  });
+  console.log(summary(results, performance.now() - startedMs, virtualSeconds));
+  if (results.some(({ failure }) => failure !== undefined)) process.exitCode = 1;
 }

@@ -1,0 +1,65 @@
+/** Runs many seeds in as many processes as there are cores to use, each in a process that has nothing else to do. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { RunOptions, RunResult } from './simulate.js';
+
+/** A run, and what it cost. */
+export type PoolResult = RunResult & { readonly cpuMs: number };
+
+/** What to run. */
+export interface PoolOptions extends Omit<RunOptions, 'seed'> {
+  readonly seeds: readonly number[];
+  readonly workers: number;
+  /** Asks for no more seeds when one failed. @default false */
+  readonly stopAtFailure?: boolean;
+  readonly onResult?: (result: PoolResult) => void;
+}
+
+const WORKER = fileURLToPath(new URL('./worker.ts', import.meta.url));
+
+/** Results in the order of the seeds; those that were not run any more are missing. */
+export async function runSeeds(options: PoolOptions): Promise<PoolResult[]> {
+  const { seeds, workers, stopAtFailure = false, onResult, ...how } = options;
+  const waiting = [...seeds];
+  const results: PoolResult[] = [];
+  let isOver = false;
+  const work = async () => {
+    const child = fork(WORKER, { execArgv: ['--import', 'tsx'] });
+    try {
+      for (let seed = waiting.shift(); seed !== undefined && !isOver; seed = waiting.shift()) {
+        const result = await ask(child, { ...how, seed });
+        results.push(result);
+        onResult?.(result);
+        if (stopAtFailure && result.failure !== undefined) isOver = true;
+      }
+    } finally {
+      await end(child);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(workers, seeds.length) }, work));
+  return results.sort((a, b) => a.seed - b.seed);
+}
+
+function ask(child: ChildProcess, options: RunOptions): Promise<PoolResult> {
+  return new Promise((resolve, reject) => {
+    const onExit = (code: number | null) =>
+      reject(new Error(`the process that ran seed ${options.seed} ended with ${code}`));
+    child.once('exit', onExit);
+    child.once('message', (result) => {
+      child.off('exit', onExit);
+      resolve(result as PoolResult);
+    });
+    child.send(options);
+  });
+}
+
+function end(child: ChildProcess): Promise<void> {
+  return new Promise((resolve) => {
+    if (child.exitCode !== null || child.signalCode !== null) {
+      resolve();
+      return;
+    }
+    child.once('exit', () => resolve());
+    child.disconnect();
+  });
+}
