@@ -265,6 +265,21 @@ describe('the message codec', () => {
     assert.equal(message.hello.capabilities.memory, LIMITS.memoryMbMax);
   });
 
+  it('cuts the priority of a path to what peers.json takes, so that nobody outbids every other', () => {
+    for (const [said, heard] of [
+      ['1e999', 100],
+      ['101', 100],
+      ['-1', 0],
+      ['4', 4],
+    ] as const) {
+      const text = bodyBytes(encodeBase({ kind: 'health-request', hello: helloOf('n') }))
+        .toString()
+        .replace('"agent"', `"path": {"description": "MAN", "priority": ${said}}, "agent"`);
+      const message = new MessageDecoder().decode(TYPE.healthRequest, Buffer.from(text));
+      assert.equal(message.kind === 'health-request' && message.hello?.path?.priority, heard, said);
+    }
+  });
+
   it('refuses a hello whose id cannot be printed, and makes its other words printable', () => {
     const decode = (hello: ReturnType<typeof helloOf>) =>
       new MessageDecoder().decode(

@@ -23,6 +23,8 @@ import { PythonFloat, type PythonJson } from './python-json.js';
 
 /** The version that this program speaks (there is no other yet). */
 export const PROTOCOL_VERSION = 1;
+/** The highest that peers.json takes; what is above it outbids every real path. */
+const PATH_PRIORITY_MAX = 100;
 
 /** Capabilities as the original writes them: flops are Python floats. */
 export function capabilitiesToWire(capabilities: DeviceCapabilities): PythonJson {
@@ -127,7 +129,7 @@ export function helloFromWire(value: unknown): Hello {
     ...(body.path && {
       path: {
         description: printable(body.path.description, LIMITS.topologyTextCharsMax),
-        priority: body.path.priority,
+        priority: Math.min(PATH_PRIORITY_MAX, Math.max(0, body.path.priority)),
       },
     }),
     agent: printable(body.agent ?? ''),
