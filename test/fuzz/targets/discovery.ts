@@ -10,7 +10,7 @@ import type { DeviceCapabilities } from '../../../src/protocol/index.js';
 import { ExoError, idFault, isPrintable, LIMITS } from '../../../src/shared/index.js';
 import { CAPABILITIES } from '../../discovery/fixtures.js';
 import type { FuzzTarget } from '../target.js';
-import { jsonSeeds, keysOf, varyJsonInput } from './json-text.js';
+import { assertSaysSame, jsonSeeds, keysOf, varyJsonInput } from './json-text.js';
 
 const WORDS = [
   'discovery',
@@ -56,10 +56,8 @@ export const datagram: FuzzTarget = {
     const said = encodeDatagram({ ...heard, interfaceName: 'eth0', interfaceType: 'Other' });
     assert.ok(said.length <= DATAGRAM_BYTES_SENT_MAX);
     const again = decodeDatagram(said);
-    assert.deepEqual(
-      [again.nodeId, again.nodePort, again.priority],
-      [heard.nodeId, heard.nodePort, heard.priority],
-    );
+    const says = ({ nodeId, nodePort, priority }: typeof again) => [nodeId, nodePort, priority];
+    assertSaysSame(says(again), says(heard), 'said again');
     return keysOf(heard.capabilities);
   },
 };
@@ -105,7 +103,7 @@ export const announce: FuzzTarget = {
     assert.equal(idFault(heard.nodeId), undefined);
     assert.ok(heard.nodePort >= 1 && heard.nodePort <= 65_535);
     checkCapabilities(heard.capabilities);
-    assert.deepEqual(decodeAnnounce(encodeAnnounce(heard)), heard);
+    assertSaysSame(decodeAnnounce(encodeAnnounce(heard)), heard, 'said again');
     return keysOf(heard.capabilities);
   },
 };

@@ -5,7 +5,7 @@ import { idFault, isPrintable, LIMITS } from '../../../src/shared/index.js';
 import { helloOf } from '../../support/connection-pair.js';
 import { bodyBytes } from '../../support/frames.js';
 import type { FuzzTarget } from '../target.js';
-import { keysOf, varyJsonInput } from './json-text.js';
+import { assertSaysSame, keysOf, varyJsonInput } from './json-text.js';
 
 const WORDS = [
   'hello',
@@ -44,7 +44,7 @@ export const hello: FuzzTarget = {
     if (heard.path !== undefined)
       assert.ok(Number.isFinite(heard.path.priority), 'a priority that is no number');
     const body = bodyBytes(encodeBase({ kind: 'health-request', hello: heard }));
-    assert.deepEqual(new MessageDecoder().decode(TYPE.healthRequest, body), read);
+    assertSaysSame(new MessageDecoder().decode(TYPE.healthRequest, body), read, 'written and read again');
     return keysOf(heard);
   },
 };

@@ -20,5 +20,13 @@ export const TARGETS: Readonly<Record<string, () => Promise<FuzzTarget>>> = {
   mux: async () => (await import('./lines.js')).mux,
   'far-lines': async () => (await import('./lines.js')).farLines,
   'run-file': async () => (await import('./lines.js')).runFile,
+  'mesh-keys': async () => (await import('./trust-files.js')).meshKeys,
+  'trust-file': async () => (await import('./trust-files.js')).trustFile,
+  invitation: async () => (await import('./trust-files.js')).invitation,
+  'authorized-keys': async () => (await import('./trust-files.js')).authorizedKeys,
+  'tls-hello': async () => (await import('./trust-wire.js')).tlsHello,
+  proofs: async () => (await import('./trust-wire.js')).proofs,
+  'key-update': async () => (await import('./trust-wire.js')).keyUpdate,
+  'ssh-signature': async () => (await import('./trust-wire.js')).sshSignature,
   http: async () => (await import('./http.js')).http,
 };

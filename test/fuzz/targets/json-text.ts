@@ -1,4 +1,5 @@
 /** What targets that read JSON have in common. */
+import assert from 'node:assert/strict';
 import type { Random } from '../../../src/shared/index.js';
 import { varyJson } from '../json-mutate.js';
 
@@ -22,4 +23,13 @@ export function keysOf(value: unknown): string {
     .slice(0, 20)
     .map(([key, inner]) => `${key}:${inner === null ? 'null' : Array.isArray(inner) ? 'list' : typeof inner}`)
     .join(',');
+}
+
+/** Whether two values say the same on the wire, which has no -0 and no undefined. */
+export function assertSaysSame(a: unknown, b: unknown, why: string): void {
+  assert.equal(textOf(a), textOf(b), why);
+}
+
+function textOf(value: unknown): string {
+  return JSON.stringify(value, (_key, inner: unknown) => (inner instanceof Map ? [...inner] : inner));
 }
