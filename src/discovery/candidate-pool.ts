@@ -9,6 +9,7 @@ import {
   type Logger,
   printable,
   type Random,
+  type Sheds,
   type TimerHandle,
   TokenBucket,
 } from '../shared/index.js';
@@ -39,6 +40,8 @@ export interface CandidatePoolComponents {
   onWithdrawn(key: string): void;
   /** Another node announces this node's id; told every time it is heard. */
   onDuplicateId?(candidate: Candidate): void;
+  /** Where announcements that are not let in are counted. */
+  readonly sheds?: Sheds | undefined;
 }
 
 /** Log lines about refusals, a second and at once; the list itself has them all. */
@@ -219,6 +222,7 @@ export class CandidatePool implements CandidateSink {
   /** Whether there is a place for a new candidate; makes one where that is fair. */
   #admit(candidate: Candidate, nowMs: number): boolean {
     if (candidate.module === 'udp' && !this.#gate.admit(candidate.key, nowMs)) {
+      this.#c.sheds?.add('newcomer-flood');
       this.refuse({
         module: 'udp',
         subject: 'announcements',

@@ -8,6 +8,7 @@ import {
   ExoError,
   type Logger,
   type Random,
+  type Sheds,
   type Startable,
   startAll,
   stopAll,
@@ -85,6 +86,8 @@ export interface DiscoveryComponents {
   onDuplicateId?(candidate: Candidate): void;
   /** Top-level `tunnels` of peers.json, as written, and its entries; at start and after every change. */
   onTunnels?(tunnels: Readonly<Record<string, unknown>>, peers: readonly PeerEntry[]): void;
+  /** Where what is turned away is counted. */
+  readonly sheds?: Sheds;
   /** The machine's interfaces. @default the system's */
   readonly interfaces?: () => readonly LocalInterface[];
   /** The machine's neighbour table. @default the system's */
@@ -156,6 +159,7 @@ export function createDiscovery(options: DiscoveryOptions, components: Discovery
         sink: pool,
         interfaces,
         isProvenHost: (host) => pool.isProvenHost(host),
+        sheds: components.sheds,
       }),
     tcp: () =>
       new TcpDiscovery(ports, {
@@ -167,6 +171,7 @@ export function createDiscovery(options: DiscoveryOptions, components: Discovery
         interfaces,
         neighbours: components.neighbours ?? (() => readNeighbours()),
         knownHosts: () => pool.hostsToAsk(),
+        sheds: components.sheds,
       }),
   };
   const modules = [...new Set(options.modules)].map((name) => make[name]());

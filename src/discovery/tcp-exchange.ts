@@ -19,13 +19,15 @@ export type ListenForAnnounces = (
   port: number,
   onSocket: (socket: Socket) => void,
   onError: (error: Error) => void,
+  /** A connection was turned away, because as many as are read at once are open. */
+  onFull?: () => void,
 ) => Promise<AnnounceListener>;
 
 /** Begins a connection. */
 export type ConnectForAnnounce = (host: string, port: number) => Socket;
 
 /** `ListenForAnnounces` by node:net. */
-export const listenForAnnounces: ListenForAnnounces = async (host, port, onSocket, onError) => {
+export const listenForAnnounces: ListenForAnnounces = async (host, port, onSocket, onError, onFull) => {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
@@ -41,6 +43,7 @@ export const listenForAnnounces: ListenForAnnounces = async (host, port, onSocke
     });
   });
   server.on('error', onError);
+  if (onFull !== undefined) server.on('drop', onFull);
   const address = server.address();
   return {
     port: typeof address === 'object' && address !== null ? address.port : port,

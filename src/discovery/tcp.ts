@@ -10,6 +10,7 @@ import {
   LIMITS,
   type Logger,
   type Random,
+  type Sheds,
   SourceLimiter,
   toExoError,
 } from '../shared/index.js';
@@ -48,6 +49,8 @@ export interface TcpComponents {
   readonly neighbours: ReadNeighbours;
   /** Hosts of candidates that the user named or that tcp found before. */
   knownHosts(): readonly string[];
+  /** Where announces that are not read are counted. */
+  readonly sheds?: Sheds | undefined;
   /** @default node:net */
   readonly listen?: ListenForAnnounces;
   /** @default node:net */
@@ -101,6 +104,7 @@ export class TcpDiscovery implements DiscoveryModule {
         listenPort,
         (socket) => void this.#serve(socket),
         (error) => this.#c.logger.warn('tcp-listener-failed', { error }),
+        () => this.#c.sheds?.add('announce-full'),
       );
     } catch (cause) {
       const taken = (cause as NodeJS.ErrnoException).code === 'EADDRINUSE';

@@ -8,6 +8,8 @@ import {
   ExoError,
   type Logger,
   type Random,
+  type ShedReason,
+  type Sheds,
   type TimerHandle,
   toExoError,
 } from '../shared/index.js';
@@ -39,6 +41,8 @@ export interface UdpComponents {
   interfaces(): readonly LocalInterface[];
   /** Whether candidates of this host have led to peers. */
   isProvenHost(host: string): boolean;
+  /** Where datagrams that are not read are counted. */
+  readonly sheds?: Sheds | undefined;
   /** @default node:dgram */
   readonly openSocket?: OpenDatagramSocket;
 }
@@ -149,15 +153,19 @@ export class UdpDiscovery implements DiscoveryModule {
 
   #onDatagram(bytes: Buffer, host: string, port: number): void {
     // From the cheapest check to the dearest, so that a flood costs little.
-    if (!looksLikeDatagram(bytes) || !this.#sources.take(host, port, this.#c.clock.now())) {
-      this.#dropped += 1;
+    if (!looksLikeDatagram(bytes)) {
+      this.#drop('datagram-invalid');
+      return;
+    }
+    if (!this.#sources.take(host, port, this.#c.clock.now())) {
+      this.#drop('datagram-rate');
       return;
     }
     let heard: ReturnType<typeof decodeDatagram>;
     try {
       heard = decodeDatagram(bytes);
     } catch (error) {
-      this.#dropped += 1;
+      this.#drop('datagram-invalid');
       const { code, message } = toExoError(error);
       this.#c.sink.refuse({
         module: 'udp',
@@ -183,6 +191,11 @@ export class UdpDiscovery implements DiscoveryModule {
       },
       { expiresInMs: this.#options.discoveryTimeoutMs },
     );
+  }
+
+  #drop(reason: ShedReason): void {
+    this.#dropped += 1;
+    this.#c.sheds?.add(reason);
   }
 
   /** The own broadcast, and not that of another machine with the same id. */

@@ -117,6 +117,8 @@ export class Heartbeat implements Startable {
       void this.opinion.ask(peer);
     }
     if (!peer.present) return;
+    if (peer.state !== 'suspect')
+      this.#c.logger.info('peer-suspect', { peer: peer.id, silentMs: Math.round(silentMs) });
     const isNews = (witness !== undefined) !== this.#vouchedFor.has(peer);
     if (witness === undefined) this.#vouchedFor.delete(peer);
     else this.#vouchedFor.add(peer);
