@@ -396,7 +396,10 @@ const TABLE = {
     'a body that comes slower is cut; the slowest mobile link has 5 KiB/s',
   ],
   httpBodyRateGraceMs: [5_000, 'before the rate of a body counts: a path may stall this long'],
-  httpStalledAnswerMs: [30_000, 'an answer of which the client takes nothing for so long is given up'],
+  httpStalledAnswerMs: [
+    60_000,
+    'an answer of which the system takes nothing for so long is given up: its buffer of up to 4 MiB moves by a third at a time',
+  ],
   httpAuthPerSecondPerSource: [2, 'ssh challenges and answers of one address; each costs a signature check'],
   httpAuthBurst: [20, 'of them at once: a team behind one address'],
   httpAuthSourcesMax: [1_024, 'addresses of which that is remembered'],
