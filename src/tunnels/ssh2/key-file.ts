@@ -86,7 +86,8 @@ function publicPartOf(text: string): Buffer | undefined {
   field();
   field();
   field();
-  return field(4);
+  const key = field(4);
+  return key === undefined || key.length === 0 ? undefined : key;
 }
 
 /** Reads `openssh-key-v1`: each call gives the next string, after `skipBytes` others. */
