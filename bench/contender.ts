@@ -14,15 +14,22 @@ const HERE = path.dirname(fileURLToPath(import.meta.url));
 const ROUND_TIMEOUT_MS = 120_000;
 const PIN = spawnSync('taskset', ['-c', '0', 'true']).status === 0 ? ['taskset', '-c', '0'] : [];
 
+/** The programs of a contender; the client is given the server's port and `args`. */
+export interface Programs {
+  readonly server: string;
+  readonly client: string;
+  readonly args?: readonly string[];
+}
+
 /** A pair of programs, ready to run rounds. */
 export class Contender {
   readonly name: string;
-  readonly #files: { readonly server: string; readonly client: string };
+  readonly #files: Programs;
   #server: Program | undefined;
   #client: Program | undefined;
 
   /** `files` are relative to bench/; .ts files run compiled. */
-  constructor(name: string, files: { readonly server: string; readonly client: string }) {
+  constructor(name: string, files: Programs) {
     this.name = name;
     this.#files = files;
   }
@@ -30,7 +37,10 @@ export class Contender {
   async start(): Promise<void> {
     this.#server = new Program(this.#files.server, { prefix: PIN });
     const { port } = (await this.#server.line()) as { port: number };
-    this.#client = new Program(this.#files.client, { args: [String(port)], prefix: PIN });
+    this.#client = new Program(this.#files.client, {
+      args: [String(port), ...(this.#files.args ?? [])],
+      prefix: PIN,
+    });
   }
 
   /** One round of the client, e.g. `{size, count}` → `{p50, p99}` in microseconds. */

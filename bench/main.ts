@@ -129,11 +129,43 @@ async function throughputRows(): Promise<Row[]> {
   return rows;
 }
 
+/** The same programs twice, in plain and over TLS: same listener, same session. */
+async function encryptionRows(): Promise<Row[]> {
+  const pair = (client: string) =>
+    ['plain', 'secure'].map((name) => new Contender(name, { server: 'exo/server.ts', client, args: [name] }));
+  const rows: Row[] = [];
+  const echoes = pair('exo/echo-client.ts');
+  await withAll(echoes, async () => {
+    for (const { label, size, count, max } of [
+      { label: '0 B', size: 0, count: 5_000, max: Number.POSITIVE_INFINITY },
+      { label: '8 KiB', size: 8_192, count: 5_000, max: 2 },
+      { label: '1 MiB', size: MIB, count: 100, max: Number.POSITIVE_INFINITY },
+    ]) {
+      const p50 = await interleaved(echoes, { size, count }, 'p50');
+      rows.push(atMost(`${label} round trip, TLS`, 'µs p50', p50['secure']!, 'plain', p50['plain']!, max));
+    }
+  });
+  const flows = pair('exo/tensor-client.ts');
+  await withAll(flows, async () => {
+    const rate = await interleaved(flows, { size: 16 * MIB, count: 16, inFlight: 2 }, 'bytesPerSecond');
+    const [ours, plain] = [rate['secure']! / 1e6, rate['plain']! / 1e6];
+    rows.push(atLeast('tensors of 16 MiB, TLS', 'MB/s', ours, 'plain', plain, 0));
+  });
+  const greetings = pair('exo/hello-client.ts');
+  await withAll(greetings, async () => {
+    const p50 = await interleaved(greetings, { size: 0, count: 200 }, 'p50');
+    const [ours, plain] = [p50['secure']!, p50['plain']!];
+    rows.push(atMost('dial and hello, TLS', 'ms p50', ours, 'plain', plain, Number.POSITIVE_INFINITY));
+  });
+  return rows;
+}
+
 const SECTIONS: ReadonlyArray<{ readonly name: string; readonly run: () => Promise<Row[]> }> = [
   { name: 'codec', run: () => codecRows(flags.quick === true) },
   { name: 'round trip', run: roundTripRows },
   { name: 'pipeline', run: pipelineRows },
   { name: 'throughput', run: throughputRows },
+  { name: 'encryption', run: encryptionRows },
   { name: 'convergence', run: () => convergenceRows(flags.quick === true) },
   { name: 'idle', run: () => idleRows(flags.quick === true) },
   { name: 'tunnels', run: () => tunnelRows(flags.quick === true) },

@@ -1,16 +1,24 @@
 /** Both ends of an exo connection for the benches: the shipped transport, connection and session, nothing else. */
+import { generateKeyPairSync } from 'node:crypto';
 import {
   type Connection,
   createConnection,
   createTcpTransport,
+  createTlsTransport,
   createWireShared,
   type Hello,
   type Message,
   UNKNOWN_CAPABILITIES,
 } from '../../src/protocol/index.js';
 import { silentLogger, systemClock } from '../../src/shared/index.js';
+import { createCredentials } from '../../src/trust/certificate.js';
 
-const transport = createTcpTransport({ clock: systemClock });
+// As in a node: one listener for both, told by the first byte.
+const credentials = await createCredentials(generateKeyPairSync('ed25519'));
+const transport = createTlsTransport(createTcpTransport({ clock: systemClock }), {
+  clock: systemClock,
+  credentials,
+});
 const wire = createWireShared();
 
 function hello(nodeId: string): Hello {
@@ -48,9 +56,10 @@ export async function serve(
   console.log(JSON.stringify({ port: listener.address.port }));
 }
 
-/** An established connection to a server of `serve`. */
+/** An established connection to a server of `serve`; encrypted when the program's last argument is `secure`. */
 export async function connect(port: number): Promise<Connection> {
-  const stream = await transport.dial({ host: '127.0.0.1', port }, { timeoutMs: 5_000 });
+  const secure = process.argv.at(-1) === 'secure';
+  const stream = await transport.dial({ host: '127.0.0.1', port }, { timeoutMs: 5_000, secure });
   const handlers = { onHello: () => hello('client'), onMessage: () => undefined, onClose: () => undefined };
   const connection = createConnection(
     stream,

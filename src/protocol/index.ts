@@ -41,7 +41,11 @@ export type { MemoryNetworkOptions, NetworkEvent } from './transports/memory-fab
 export { createMemoryNetwork, type MemoryNetwork } from './transports/memory-transport.js';
 export { createTcpTransport, type TcpTransportOptions } from './transports/tcp-transport.js';
 export type { TlsCredentials } from './transports/tls-context.js';
-export { createTlsTransport, type TlsComponents } from './transports/tls-transport.js';
+export {
+  createTlsTransport,
+  type TlsComponents,
+  type TlsTransportOptions,
+} from './transports/tls-transport.js';
 export type { ByteStream, DialOptions, Listener, Secured, Transport } from './transports/transport.js';
 export {
   type ConnectionComponents,

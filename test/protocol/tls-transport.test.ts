@@ -1,5 +1,11 @@
 import '../support/leaks.js';
-import { createMemoryNetwork, createTcpTransport, createTlsTransport, type LinkProfile, type Transport } from '../../src/protocol/index.js';
+import {
+  createMemoryNetwork,
+  createTcpTransport,
+  createTlsTransport,
+  type LinkProfile,
+  type Transport,
+} from '../../src/protocol/index.js';
 import { seededRandom, systemClock } from '../../src/shared/index.js';
 import { type TestNetwork, transportSuite } from '../compliance/transport-suite.js';
 import { openSilentPort, type SilentPort } from '../support/silent-port.js';
@@ -8,18 +14,21 @@ import { tlsCredentials } from '../support/tls-credentials.js';
 const [near, far] = await Promise.all([tlsCredentials(), tlsCredentials()]);
 
 /** Every dial of the suite is encrypted. */
-function secure(inner: Transport, secure = true): Transport {
-  const transport = createTlsTransport(inner, { clock: systemClock, credentials: near });
+function secure(inner: Transport, receive: ReceiveMode, secure = true): Transport {
+  const transport = createTlsTransport(inner, { clock: systemClock, credentials: near }, { receive });
   return { ...transport, dial: (address, how) => transport.dial(address, { ...how, secure }) };
 }
-const serving = (inner: Transport) => createTlsTransport(inner, { clock: systemClock, credentials: far });
+const serving = (inner: Transport, receive: ReceiveMode) =>
+  createTlsTransport(inner, { clock: systemClock, credentials: far }, { receive });
 
-async function tcp(receive: 'onread' | 'data', encrypted: boolean): Promise<TestNetwork> {
+type ReceiveMode = 'onread' | 'data';
+
+async function tcp(receive: ReceiveMode, encrypted: boolean): Promise<TestNetwork> {
   const inner = createTcpTransport({ clock: systemClock }, { receive });
   let silent: SilentPort | undefined;
   return {
-    client: secure(inner, encrypted),
-    server: serving(inner),
+    client: secure(inner, receive, encrypted),
+    server: serving(inner, receive),
     listenAt: { host: '127.0.0.1', port: 0 },
     reach: (port) => ({ host: '127.0.0.1', port }),
     async silentAddress() {
@@ -33,8 +42,8 @@ async function tcp(receive: 'onread' | 'data', encrypted: boolean): Promise<Test
 async function memory(link: LinkProfile, encrypted: boolean): Promise<TestNetwork> {
   const network = createMemoryNetwork({ clock: systemClock, random: seededRandom(1) }, { link });
   return {
-    client: secure(network.transport('client'), encrypted),
-    server: serving(network.transport('server')),
+    client: secure(network.transport('client'), 'onread', encrypted),
+    server: serving(network.transport('server'), 'onread'),
     listenAt: { host: '0.0.0.0', port: 0 },
     reach: (port) => ({ host: 'server', port }),
     async silentAddress() {

@@ -2,19 +2,17 @@
  * An accepted stream of which nobody knows yet whether it is encrypted. It is handed out at once, so that it counts as what it
  * is: a stranger. The first byte decides; an owner that speaks first has decided for plain. Made by `tls-transport.ts`.
  */
-import type { SecureContext } from 'node:tls';
 import { type Clock, LIMITS, type TimerHandle } from '../../shared/index.js';
 import { firstRecord, TLS_FIRST_BYTE } from './tls-hello.js';
-import { acceptTls, type Handshake } from './tls-socket.js';
+import { acceptTls, type Handshake, type TlsShared } from './tls-socket.js';
 import { cutShort, tlsFailed, tlsTooSlow } from './tls-words.js';
 import type { ByteStream, Secured } from './transport.js';
 
 const NO_BYTES = Buffer.alloc(0);
 
 /** What all accepted streams of a transport share. */
-export interface TlsServer {
+export interface TlsServer extends TlsShared {
   readonly clock: Clock;
-  readonly context: SecureContext;
 }
 
 /** A stream in front of what it turns out to be. */
@@ -129,7 +127,7 @@ export class TlsAccepted implements ByteStream {
     this.#first = kind === 'partial' ? first : NO_BYTES;
     if (kind === 'garbage') this.#drop(tlsFailed(this.remote, 'what it sends is no TLS handshake'));
     if (kind !== 'complete') return;
-    this.#handshake = acceptTls(this.#below, this.#server.context, first, {
+    this.#handshake = acceptTls(this.#below, this.#server, first, {
       onSecured: (stream) => this.#openSecured(stream),
       onFailed: (error) => this.#closed(error),
     });

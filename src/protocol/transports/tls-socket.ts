@@ -6,12 +6,21 @@
 import type net from 'node:net';
 import tls from 'node:tls';
 import { LIMITS } from '../../shared/index.js';
-import type { OpenSocket } from './tcp-receive.js';
+import type { ReceiveMode } from './tcp-receive.js';
 import { TcpStream } from './tcp-stream.js';
 import { securedBy } from './tls-context.js';
 import { StreamDuplex } from './tls-duplex.js';
+import { openTls } from './tls-receive.js';
 import { brokenInWords, cutShort, tlsFailed } from './tls-words.js';
 import type { ByteStream } from './transport.js';
+
+/** What all encrypted streams of a transport share. */
+export interface TlsShared {
+  readonly context: tls.SecureContext;
+  readonly receive: ReceiveMode;
+  /** Decrypted bytes are handed out in this memory, which is reused at once. */
+  readonly scratch: Buffer;
+}
 
 /** How a handshake ends: one of the two is called, once. */
 export interface HandshakeEnd {
@@ -28,17 +37,21 @@ export interface Handshake {
 }
 
 /** The stream's callbacks are taken over. The side that dialled begins. */
-export function dialTls(stream: ByteStream, context: tls.SecureContext, end: HandshakeEnd): Handshake {
+export function dialTls(stream: ByteStream, shared: TlsShared, end: HandshakeEnd): Handshake {
   const below = takeOver(stream);
   // Who the other end is comes from its key, which is looked at when the handshake is done.
-  const socket = tls.connect({ socket: below.socket, secureContext: context, rejectUnauthorized: false });
-  return handshake(socket, below, stream, end);
+  const socket = tls.connect({
+    socket: below.socket,
+    secureContext: shared.context,
+    rejectUnauthorized: false,
+  });
+  return handshake(socket, below, stream, shared, end);
 }
 
 /** The same for the side that was dialled; `first` has been read already. */
 export function acceptTls(
   stream: ByteStream,
-  context: tls.SecureContext,
+  shared: TlsShared,
   first: Buffer,
   end: HandshakeEnd,
 ): Handshake {
@@ -46,12 +59,12 @@ export function acceptTls(
   below.socket.unshift(first);
   const socket = new tls.TLSSocket(below.socket, {
     isServer: true,
-    secureContext: context,
+    secureContext: shared.context,
     requestCert: true,
     // For OpenSSL: no certificate, no handshake. Node itself would look for an authority in another event.
     rejectUnauthorized: true,
   });
-  return handshake(socket, below, stream, end);
+  return handshake(socket, below, stream, shared, end);
 }
 
 /** What TLS lies upon. */
@@ -89,7 +102,13 @@ function destroy(socket: tls.TLSSocket, below: Below): void {
   if (!below.socket.destroyed) socket.destroy();
 }
 
-function handshake(socket: tls.TLSSocket, below: Below, stream: ByteStream, end: HandshakeEnd): Handshake {
+function handshake(
+  socket: tls.TLSSocket,
+  below: Below,
+  stream: ByteStream,
+  shared: TlsShared,
+  end: HandshakeEnd,
+): Handshake {
   const { remote, remoteHost } = stream;
   let state: 'going' | 'failed' | 'done' = 'going';
   let reason: Error | undefined;
@@ -125,8 +144,7 @@ function handshake(socket: tls.TLSSocket, below: Below, stream: ByteStream, end:
       return;
     }
     state = 'done';
-    const opened: OpenSocket = { socket, onBytes: () => undefined };
-    const open = new TcpStream(opened, {
+    const open = new TcpStream(openTls(socket, shared.receive, shared.scratch), {
       remote,
       remoteHost,
       secured,
@@ -137,7 +155,6 @@ function handshake(socket: tls.TLSSocket, below: Below, stream: ByteStream, end:
       },
       brokenInWords: (cause) => brokenInWords(remote, first ?? cause),
     });
-    socket.on('data', (chunk: Buffer) => opened.onBytes(chunk));
     end.onSecured(open);
   });
   return {
