@@ -43,6 +43,11 @@ export function newInvitationSecret(random: Random): string {
   return PREFIX + random.bytes(SECRET_BYTES).toString('base64url');
 }
 
+/** Whether a text is a secret as printed. */
+export function isInvitationSecret(text: string): boolean {
+  return PRINTED_PATTERN.test(text);
+}
+
 /** What is kept of a secret. Throws `option-invalid`. */
 export function invitationRecord(secret: string, untilMs: number): InvitationRecord {
   const { publicKey } = keyOf(secret);
@@ -80,12 +85,12 @@ export function parseInvitation(words: readonly string[]): Invitation {
     throw invalid('it takes three words: host:port, fingerprint, secret');
   }
   if (!isFingerprint(fingerprint)) throw invalid('the second word is not a fingerprint (SHA256:…)');
-  if (!PRINTED_PATTERN.test(secret)) throw invalid('the third word is not join1- and 22 characters');
+  if (!isInvitationSecret(secret)) throw invalid('the third word is not join1- and 22 characters');
   return { address: parseAddress(at), fingerprint, secret };
 }
 
 function keyOf(secret: string): ReturnType<typeof nodeKeyFromSeed> {
-  if (!PRINTED_PATTERN.test(secret)) throw invalid('its secret is not join1- and 22 characters');
+  if (!isInvitationSecret(secret)) throw invalid('its secret is not join1- and 22 characters');
   const bytes = Buffer.from(secret.slice(PREFIX.length), 'base64url');
   return nodeKeyFromSeed(Buffer.from(hkdfSync('sha256', bytes, '', 'exo invitation 1', SEED_BYTES)));
 }

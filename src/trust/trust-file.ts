@@ -1,7 +1,7 @@
 /** `trust.json` as text: what a node knows of others. Pure; `trust-store.ts` keeps it. Every entry is checked, whoever wrote it. */
 import { idFault, LIMITS } from '../shared/index.js';
 import { isFingerprint } from './ed25519.js';
-import type { InvitationRecord } from './invitation.js';
+import { type InvitationRecord, isInvitationSecret } from './invitation.js';
 
 /** How a node was met. `invitation`: this node invited it; `joined`: it invited this node. */
 export const LEARNT = ['mesh-key', 'ssh-key', 'invitation', 'joined', 'connect', 'by-hand'] as const;
@@ -85,7 +85,7 @@ function toInvitation(entry: Record<string, unknown>): InvitationRecord | undefi
 function toHeld(entry: Record<string, unknown>): HeldInvitation | undefined {
   const { fingerprint, secret, untilMs } = entry;
   if (typeof fingerprint !== 'string' || !isFingerprint(fingerprint) || !isDate(untilMs)) return undefined;
-  if (typeof secret !== 'string' || !/^join1-[A-Za-z0-9_-]{22}$/.test(secret)) return undefined;
+  if (typeof secret !== 'string' || !isInvitationSecret(secret)) return undefined;
   return { fingerprint, secret, untilMs };
 }
 
