@@ -31,7 +31,7 @@ export class Browser {
   #session: string | undefined;
   #rest = '';
 
-  private constructor(program: string) {
+  private constructor(program: string, args: readonly string[]) {
     this.#directory = mkdtempSync(join(tmpdir(), 'exo-page-'));
     this.#child = spawn(
       program,
@@ -41,18 +41,27 @@ export class Browser {
         '--disable-gpu',
         '--remote-debugging-pipe',
         `--user-data-dir=${this.#directory}`,
+        ...args,
         'about:blank',
       ],
       { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'] },
     );
+    // One for every command that is sent.
+    this.#child.setMaxListeners(0);
     const replies = this.#child.stdio[4] as Readable;
     replies.setEncoding('utf8');
     replies.on('data', (text: string) => this.#take(text));
     (this.#child.stdio[3] as Duplex).on('error', () => undefined);
   }
 
-  static async open(program: string, url: string, size: { width: number; height: number }): Promise<Browser> {
-    const browser = new Browser(program);
+  /** @param args more of the browser's own options */
+  static async open(
+    program: string,
+    url: string,
+    size: { width: number; height: number },
+    args: readonly string[] = [],
+  ): Promise<Browser> {
+    const browser = new Browser(program, args);
     const { targetId } = await browser.#send('Target.createTarget', { url: 'about:blank' });
     const attached = await browser.#send('Target.attachToTarget', { targetId, flatten: true });
     browser.#session = String(attached['sessionId']);
