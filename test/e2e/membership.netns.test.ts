@@ -127,7 +127,7 @@ const RUNGS =
   repeats(1, 4) === 1
     ? (['slow-3g'] as const)
     : (['good-wifi', 'congested-wifi', 'weak-4g', 'slow-3g'] as const);
-const RUNG_MS = repeats(20_000, 600_000);
+const RUNG_MS = repeats(10_000, 600_000);
 
 for (const rung of RUNGS) {
   test(`M3 ${rung} with packets lost for ${RUNG_MS / 1000} s kills nobody while chats travel over it`, {
