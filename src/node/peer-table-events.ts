@@ -1,5 +1,5 @@
 /** What the peer table is made with, and what it tells. The node implements the events; `peer-table.ts` calls them. */
-import type { Clock, Logger, Random } from '../shared/index.js';
+import type { Clock, Logger, Random, Sheds } from '../shared/index.js';
 import type { Link, Peer } from './peer.js';
 
 /** What the table tells its owner. All calls come synchronously from the change. */
@@ -26,4 +26,6 @@ export interface PeerTableComponents {
   readonly random: Random;
   readonly logger: Logger;
   readonly events: PeerTableEvents;
+  /** Where peers that find no place are counted. */
+  readonly sheds?: Sheds;
 }

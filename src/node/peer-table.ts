@@ -189,6 +189,7 @@ export class PeerTable implements Startable, Patients {
     }
     if (this.#peers.size >= LIMITS.peersMax && !this.#peers.has(id)) {
       void link.connection.close();
+      this.#c.sheds?.add('peers-full');
       throw new ExoError('overloaded', `this node has ${LIMITS.peersMax} peers already`, { retryable: true });
     }
     const peer = new Peer(id, protocol);
