@@ -33,7 +33,10 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
   'ring-incomplete': 'exo topology shows which nodes are there',
   'api-unreachable': 'start a node in another terminal with: exo',
   'http-unauthorized':
-    'set EXO_API_TOKEN to the token of that node’s run file ($EXO_HOME/run/<node-id>.json)',
+    'set EXO_API_TOKEN to the token of that node’s run file ($EXO_HOME/run/<node-id>.json), or to the API token of exo key show',
+  'mesh-key-unknown': 'exo key show lists the keys',
+  'auth-required': 'exo key join takes over the key of that mesh, exo join uses an invitation',
+  'auth-failed': 'exo key show on both machines: is it the same key?',
   internal: 'this is a fault of exo; DEBUG=1 shows more',
 };
 

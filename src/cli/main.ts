@@ -54,7 +54,6 @@ const host: CliHost = {
   },
   async askSecret(question) {
     if (!process.stdin.isTTY || !process.stderr.isTTY) return undefined;
-    process.stderr.write(question);
     // A terminal in raw mode shows nothing by itself, and what readline would show goes nowhere.
     const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
     const terminal = createInterface({ input: process.stdin, output: nowhere, terminal: true });
@@ -66,6 +65,8 @@ const host: CliHost = {
           process.kill(process.pid, 'SIGINT');
         });
         terminal.question('', resolve);
+        // Only now, when nothing is echoed any more.
+        process.stderr.write(question);
       });
     } finally {
       terminal.close();
