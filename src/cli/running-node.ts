@@ -2,8 +2,9 @@
  * A node inside this process: configuration read, identity taken, everything started, and everything undone again.
  * `exo node` runs it with the HTTP API, `exo run` may run it without.
  */
+import { networkInterfaces } from 'node:os';
 import path from 'node:path';
-import { type ApiServer, createApiServer } from '../api/index.js';
+import { type ApiServer, type ApiTrust, apiTokenOf, createApiServer } from '../api/index.js';
 import { exoHome, tunnelFolder } from '../node/home/index.js';
 import {
   createNode,
@@ -15,9 +16,11 @@ import {
   type RunFile,
   takeIdentity,
 } from '../node/index.js';
-import { type Address, type ExoError, type Logger, startAll, stopAll, toExoError } from '../shared/index.js';
+import { type Address, type Clock, type ExoError, type Logger, toExoError } from '../shared/index.js';
 import { HintedError } from './errors.js';
 import type { CliHost } from './host.js';
+import { reachableAddress } from './trust/reachable.js';
+import { StoredTrust } from './trust/trust-control.js';
 import { version } from './version.js';
 
 /** What is started. */
@@ -69,14 +72,13 @@ export async function startNode(host: CliHost, options: RunningNodeOptions): Pro
     runFile.remove();
     throw error;
   });
-  if (opened.warning !== undefined) logger.warn('node-key-copied', { message: opened.warning });
-  const { trust, transport } = opened;
+  if (opened.copyWarning !== undefined) logger.warn('node-key-copied', { message: opened.copyWarning });
   const node = createNode(nodeOptions(settings, identity, version(), place), {
     clock,
     random,
     logger,
-    transport,
-    trust,
+    transport: opened.transport,
+    trust: opened.node,
   });
   const ownerToken = random.bytes(TOKEN_BYTES).toString('hex');
   const api = options.api
@@ -90,12 +92,20 @@ export async function startNode(host: CliHost, options: RunningNodeOptions): Pro
             ? {}
             : { systemPrompt: settings.inference.systemPrompt }),
         },
-        { mesh: node.mesh, chat: node.chat, clock, log: logger, quit: () => options.quit() },
+        {
+          mesh: node.mesh,
+          chat: node.chat,
+          clock,
+          log: logger,
+          trust: apiTrust(opened, identity.id, node, clock),
+          sheds: node.sheds,
+          quit: () => options.quit(),
+        },
       )
     : undefined;
   const stop = () => stopInOrder(api, node, opened, runFile);
   try {
-    await startAll(opened.parts);
+    await opened.start();
     await node.start();
     await api?.start();
     const { nodeHost, nodePort } = node.mesh.self();
@@ -118,6 +128,27 @@ export async function startNode(host: CliHost, options: RunningNodeOptions): Pro
   }
 }
 
+/** Who may use the API beside the owner, and what the owner may change. */
+function apiTrust(opened: OpenedTrust, id: string, node: Node, clock: Clock): ApiTrust {
+  const { keys, store, nodeKey, sshSessions, givenKeyId } = opened;
+  return {
+    meshTokens: () => keys.valid.map(({ secret }) => apiTokenOf(secret)),
+    ...(sshSessions === undefined ? {} : { sessions: sshSessions }),
+    control: new StoredTrust({
+      clock,
+      keys,
+      store,
+      self: { id, fingerprint: nodeKey.fingerprint },
+      address: () => {
+        const { nodeHost: host, nodePort: port } = node.mesh.self();
+        return reachableAddress({ host, port }, networkInterfaces());
+      },
+      ...(givenKeyId === undefined ? {} : { givenKeyId }),
+      dial: ({ address }) => node.meet(address),
+    }),
+  };
+}
+
 /** The file that `exo connect` may edit: the node reads it again when it changes. */
 function peersFileOf({ discovery }: NodeSettings): string | null {
   const file = discovery.modules.includes('manual') ? discovery.configPath : undefined;
@@ -128,7 +159,7 @@ function peersFileOf({ discovery }: NodeSettings): string | null {
 async function stopInOrder(
   api: ApiServer | undefined,
   node: Node,
-  { parts }: OpenedTrust,
+  trust: OpenedTrust,
   runFile: RunFile,
 ): Promise<void> {
   try {
@@ -136,7 +167,7 @@ async function stopInOrder(
   } finally {
     try {
       await node.stop();
-      await stopAll(parts);
+      await trust.stop();
     } finally {
       runFile.remove();
     }

@@ -13,8 +13,9 @@ import {
   type KeyUpdated,
   reaches,
 } from '../protocol/index.js';
-import { type Clock, ExoError, LIMITS, type Logger, type Random, type TimerHandle } from '../shared/index.js';
-import type { Authenticator, HandshakeFacts, Party, Proof, Verdict } from '../trust/handshake.js';
+import { type Clock, ExoError, LIMITS, type Logger, type Random, type Startable } from '../shared/index.js';
+import type { Authenticator, Proof, Verdict } from '../trust/handshake.js';
+import { Encounter } from './encounter.js';
 import type { HostList } from './host-list.js';
 
 /** Who this node is by its key, and whom it trusts. */
@@ -38,24 +39,10 @@ export interface AdmissionComponents {
   onChange(): void;
 }
 
-/** What is known of one encrypted connection. */
-interface Meeting {
-  readonly ownNonce: Buffer;
-  facts?: HandshakeFacts;
-  proofs?: readonly Proof[];
-  verdict?: Verdict;
-  /** Acceptor: settles when the dialler's proofs were judged. */
-  readonly judged: Promise<void>;
-  settle(error?: ExoError): void;
-  deadline?: TimerHandle;
-}
-
-const NONCE_BYTES = 32;
-
 /** The door's memory: one a node. */
-export class Admission {
+export class Admission implements Startable {
   readonly #c: AdmissionComponents;
-  readonly #meetings = new Map<Connection, Meeting>();
+  readonly #meetings = new Map<Connection, Encounter>();
   readonly #open = new Set<Connection>();
   readonly #unsubscribe: () => void;
 
@@ -65,8 +52,10 @@ export class Admission {
       components.trust?.authenticator.onChange(() => this.#judgeAgain()) ?? (() => undefined);
   }
 
+  async start(): Promise<void> {}
+
   /** Ends what it listens to. */
-  stop(): void {
+  async stop(): Promise<void> {
     this.#unsubscribe();
   }
 
@@ -218,55 +207,25 @@ export class Admission {
     return this.#c.trust?.allowLegacy.has(host) === true;
   }
 
-  #meeting(connection: Connection): Meeting {
+  #meeting(connection: Connection): Encounter {
     const known = this.#meetings.get(connection);
     if (known !== undefined) return known;
-    let settle: (error?: ExoError) => void = () => undefined;
-    const judged = new Promise<void>((resolve, reject) => {
-      settle = (error) => (error === undefined ? resolve() : reject(error));
-    });
-    // Whoever waits hears of it; a dialler does not wait here.
-    judged.catch(() => undefined);
-    const meeting: Meeting = {
-      ownNonce: this.#c.random.bytes(NONCE_BYTES),
-      judged,
-      settle: (error) => {
-        meeting.deadline?.cancel();
-        settle(error);
-      },
-    };
+    const meeting = new Encounter(this.#c.random);
     this.#meetings.set(connection, meeting);
     return meeting;
   }
 
   /** Both hellos are there: what proofs are bound to. Undefined in plain, or where the other end offers none. */
-  #begin(connection: Connection, hello: Hello): Meeting | undefined {
+  #begin(connection: Connection, hello: Hello): Encounter | undefined {
     const { trust, self } = this.#c;
     const { secured } = connection;
     if (trust === undefined || secured === undefined || hello.auth === undefined) return undefined;
     const meeting = this.#meeting(connection);
-    const own: Party = {
-      nodeId: self.id,
-      instance: self.instance,
-      publicKey: trust.publicKey,
-      nonce: meeting.ownNonce,
-    };
-    const theirs: Party = {
-      nodeId: hello.nodeId,
-      instance: hello.instance,
-      publicKey: secured.peerKey,
-      nonce: Buffer.from(hello.auth.nonce, 'base64url'),
-    };
-    const { role } = connection;
-    const { binding } = secured;
-    meeting.facts =
-      role === 'dialler'
-        ? { role, dialler: own, acceptor: theirs, binding }
-        : { role, dialler: theirs, acceptor: own, binding };
+    meeting.begin(connection.role, { ...self, publicKey: trust.publicKey }, hello, secured);
     return meeting;
   }
 
-  async #judge(connection: Connection, meeting: Meeting, proofs: readonly Proof[]): Promise<Verdict> {
+  async #judge(connection: Connection, meeting: Encounter, proofs: readonly Proof[]): Promise<Verdict> {
     meeting.proofs = proofs;
     const verdict = await this.#c.trust!.authenticator.judge(meeting.facts!, proofs);
     meeting.verdict = verdict;
@@ -295,7 +254,7 @@ export class Admission {
     this.#open.delete(connection);
   }
 
-  #sendKeys(connection: Connection, meeting: Meeting): void {
+  #sendKeys(connection: Connection, meeting: Encounter): void {
     const { verdict, proofs } = meeting;
     if (verdict?.trusted !== true || proofs === undefined) return;
     const update = this.#c.trust?.authenticator.keysFor(verdict, proofs);

@@ -7,7 +7,9 @@ import { createDiscovery, type Discovery } from '../discovery/index.js';
 import { ActiveNode, createEngine, Generations, Ring } from '../inference/index.js';
 import { createConnection, createTcpTransport, createWireShared } from '../protocol/index.js';
 import {
+  type Address,
   type Clock,
+  ExoError,
   type Logger,
   printable,
   Sheds,
@@ -26,6 +28,7 @@ import { DialRecord } from './dial-record.js';
 import { Dialer } from './dialer.js';
 import { Gossip } from './gossip.js';
 import { Introduction } from './introduction.js';
+import { meet } from './meet.js';
 import type { Mesh } from './mesh.js';
 import { MeshView } from './mesh-view.js';
 import type { NodeComponents, NodeOptions } from './node-options.js';
@@ -46,6 +49,11 @@ export interface Node extends Startable {
   readonly counters: { topologyMessagesSent(): number; ringRequests(): number };
   /** What was turned away because a bound was reached. */
   readonly sheds: Sheds;
+  /**
+   * Dials an address now, and keeps it among those to dial. Resolves with the id of the node that answers there, as a peer;
+   * rejects with the reason in words.
+   */
+  meet(address: Address): Promise<string>;
 }
 
 /** Puts a node together. Nothing runs before `start`. */
@@ -70,6 +78,8 @@ class MeshNode implements Node {
   readonly #discovery: Discovery;
   readonly #acceptor: Acceptor;
   readonly #admission: Admission;
+  readonly #meeting: Parameters<typeof meet>[1];
+  readonly #stopping = new AbortController();
   readonly #ring: Ring;
   readonly #tunnels: NodeTunnels;
   readonly #parts: readonly Startable[];
@@ -99,6 +109,7 @@ class MeshNode implements Node {
       clock,
       random,
       logger,
+      sheds: this.sheds,
       events: {
         onUp: (peer) => {
           logger.info('peer-up', {
@@ -230,10 +241,12 @@ class MeshNode implements Node {
       isUp: (id) => this.#peers.isReached(id),
       onOutcome: (target, outcome) => dials.note(target, outcome),
     });
+    this.#meeting = { clock, introduction, dialer: this.#dialer };
     this.#discovery = (components.discover ?? createDiscovery)(options.discovery, {
       clock,
       random,
       logger,
+      sheds: this.sheds,
       self: {
         nodeId: selfId,
         nodePort: () => this.#acceptor.address.port,
@@ -271,6 +284,7 @@ class MeshNode implements Node {
     this.#parts = [
       this.#tunnels,
       engine,
+      this.#admission,
       introduction,
       this.#peers,
       this.#gossip,
@@ -292,20 +306,23 @@ class MeshNode implements Node {
     this.#logger.info('node-started', { id: this.#options.nodeId, host, port });
   }
 
+  meet(address: Address): Promise<string> {
+    return meet(address, this.#meeting, this.#stopping.signal);
+  }
+
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
+    this.#stopping.abort(new ExoError('request-cancelled', 'the node stops'));
     await this.chat.stop();
     await stopAll(this.#parts);
-    this.#admission.stop();
     this.#logger.info('node-stopped', { id: this.#options.nodeId });
   }
 
   #ownIdElsewhere(where: string): void {
-    const { nodeId } = this.#options;
     this.#warn(
       'duplicate-id',
-      `another machine (${where}) uses this node's id "${nodeId}": start one of the two with another --node-id`,
+      `another machine (${where}) uses this node's id "${this.#options.nodeId}": start one of the two with another --node-id`,
     );
   }
 

@@ -172,8 +172,8 @@ describe('without a mesh key', () => {
     inCleanup(async (cleanup) => {
       const a = await trustingNode(cleanup, { id: 'a' });
       const b = await trustingNode(cleanup, { id: 'b' });
-      await a.opened.store.trust({ id: 'b', fingerprint: b.opened.fingerprint, learnt: 'connect' });
-      await b.opened.store.trust({ id: 'a', fingerprint: a.opened.fingerprint, learnt: 'connect' });
+      await a.opened.store.trust({ id: 'b', fingerprint: b.opened.nodeKey.fingerprint, learnt: 'connect' });
+      await b.opened.store.trust({ id: 'a', fingerprint: a.opened.nodeKey.fingerprint, learnt: 'connect' });
       a.dial('b', b.port);
       await untilTrusted(a, b, /./);
     }));
@@ -182,8 +182,8 @@ describe('without a mesh key', () => {
     inCleanup(async (cleanup) => {
       const a = await trustingNode(cleanup, { id: 'a' });
       const b = await trustingNode(cleanup, { id: 'b' });
-      await a.opened.store.trust({ id: 'b', fingerprint: b.opened.fingerprint, learnt: 'by-hand' });
-      await b.opened.store.trust({ id: 'a', fingerprint: a.opened.fingerprint, learnt: 'by-hand' });
+      await a.opened.store.trust({ id: 'b', fingerprint: b.opened.nodeKey.fingerprint, learnt: 'by-hand' });
+      await b.opened.store.trust({ id: 'a', fingerprint: a.opened.nodeKey.fingerprint, learnt: 'by-hand' });
       b.dial('a', a.port);
       await untilTrusted(a, b, /./);
       await a.opened.store.remove('b');
@@ -195,7 +195,11 @@ describe('without a mesh key', () => {
       const a = await trustingNode(cleanup, { id: 'a' });
       const b = await trustingNode(cleanup, { id: 'b' });
       const other = await trustingNode(cleanup, { id: 'other' });
-      await a.opened.store.trust({ id: 'b', fingerprint: other.opened.fingerprint, learnt: 'by-hand' });
+      await a.opened.store.trust({
+        id: 'b',
+        fingerprint: other.opened.nodeKey.fingerprint,
+        learnt: 'by-hand',
+      });
       b.dial('a', a.port);
       a.dial('b', b.port);
       await until('a says so', () =>
@@ -208,7 +212,7 @@ describe('without a mesh key', () => {
     inCleanup(async (cleanup) => {
       const a = await trustingNode(cleanup, { id: 'a', token: KEY });
       const b = await trustingNode(cleanup, { id: 'b' });
-      await b.opened.store.trust({ id: 'a', fingerprint: a.opened.fingerprint, learnt: 'by-hand' });
+      await b.opened.store.trust({ id: 'a', fingerprint: a.opened.nodeKey.fingerprint, learnt: 'by-hand' });
       const { port } = a;
       await a.stop();
       const firstBytes = await listenInPlain(cleanup, port);
@@ -224,13 +228,21 @@ test('an invitation makes a node a member that has the key', () =>
     await a.opened.keys.create();
     const b = await trustingNode(cleanup, { id: 'b' });
     const { secret } = await a.opened.store.invite();
-    await b.opened.store.hold({ fingerprint: a.opened.fingerprint, secret, untilMs: Date.now() + 60_000 });
+    await b.opened.store.hold({
+      fingerprint: a.opened.nodeKey.fingerprint,
+      secret,
+      untilMs: Date.now() + 60_000,
+    });
     b.dial('a', a.port);
     await untilTrusted(a, b, /./);
     await until('b has the mesh key', () => b.opened.keys.current?.id === a.opened.keys.current?.id);
     // It is used up.
     const c = await trustingNode(cleanup, { id: 'c' });
-    await c.opened.store.hold({ fingerprint: a.opened.fingerprint, secret, untilMs: Date.now() + 60_000 });
+    await c.opened.store.hold({
+      fingerprint: a.opened.nodeKey.fingerprint,
+      secret,
+      untilMs: Date.now() + 60_000,
+    });
     c.dial('a', a.port);
     await until('c is refused', () => refusals(a).some((text) => /^auth-failed/.test(text)));
     assert.equal(peer(a, 'c')?.state === 'alive', false);
@@ -286,8 +298,8 @@ test('a key of a node is new for each, and kept', () =>
   inCleanup(async (cleanup) => {
     const a = await trustingNode(cleanup, { id: 'a' });
     const b = await trustingNode(cleanup, { id: 'b' });
-    assert.notEqual(a.opened.fingerprint, b.opened.fingerprint);
+    assert.notEqual(a.opened.nodeKey.fingerprint, b.opened.nodeKey.fingerprint);
     await a.stop();
     const again = await trustingNode(cleanup, { id: 'a', home: a.home });
-    assert.equal(again.opened.fingerprint, a.opened.fingerprint);
+    assert.equal(again.opened.nodeKey.fingerprint, a.opened.nodeKey.fingerprint);
   }));

@@ -2,14 +2,7 @@
 import type { NodeSettings } from '../../src/node/index.js';
 import { createNode, type Node, type OpenedTrust, openNodeTrust } from '../../src/node/index.js';
 import { UNKNOWN_CAPABILITIES } from '../../src/protocol/index.js';
-import {
-  type Logger,
-  silentLogger,
-  startAll,
-  stopAll,
-  systemClock,
-  systemRandom,
-} from '../../src/shared/index.js';
+import { type Logger, silentLogger, systemClock, systemRandom } from '../../src/shared/index.js';
 import { AddressList, candidateFor } from './memory-mesh.js';
 import type { Cleanup } from './processes.js';
 
@@ -72,18 +65,18 @@ export async function trustingNode(cleanup: Cleanup, options: TrustingNodeOption
       random,
       logger,
       transport: opened.transport,
-      trust: opened.trust,
+      trust: opened.node,
       discover: (_, components) => list.connect(components),
       capabilities: { instant: UNKNOWN_CAPABILITIES, refined: Promise.resolve(UNKNOWN_CAPABILITIES) },
     },
   );
   let stopped: Promise<void> | undefined;
   const stop = () => {
-    stopped ??= node.stop().then(() => stopAll(opened.parts));
+    stopped ??= node.stop().then(() => opened.stop());
     return stopped;
   };
   cleanup.add(stop);
-  await startAll(opened.parts);
+  await opened.start();
   await node.start();
   return {
     node,
