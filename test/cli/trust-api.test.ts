@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import type { NetworkInterfaceInfo } from 'node:os';
 import test from 'node:test';
 import { apiTokenOf } from '../../src/api/index.js';
-import { apiTrust } from '../../src/cli/trust/api-trust.js';
+import { meshTokensOf } from '../../src/cli/trust/mesh-tokens.js';
 import { reachableAddress } from '../../src/cli/trust/reachable.js';
+import { StoredTrust } from '../../src/cli/trust/trust-control.js';
 import { type ExoError, silentLogger, systemRandom, VirtualClock } from '../../src/shared/index.js';
 import { openTrust, parseInvitation, parseToken, printMeshKey } from '../../src/trust/index.js';
 
@@ -14,15 +15,18 @@ async function opened(token?: { readonly text: string }) {
   const clock = new VirtualClock();
   const options = { nodeFolder: null, meshKeysFile: null, ...(token === undefined ? {} : { token }) };
   const trust = await openTrust(options, { clock, random: systemRandom, log: silentLogger });
-  const api = await apiTrust(
-    {
-      nodeId: 'mac1',
-      ...(token === undefined ? {} : { token }),
-      listener: () => ({ host: '192.168.1.20', port: 50051 }),
-    },
-    { trust, clock },
-  );
-  return { clock, trust, api, control: api.control!, tokens: () => api.meshTokens!() };
+  const { keys, store, nodeKey } = trust;
+  const keyId = token === undefined ? undefined : (await parseToken(token.text, 'EXO_AUTH_TOKEN')).id;
+  const control = new StoredTrust({
+    clock,
+    keys,
+    store,
+    self: { id: 'mac1', fingerprint: nodeKey.fingerprint },
+    address: () => ({ host: '192.168.1.20', port: 50051 }),
+    ...(keyId === undefined ? {} : { givenKeyId: keyId }),
+  });
+  const tokens = meshTokensOf(keys, keyId === undefined ? undefined : { keyId, text: token!.text });
+  return { clock, trust, control, tokens };
 }
 
 test('tokens of the API come and go with the mesh keys, also within the grace of a rotation', async () => {
