@@ -97,4 +97,38 @@ describe('virtual clock', () => {
     await clock.advance(0);
     assert.equal(firedMs, 0);
   });
+
+  it('runs through many timers in one turn of the loop, with the same order and the same promises between them', async () => {
+    const logs = await Promise.all(
+      (['advance', 'run'] as const).map(async (how) => {
+        const clock = new VirtualClock();
+        const random = seededRandom(9);
+        const log: string[] = [];
+        for (let timer = 0; timer < 300; timer += 1) {
+          const handle = clock.after(randomInt(random, 0, 100), () => {
+            log.push(`${timer} at ${clock.now()}`);
+            void Promise.resolve().then(async () => {
+              await Promise.resolve();
+              log.push(`promise of ${timer} at ${clock.now()}`);
+            });
+            if (timer % 5 === 0) clock.after(randomInt(random, 0, 9), () => log.push(`child of ${timer}`));
+          });
+          if (timer % 7 === 0) handle.cancel();
+        }
+        await clock[how](60);
+        log.push(`half ${clock.now()}`);
+        await clock[how](60);
+        return [...log, clock.now(), clock.pending];
+      }),
+    );
+    assert.deepEqual(logs[1], logs[0]);
+  });
+
+  it('ends a run with what a timer throws', async () => {
+    const clock = new VirtualClock();
+    clock.after(5, () => {
+      throw new Error('broken');
+    });
+    await assert.rejects(clock.run(10), /broken/);
+  });
 });

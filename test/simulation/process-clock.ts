@@ -4,9 +4,25 @@
  */
 import type { Clock, TimerHandle } from '../../src/shared/index.js';
 
-interface Due {
+/** A timer of a process, and its handle. */
+class Due implements TimerHandle {
+  readonly clock: ProcessClock;
   readonly fn: () => void;
-  over: boolean;
+  over = false;
+  #handle: TimerHandle;
+
+  constructor(clock: ProcessClock, base: Clock, delayMs: number, fn: () => void) {
+    this.clock = clock;
+    this.fn = fn;
+    this.#handle = base.after(delayMs, () => clock.fire(this));
+  }
+
+  cancel(): void {
+    if (this.over) return;
+    this.over = true;
+    this.#handle.cancel();
+    this.clock.forget();
+  }
 }
 
 /** Time as one process sees it. */
@@ -46,17 +62,8 @@ export class ProcessClock implements Clock {
   }
 
   after(delayMs: number, fn: () => void): TimerHandle {
-    const due: Due = { fn, over: false };
     this.#pending += 1;
-    const handle = this.#base.after(delayMs, () => this.#fire(due));
-    return {
-      cancel: () => {
-        if (due.over) return;
-        due.over = true;
-        this.#pending -= 1;
-        handle.cancel();
-      },
-    };
+    return new Due(this, this.#base, delayMs, fn);
   }
 
   every(intervalMs: number, fn: () => void): TimerHandle {
@@ -87,7 +94,7 @@ export class ProcessClock implements Clock {
     this.#state = 'running';
     const late = this.#late;
     this.#late = [];
-    for (const due of late) this.#base.after(0, () => this.#fire(due));
+    for (const due of late) this.#base.after(0, () => this.fire(due));
   }
 
   kill(): void {
@@ -95,7 +102,13 @@ export class ProcessClock implements Clock {
     this.#late = [];
   }
 
-  #fire(due: Due): void {
+  /** A timer was called off. */
+  forget(): void {
+    this.#pending -= 1;
+  }
+
+  /** A timer fell due. */
+  fire(due: Due): void {
     if (due.over || this.#state === 'dead') return;
     if (this.#state === 'paused') {
       this.#late.push(due);

@@ -46,7 +46,7 @@ async function run(plan: Plan, lastEvents: number): Promise<RunResult> {
   try {
     world.begin();
     for (let nowMs = 0; nowMs < plan.durationMs && world.failure === undefined; nowMs += SLICE_MS) {
-      await world.clock.advance(SLICE_MS);
+      await world.clock.run(SLICE_MS);
     }
     if (world.failure === undefined) await world.end();
   } finally {

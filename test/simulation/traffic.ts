@@ -26,7 +26,7 @@ export interface Question {
 }
 
 /** Between two questions to the mesh, on average. */
-const EVERY_MS_MEAN = 4_000;
+const EVERY_MS_MEAN = 8_000;
 /** After the deadline, until its timer has certainly run. */
 const LATE_MS = 500;
 /** Codes that no fault of the network, of a machine or of a clock explains. */

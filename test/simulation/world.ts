@@ -97,7 +97,7 @@ export class World {
   async end(): Promise<void> {
     this.traffic.end();
     for (const machine of this.#machines.values()) if (machine.state === 'up') this.#stop(machine);
-    await this.clock.advance(STOP_MS_MAX);
+    await this.clock.run(STOP_MS_MAX);
   }
 
   #apply(action: Action): void {
