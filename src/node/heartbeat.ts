@@ -2,7 +2,7 @@
  * The pulse of the peer table: looks at every peer twice a second, asks those that are silent, and passes the verdict of
  * `membership.ts` on. Notices when this process itself slept, and accuses nobody for it.
  */
-import { LIMITS, type Startable, type TimerHandle } from '../shared/index.js';
+import { ExoError, LIMITS, type Startable, type TimerHandle } from '../shared/index.js';
 import { judgeSilence, SelfHealth } from './membership.js';
 import type { Peer } from './peer.js';
 import { type Acquaintances, SecondOpinion, type SecondOpinionComponents } from './second-opinion.js';
@@ -35,6 +35,8 @@ export class Heartbeat implements Startable {
   readonly #vouchedFor = new Set<Peer>();
   readonly #health: SelfHealth;
   #ticker: TimerHandle | undefined;
+  /** When this process woke from a sleep after which the others hold it for dead. `clock.now()`. */
+  #longSleepEndedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(table: Patients, components: SecondOpinionComponents) {
     this.#c = components;
@@ -60,6 +62,7 @@ export class Heartbeat implements Startable {
   #tick(): void {
     const now = this.#c.clock.now();
     const lateMs = this.#health.tick(now);
+    if (lateMs >= LIMITS.deadAfterMs) this.#longSleepEndedAtMs = now;
     if (lateMs > 0) {
       this.#c.logger.info('woke-late', { lateMs: Math.round(lateMs), patience: this.#health.patience });
     }
@@ -81,6 +84,13 @@ export class Heartbeat implements Startable {
   }
 
   #judge(peer: Peer, now: number): void {
+    if (this.#isStale(peer, now)) {
+      const error = new ExoError('connection-closed', 'nothing came over it since this machine woke', {
+        retryable: true,
+      });
+      for (const link of peer.links) void link.connection.close({ by: 'error', error });
+      return;
+    }
     const silentMs = this.#health.silenceMs(peer.aliveAtMs, now);
     const { patience } = this.#health;
     const witness =
@@ -100,6 +110,13 @@ export class Heartbeat implements Startable {
       now - peer.lastPingAtMs >= RTT_EVERY_MS ||
       peer.protocol === 'legacy';
     if (pingDue && !peer.pingPending && now - peer.lastPingAtMs >= LIMITS.heartbeatMs) this.#heartbeat(peer);
+  }
+
+  /** A connection from before a long sleep that carries nothing any more; to dial again is sooner than to wait. */
+  #isStale(peer: Peer, now: number): boolean {
+    const wokeAtMs = this.#longSleepEndedAtMs;
+    if (now - wokeAtMs < LIMITS.wakeProbeMs || peer.aliveAtMs >= wokeAtMs) return false;
+    return peer.links.every((link) => link.outgoing);
   }
 
   #heard(peer: Peer, now: number): void {

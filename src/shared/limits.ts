@@ -162,6 +162,10 @@ const TABLE = {
     'the next one must stay connected for so long before it is a member again, the one after that twice as long',
   ],
   flapHoldMsMax: [10_000, 'longest such time: views are equal within 15 s of a heal, also after many'],
+  wakeProbeMs: [
+    3_000,
+    'after a sleep that the others noticed, an own connection over which nothing comes for so long is dialled anew',
+  ],
   reconnectGraceMs: [
     1_000,
     'a peer that cannot be dialled may dial back this long after its connection broke before it is dead',

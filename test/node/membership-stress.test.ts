@@ -1,10 +1,13 @@
 /** Membership when paths, peers and hubs misbehave: whole nodes over the in-memory network, on virtual time. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { Heartbeat } from '../../src/node/heartbeat.js';
+import { type Link, Peer } from '../../src/node/peer.js';
 import { createMemoryNetwork, type LinkName, type MemoryNetwork } from '../../src/protocol/index.js';
-import { LIMITS, seededRandom, VirtualClock } from '../../src/shared/index.js';
+import { LIMITS, seededRandom, silentLogger, VirtualClock } from '../../src/shared/index.js';
 import { percentile } from '../support/half-open.js';
 import { alive, type MeshWorld, meshNode } from '../support/memory-mesh.js';
+import { NapClock } from '../support/nap-clock.js';
 import { promise } from '../support/promise.js';
 import { repeats } from '../support/repeats.js';
 
@@ -111,6 +114,71 @@ describe('a member that comes and goes', () => {
     assert.equal(a.mesh.topology().digest, b.mesh.topology().digest);
     assert.equal(w.network.openStreams('a', 'b'), 1);
     await stopAll(w.clock, [a, b]);
+  });
+});
+
+describe('a machine that sleeps', () => {
+  test('accuses nobody when it wakes, and is back with all at once', async () => {
+    const w = world(4);
+    const nap = new NapClock(w.clock);
+    const sleeper = meshNode({ ...w, clock: nap }, { id: 'sleeper', dials: ['b', 'c'] });
+    const others = ['b', 'c'].map((id) => meshNode(w, { id, dials: id === 'c' ? ['b'] : [] }));
+    await Promise.all([sleeper, ...others].map((node) => node.start()));
+    await until(w.clock, 5_000, () => alive(sleeper).length === 2);
+    let accused = 0;
+    sleeper.mesh.onChange(() => {
+      if (sleeper.mesh.peers().some(({ state }) => state === 'dead')) accused += 1;
+    });
+    nap.sleep();
+    w.network.freeze('sleeper');
+    await until(w.clock, 15_000, () => others.every((node) => shown(node, 'sleeper')?.state === 'dead'));
+    await w.clock.advance(3_600_000);
+    w.network.thaw('sleeper');
+    nap.wake();
+    const backMs = await until(w.clock, 5_000, () =>
+      [sleeper, ...others].every((node) => alive(node).length === 2),
+    );
+    assert.equal(accused, 0);
+    assert.ok(backMs <= 5_000);
+    await stopAll(w.clock, [sleeper, ...others]);
+  });
+
+  test('dials anew where its own connection says nothing after a long sleep, and leaves the others be', async () => {
+    const world = new VirtualClock();
+    const clock = new NapClock(world);
+    const closed: string[] = [];
+    const peers = (['silent', 'answers', 'dialled us'] as const).map((id) => {
+      const peer = new Peer(id, 'exo');
+      peer.state = 'alive';
+      const connection = {
+        aliveAtMs: 0,
+        close: async () => void closed.push(id),
+      };
+      const link = { connection, outgoing: id !== 'dialled us', diallerId: '', priority: 0, serial: 0 };
+      peer.links.push(link as unknown as Link);
+      return { peer, connection };
+    });
+    const table = {
+      all: () => peers.map(({ peer }) => peer),
+      get: () => undefined,
+      ping: async () => 1,
+      judge: () => undefined,
+      declareDead: (peer: Peer) => assert.fail(`${peer.id} is accused`),
+      forget: () => undefined,
+      redial: () => undefined,
+    };
+    const heartbeat = new Heartbeat(table, { clock, random: seededRandom(1), logger: silentLogger });
+    await heartbeat.start();
+    await world.advance(1_000);
+    clock.sleep();
+    await world.advance(60_000);
+    clock.wake();
+    peers[1]!.connection.aliveAtMs = world.now() + 1;
+    await world.advance(LIMITS.wakeProbeMs - 600);
+    assert.deepEqual(closed, []);
+    await world.advance(700);
+    assert.deepEqual(closed, ['silent']);
+    await heartbeat.stop();
   });
 });
 
