@@ -53,8 +53,8 @@ export class WaitingRoom {
 
   /**
    * Whether one more from `host` has a place, and who has to go for that. Under a flood the one who came longest ago goes, for
-   * an honest handshake is short: first whoever is silent, and always one of the source that holds most. Nobody goes at once:
-   * where all have just come it is the newcomer who is turned away.
+   * an honest handshake is short (an attacker can say a byte as well as another), and always one of the source that holds most.
+   * Nobody goes at once: where all have just come it is the newcomer who is turned away.
    *
    * @param isFull the node has no place for any more connection, whatever its kind
    */
@@ -67,12 +67,11 @@ export class WaitingRoom {
     if (!isCrowded && (counts.get(host) ?? 0) < perSource) return { admitted: true };
     let from = host;
     if (isCrowded) for (const [source, count] of counts) if (count > (counts.get(from) ?? 0)) from = source;
-    const theirs = [...this.#places]
-      .filter(([, place]) => place.host === from && nowMs - place.sinceMs >= LIMITS.handshakeChanceMs)
-      .map(([visitor]) => visitor);
-    const visitor = theirs.find((each) => each.isSilent()) ?? theirs[0];
-    if (visitor === undefined) return { admitted: false };
-    return { admitted: true, leaves: { visitor, reason: 'handshake-full' } };
+    for (const [visitor, place] of this.#places) {
+      if (nowMs - place.sinceMs < LIMITS.handshakeChanceMs) break;
+      if (place.host === from) return { admitted: true, leaves: { visitor, reason: 'handshake-full' } };
+    }
+    return { admitted: false };
   }
 
   /** Those who sat through a crowd without a word for as long as a handshake may take. */

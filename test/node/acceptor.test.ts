@@ -89,11 +89,11 @@ describe('the waiting room', () => {
     assert.equal(leaves?.reason, 'handshake-full');
   });
 
-  test('shows the silent out before those who have begun to speak', () => {
+  test('shows nobody out before a hello could have come', () => {
     const room = new WaitingRoom();
-    fill(room, ONE, LIMITS.pendingHandshakesPerSource - 1, 0);
-    const [silent] = fill(room, ONE, 1, 1, true);
-    assert.equal(room.makeRoom(ONE, LATER_MS + 1).leaves?.visitor, silent);
+    const [first] = fill(room, ONE, LIMITS.pendingHandshakesPerSource, 0);
+    assert.deepEqual(room.makeRoom(ONE, LATER_MS - 1), { admitted: false });
+    assert.equal(room.makeRoom(ONE, LATER_MS).leaves?.visitor, first);
   });
 
   test('forgets whoever has said hello', () => {
