@@ -178,8 +178,11 @@ export interface TrustControl {
   /** This node's own id and fingerprint, for others to add. */
   self(): { readonly id: string; readonly fingerprint: string };
   trusted(): readonly TrustedNode[];
-  /** Pins a node to a key. Rejects with `option-invalid`, or `identity-changed` where it is pinned to another. */
-  trust(id: string, fingerprint: string): Promise<TrustedNode>;
+  /**
+   * Trusts a node by its key; `how` it was learnt (absent: by hand). Rejects with `option-invalid`, or `identity-changed` where it is
+   * pinned to another.
+   */
+  trust(id: string, fingerprint: string, how?: 'connect'): Promise<TrustedNode>;
   /** Forgets a node; its connections end. Rejects with `peer-unknown`. */
   distrust(id: string): Promise<TrustedNode>;
 }

@@ -45,6 +45,7 @@ const trustBody = z.looseObject(
   {
     id: text('the id of a node', LIMITS.nodeIdCharsMax),
     fingerprint: text('a fingerprint as SHA256:…', FINGERPRINT_CHARS_MAX),
+    how: z.literal('connect', { error: 'must be connect, or absent' }).nullish(),
   },
   object,
 );
@@ -95,8 +96,8 @@ export function trustRoutes(api: ApiContext): Route[] {
       trusted: control.trusted().map(trustedJson),
     })),
     route('POST', '/v1/trust', async (control, request) => {
-      const { id, fingerprint } = await body(request, trustBody);
-      return { node: trustedJson(await control.trust(id, fingerprint)) };
+      const { id, fingerprint, how } = await body(request, trustBody);
+      return { node: trustedJson(await control.trust(id, fingerprint, how ?? undefined)) };
     }),
     route('POST', '/v1/trust/join', async (control, request) => {
       const { invitation } = await body(request, joinBody);

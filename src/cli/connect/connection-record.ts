@@ -19,6 +19,8 @@ const recordShape = z.object({
   /** As in peers.json: destination and options of ssh, without forwards. */
   ssh: z.record(z.string(), z.unknown()),
   destination: z.string().min(1),
+  /** Which of the two learnt the other's key by it; absent in a record of an earlier version. */
+  trust: z.object({ here: z.boolean(), there: z.boolean() }).optional(),
   near: z.object({
     node: z.string(),
     peersFile: z.string(),

@@ -13,6 +13,7 @@ import { runningNodes } from '../target.js';
 import { type ConnectionRecord, listRecords, removeRecord } from './connection-record.js';
 import { FarClient } from './far-client.js';
 import type { FarAnswer } from './far-protocol.js';
+import { partFrom } from './introduce.js';
 import { describe, reloadPeers } from './local-node.js';
 import { withoutNearEntry } from './near-entry.js';
 import { openShell } from './open-shell.js';
@@ -92,6 +93,7 @@ async function leaveThere(
             peer: record.near.node,
             peersFile: record.far.port === null ? null : record.far.peersFile,
             before: record.far.before,
+            distrust: record.trust?.there === true,
             stop: values['keepRemote'] !== true,
           },
           signal,
@@ -128,7 +130,11 @@ async function leaveHere(
   const { peersFile, before } = record.near;
   const edited = editPeersFile(peersFile, (text, file) => withoutNearEntry(text, file, record.peer, before));
   const reader = runningNodes(host.env).find((run) => run.peersFile === peersFile);
-  if (reader !== undefined) await reloadPeers(host, await describe(host, reader));
+  if (reader !== undefined) {
+    const node = await describe(host, reader);
+    await reloadPeers(host, node);
+    if (record.trust?.here === true) await partFrom(host.clock, node.api, record.peer);
+  }
   const what =
     edited.before === edited.after
       ? 'no entry was there'

@@ -7,7 +7,7 @@ import { ExoError, isErrorCode, LIMITS, printable } from '../../shared/index.js'
 import { apiError } from '../api-client.js';
 
 /** Both sides must speak the same; raised with every change that the other side would not understand. */
-export const FAR_SCHEMA = 1;
+export const FAR_SCHEMA = 2;
 /** In front of every answer: what a login script prints besides is no answer. */
 const ANSWER_MARK = 'exo-far ';
 /** Of an error of the far side: a sentence or two. */
@@ -17,6 +17,7 @@ export const LINE_CHARS_MAX = 256 * 1024;
 
 const id = z.string().min(1).max(LIMITS.nodeIdCharsMax);
 const port = z.number().int().min(1).max(65_535);
+const fingerprint = z.string().min(1).max(128);
 const path = z.string().min(1).max(4_096);
 
 /** A node as the other side sees it. */
@@ -60,6 +61,11 @@ const OPERATIONS = {
       note: z.string().max(1_000).nullable(),
     }),
   },
+  /** The nodes are to trust each other: the key of the near one, and for it that of the far one. */
+  trust: {
+    request: z.object({ node: id, peer: id, fingerprint }),
+    answer: z.object({ fingerprint, added: z.boolean() }),
+  },
   /** Waits until the topology there lists all of these. */
   wait: {
     request: z.object({ node: id, ids: z.array(id).max(64), timeoutMs: z.number().min(1).max(600_000) }),
@@ -73,6 +79,8 @@ const OPERATIONS = {
       peer: id,
       peersFile: path.nullable(),
       before: z.record(z.string(), z.unknown()).nullable(),
+      /** The node there has learnt the key of the near one from `exo connect`: it forgets it. */
+      distrust: z.boolean(),
       /** Stop the node if `exo connect` started it and no other peer needs it. */
       stop: z.boolean(),
     }),

@@ -10,6 +10,7 @@ import { runningNodes } from '../target.js';
 import { version } from '../version.js';
 import { startBackgroundNode } from './background-node.js';
 import { FAR_SCHEMA, type FarAnswer, type FarOperation, type FarRequest } from './far-protocol.js';
+import { fingerprintOf, introduceTo, partFrom } from './introduce.js';
 import { describe, findNode, type LocalNode, quitNode, reloadPeers, waitForIds } from './local-node.js';
 import { loopbackPort, portsOf } from './peer-entries.js';
 import { editPeersFile, readPeersText, restorePeersFile } from './peers-file-store.js';
@@ -38,6 +39,8 @@ export class FarSession {
         return this.#node(body as FarRequest<'node'>);
       case 'enter':
         return this.#enter(body as FarRequest<'enter'>);
+      case 'trust':
+        return this.#trust(body as FarRequest<'trust'>);
       case 'wait':
         return this.#wait(body as FarRequest<'wait'>);
       case 'commit':
@@ -96,6 +99,14 @@ export class FarSession {
     return { port, before, changed: true, note: null };
   }
 
+  async #trust({ node, peer, fingerprint }: FarRequest<'trust'>): Promise<FarAnswer<'trust'>> {
+    const { clock } = this.#host;
+    const { api } = await this.#running(node);
+    const added = await introduceTo(clock, api, { id: peer, fingerprint });
+    if (added) this.#undo.push(`the key of ${peer}`, () => partFrom(clock, api, peer));
+    return { fingerprint: await fingerprintOf(clock, api), added };
+  }
+
   async #wait({ node, ids, timeoutMs }: FarRequest<'wait'>): Promise<FarAnswer<'wait'>> {
     const running = await this.#running(node);
     return { missing: await waitForIds(this.#host, running, ids, timeoutMs, this.#signal) };
@@ -115,6 +126,7 @@ export class FarSession {
     if (reader === undefined) return { removed, stopped: null, kept: null };
     const node = await describe(this.#host, reader);
     await reloadPeers(this.#host, node);
+    if (request.distrust) await partFrom(this.#host.clock, node.api, request.peer);
     if (!request.stop || !wasStarted(exoHome(env), reader.instance))
       return { removed, stopped: null, kept: null };
     const others = (await readPeersFile(file!)).peers.map(({ id }) => id).filter((id) => id !== node.id);

@@ -10,6 +10,7 @@ import type { CliHost } from '../host.js';
 import { type ConnectionRecord, listRecords, removeRecord, saveRecord } from './connection-record.js';
 import type { FoundProgram } from './far-program.js';
 import type { FarAnswer, FarNode } from './far-protocol.js';
+import { fingerprintOf, introduceTo, partFrom } from './introduce.js';
 import { reloadPeers } from './local-node.js';
 import { choosePort, entryBefore, forwardsOf, type NearEntry, writeNearEntry } from './near-entry.js';
 import type { NearNode } from './near-node.js';
@@ -58,6 +59,7 @@ export class Joining {
   /** Resolves when the tunnel is proven. */
   async run(): Promise<NearEntry> {
     const { near, far, words, signal } = this.#o;
+    await this.#introduce();
     const taken = { near: new Set<number>(), far: new Set<number>() };
     const before = entryBefore(near, far.id, words);
     let farBefore: WrittenEntry | null | undefined;
@@ -77,6 +79,25 @@ export class Joining {
       else if (entry.farPort !== null) taken.far.add(entry.farPort);
     }
   }
+
+  /** Before the entries, so that the first connection between the two is encrypted already. */
+  async #introduce(): Promise<void> {
+    const { near, far, signal } = this.#o;
+    const { host, undo } = this.#c;
+    await this.#c.steps.run('trust', async () => {
+      const fingerprint = await fingerprintOf(host.clock, near.api);
+      const request = { node: far.id, peer: near.id, fingerprint };
+      const there = await this.#c.found.client.ask('trust', request, signal);
+      const other = { id: far.id, fingerprint: there.fingerprint };
+      const here = await introduceTo(host.clock, near.api, other);
+      if (here) undo.push(`the key of ${far.id}`, () => partFrom(host.clock, near.api, far.id));
+      this.#trust = { here, there: there.added };
+      const isNew = here || there.added;
+      const what = `${near.id} and ${far.id} know each other’s keys${isNew ? '' : ' (as before)'}, encrypted from now on`;
+      return { value: undefined, what };
+    });
+  }
+  #trust = { here: false, there: false };
 
   async #enterThere(
     avoid: ReadonlySet<number>,
@@ -135,6 +156,10 @@ export class Joining {
       peer: far.id,
       destination: entry.words.ssh,
       ssh: { ...entry.words },
+      trust: {
+        here: this.#trust.here || earlier?.trust?.here === true,
+        there: this.#trust.there || earlier?.trust?.there === true,
+      },
       near: {
         node: near.id,
         peersFile: near.peersFile,

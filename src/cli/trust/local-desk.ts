@@ -10,11 +10,11 @@ import {
   type TrustControl,
   trustedJson,
 } from '../../api/index.js';
-import { exoHome } from '../../node/home/index.js';
+import { exoHome, meshKeysFile, nodeFolder, trustFile } from '../../node/home/index.js';
 import { ExoError, silentLogger } from '../../shared/index.js';
 import { loadNodeKey, openMeshKeys, parseToken, TrustStore } from '../../trust/index.js';
 import type { CliHost } from '../host.js';
-import { meshKeysFile, nodeFolder, restingNodeId, trustFile } from './places.js';
+import { restingNodeId } from './resting-node.js';
 import type {
   InvitationJson,
   JoinedJson,

@@ -76,8 +76,9 @@ export class RemoteDesk implements TrustDesk {
     return { self, trusted };
   }
 
-  async trust(id: string, fingerprint: string): Promise<TrustedJson> {
-    return (await this.#call<{ node: TrustedJson }>('POST', '/v1/trust', { id, fingerprint })).node;
+  async trust(id: string, fingerprint: string, how?: 'connect'): Promise<TrustedJson> {
+    const body = { id, fingerprint, ...(how === undefined ? {} : { how }) };
+    return (await this.#call<{ node: TrustedJson }>('POST', '/v1/trust', body)).node;
   }
 
   async distrust(id: string): Promise<TrustedJson> {

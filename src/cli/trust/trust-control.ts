@@ -112,8 +112,8 @@ export class StoredTrust implements TrustControl {
     return this.#c.store.list().map(known);
   }
 
-  async trust(id: string, fingerprint: string): Promise<TrustedNode> {
-    return known(await this.#c.store.trust({ id, fingerprint, learnt: 'by-hand' }));
+  async trust(id: string, fingerprint: string, how?: 'connect'): Promise<TrustedNode> {
+    return known(await this.#c.store.trust({ id, fingerprint, learnt: how ?? 'by-hand' }));
   }
 
   async distrust(id: string): Promise<TrustedNode> {
