@@ -42,7 +42,8 @@ const TEXT_CHARS_MAX = LIMITS.authFieldCharsMax;
 export function parseSshPublicKey(text: string): SshPublicKey {
   if (text.length > TEXT_CHARS_MAX) throw unusable(`a public key of ${text.length} characters is too long`);
   const [type, base64] = text.trim().split(/[ \t]+/);
-  if (type === undefined || base64 === undefined || !/^[A-Za-z0-9+/]+={0,2}$/.test(base64)) {
+  const isForm = /^[a-z][a-z0-9@.-]*$/.test(type ?? '') && /^[A-Za-z0-9+/]+={0,2}$/.test(base64 ?? '');
+  if (type === undefined || base64 === undefined || !isForm) {
     throw unusable('that is not a public key: it is one line, as in ~/.ssh/id_ed25519.pub');
   }
   const fault = sshKeyTypeFault(type);
