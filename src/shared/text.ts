@@ -10,10 +10,14 @@ const UNPRINTABLE_CHAR = new RegExp(`[${UNPRINTABLE}]`);
 /** For JSON schemas: a text that is not empty and that `printable` leaves as it is, but for its length. */
 export const PRINTABLE_PATTERN = `^[^${UNPRINTABLE}]+$`;
 
-/** Escapes control characters (also C1 and bidi overrides) and cuts at `charsMax`. */
+/** Escapes control characters (also C1 and bidi overrides) and cuts at `charsMax`: no longer result, and again it stays as it is. */
 export function printable(text: string, charsMax = 200): string {
-  const cut = text.length > charsMax ? `${text.slice(0, charsMax - 1)}…` : text;
-  return cut.replace(UNPRINTABLE_CHARS, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  const isLong = text.length > charsMax;
+  const escaped = (isLong ? text.slice(0, charsMax) : text).replace(
+    UNPRINTABLE_CHARS,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+  return isLong || escaped.length > charsMax ? `${escaped.slice(0, charsMax - 1)}…` : escaped;
 }
 
 /** Whether `printable` would escape nothing. */

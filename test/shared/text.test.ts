@@ -27,6 +27,16 @@ describe('printable text', () => {
     assert.equal(printable('x'.repeat(201)), `${'x'.repeat(199)}…`);
     assert.equal(printable('abcdef', 4), 'abc…');
   });
+
+  it('is cut after it was escaped: the bound holds, and a second time changes nothing', () => {
+    const hostile = char(27).repeat(100);
+    assert.equal(printable(hostile, 10), '\\u001b\\u0…');
+    for (const text of [hostile, `${'x'.repeat(9)}${char(0x202e)}`, 'x'.repeat(11), 'x'.repeat(10)]) {
+      const once = printable(text, 10);
+      assert.equal(once.length, 10);
+      assert.equal(printable(once, 10), once);
+    }
+  });
 });
 
 describe('the closest word', () => {

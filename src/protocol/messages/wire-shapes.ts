@@ -23,6 +23,8 @@ import { PythonFloat, type PythonJson } from './python-json.js';
 
 /** The version that this program speaks (there is no other yet). */
 export const PROTOCOL_VERSION = 1;
+/** The frame bounds names of models and chips; what is kept of them is cut where it is kept (topology). */
+const NAME_CHARS_MAX = Number.POSITIVE_INFINITY;
 /** The highest that peers.json takes; what is above it outbids every real path. */
 const PATH_PRIORITY_MAX = 100;
 
@@ -40,8 +42,8 @@ export function capabilitiesToWire(capabilities: DeviceCapabilities): PythonJson
 /** Capabilities from the wire; figures that are missing or not finite become 0, an absurd memory the most that counts. */
 export function capabilitiesFromWire(body: CapabilitiesBody): DeviceCapabilities {
   return {
-    model: printable(body.model, body.model.length),
-    chip: printable(body.chip, body.chip.length),
+    model: printable(body.model, NAME_CHARS_MAX),
+    chip: printable(body.chip, NAME_CHARS_MAX),
     memory: Math.min(finite(body.memory), LIMITS.memoryMbMax),
     flops: { fp32: finite(body.flops?.fp32), fp16: finite(body.flops?.fp16), int8: finite(body.flops?.int8) },
   };
