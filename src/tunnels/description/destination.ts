@@ -2,7 +2,7 @@
  * Where ssh connects to, as people write it: `user@host`, `user@host:port`, `ssh://user@host:port`, a Host of their ssh
  * configuration; and lists of jump hosts with commas. Only the form is read: whether a name is an alias is for ssh to say.
  */
-import { isIPv6, isPort, LIMITS } from '../../shared/index.js';
+import { isIPv6, isPort, LIMITS, printable } from '../../shared/index.js';
 import { textFault, wordRefused } from './forbidden-text.js';
 import type { Destination } from './tunnel-spec.js';
 
@@ -46,7 +46,8 @@ export function parseJumps(text: string): readonly Destination[] {
 /** A port from a flag or a file. Throws `tunnel-spec-invalid`. */
 export function parsePort(text: string, whole: string = text): number {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
-  if (!isPort(port)) throw wordRefused(whole, `has the port "${text}"`, 'write a port from 1 to 65535');
+  if (!isPort(port))
+    throw wordRefused(whole, `has the port "${printable(text, 20)}"`, 'write a port from 1 to 65535');
   return port;
 }
 
