@@ -182,6 +182,40 @@ describe('a machine that sleeps', () => {
   });
 });
 
+describe('a machine that comes back as a new start of itself', () => {
+  for (const [name, aheadMs] of [
+    ['later', 60_000],
+    ['with its clock set back by an hour', -3_600_000],
+  ] as const) {
+    test(`${name}, leaves no ghost: every view shows what it is now`, async () => {
+      const w = world(6);
+      const [a, b, c] = (await meshOf(w, ['a', 'b', 'c'])) as [LabNode, LabNode, LabNode];
+      w.network.vanish('c');
+      await until(w.clock, 15_000, () => [a, b].every((node) => shown(node, 'c')?.state === 'dead'));
+      // What ran there is gone with its machine; its stop tells nobody.
+      const stopped = c.stop();
+      await w.clock.advance(10_000);
+      await stopped;
+      w.network.restore('c');
+      const epoch = Math.floor(w.clock.wall()) + aheadMs;
+      const again = meshNode(w, { id: 'c', dials: ['a'], memoryMb: 4_096, node: { epoch } });
+      await again.start();
+      const nodes = [a, b, again];
+      await until(w.clock, 30_000, () =>
+        nodes.every((node) => {
+          const view = node.mesh.topology();
+          return view.nodes.get('c')?.memory === 4_096 && view.digest === a.mesh.topology().digest;
+        }),
+      );
+      for (const node of nodes) {
+        const peers = node.mesh.peers().map(({ id }) => id);
+        assert.equal(new Set(peers).size, peers.length, 'nobody is listed twice');
+      }
+      await stopAll(w.clock, nodes);
+    });
+  }
+});
+
 describe('an outage', () => {
   const cases = [
     { name: '10 s', outageMs: 10_000, limitMs: 3_000, percent: 95, seeds: repeats(20, 200) },
