@@ -76,6 +76,20 @@ class World {
     return host.fetchJson<Topology>(`http://127.0.0.1:${port}/topology`);
   }
 
+  /** How the near node trusts its peers, and whom it knows. */
+  async trust(): Promise<{ readonly peers: readonly string[]; readonly known: readonly string[] }> {
+    const [peers, trust] = [this.exo('peers', '--json'), this.exo('trust', 'list', '--json')];
+    assert.deepEqual([await peers.closed, await trust.closed], [0, 0], peers.output + trust.output);
+    const view = JSON.parse(peers.stdout) as {
+      peers: Array<{ id: string; trust: string; encrypted: boolean }>;
+    };
+    const list = JSON.parse(trust.stdout) as { trusted: Array<{ id: string }> };
+    return {
+      peers: view.peers.map(({ id, trust: how, encrypted }) => `${id} ${how} ${encrypted}`),
+      known: list.trusted.map(({ id }) => id),
+    };
+  }
+
   /** exo on the PATH of the account: a person has installed it there. */
   installThere(): void {
     const folder = path.join(this.account.home, '.local/bin');
@@ -119,6 +133,10 @@ function files(folder: string): string[] {
     .sort();
 }
 
+function readJson(file: string): Record<string, unknown> {
+  return JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+}
+
 async function inWorld(work: (world: World) => Promise<void>, config: SshdConfig = {}): Promise<void> {
   const world = new World();
   try {
@@ -159,6 +177,10 @@ test(
           [`${first.near.id}->${first.far.id}`, `${first.far.id}->${first.near.id}`].sort(),
         );
       }
+      const { peers, known } = await world.trust();
+      assert.deepEqual(known, [first.far.id]);
+      assert.equal(peers.length, 1);
+      assert.match(peers[0]!, /trusted.* true$/);
       // The far node is for this machine and the tunnel only.
       assert.ok(!/(?:0\.0\.0\.0|10\.66\.0\.2|\*):(?:50051|52415)/.test(far.exec('ss', ['-Hltn'])));
 
@@ -191,6 +213,7 @@ test(
         () => far.exec('ss', ['-Hltn']).trim().split('\n').length === 1,
       );
       assert.ok(!near.exec('ss', ['-Hltn']).includes(`:${first.near_port} `));
+      assert.deepEqual((await world.trust()).known, []);
       const again = world.exo('disconnect', first.far.id);
       await world.refused(again, /no connection to/);
       assert.equal(await world.exo('stop').closed, 0);
@@ -251,6 +274,8 @@ test('exo connect joins two nodes that run already, in the files that people wro
     assert.equal(await world.exo('disconnect', 'mac2').closed, 0);
     assert.equal(readFileSync(path.join(folder, 'near.json'), 'utf8'), nearText);
     assert.equal(readFileSync(path.join(folder, 'far.json'), 'utf8'), farText);
+    assert.deepEqual((await world.trust()).known, []);
+    assert.deepEqual(readJson(path.join(farHome, 'nodes/mac2/trust.json'))['nodes'], []);
     // Nobody started them for this, so nobody ends them.
     await eventually({ timeoutMs: 15_000, what: 'mac2 is alone' }, async () => {
       return Object.keys((await world.topology(far)).nodes).join() === 'mac2';
