@@ -4,7 +4,7 @@
  */
 import { networkInterfaces } from 'node:os';
 import path from 'node:path';
-import { type ApiServer, type ApiTrust, apiTokenOf, createApiServer } from '../api/index.js';
+import { type ApiServer, type ApiTrust, createApiServer } from '../api/index.js';
 import { exoHome, tunnelFolder } from '../node/home/index.js';
 import {
   createNode,
@@ -19,6 +19,7 @@ import {
 import { type Address, type Clock, type ExoError, type Logger, toExoError } from '../shared/index.js';
 import { HintedError } from './errors.js';
 import type { CliHost } from './host.js';
+import { type GivenToken, meshTokensOf } from './trust/mesh-tokens.js';
 import { reachableAddress } from './trust/reachable.js';
 import { StoredTrust } from './trust/trust-control.js';
 import { version } from './version.js';
@@ -97,7 +98,7 @@ export async function startNode(host: CliHost, options: RunningNodeOptions): Pro
           chat: node.chat,
           clock,
           log: logger,
-          trust: apiTrust(opened, identity.id, node, clock),
+          trust: apiTrust(opened, settings.trust, identity.id, node, clock),
           sheds: node.sheds,
           quit: () => options.quit(),
         },
@@ -129,10 +130,21 @@ export async function startNode(host: CliHost, options: RunningNodeOptions): Pro
 }
 
 /** Who may use the API beside the owner, and what the owner may change. */
-function apiTrust(opened: OpenedTrust, id: string, node: Node, clock: Clock): ApiTrust {
+function apiTrust(
+  opened: OpenedTrust,
+  settings: NodeSettings['trust'],
+  id: string,
+  node: Node,
+  clock: Clock,
+): ApiTrust {
   const { keys, store, nodeKey, sshSessions, givenKeyId } = opened;
+  const { token } = settings;
+  const given: GivenToken | undefined =
+    givenKeyId !== undefined && token !== undefined && 'text' in token
+      ? { keyId: givenKeyId, text: token.text }
+      : undefined;
   return {
-    meshTokens: () => keys.valid.map(({ secret }) => apiTokenOf(secret)),
+    meshTokens: meshTokensOf(keys, given),
     ...(sshSessions === undefined ? {} : { sessions: sshSessions }),
     control: new StoredTrust({
       clock,

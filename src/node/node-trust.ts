@@ -53,6 +53,6 @@ export async function openNodeTrust(
       allowLegacy: parseHostList(allowLegacy, '--allow-legacy'),
     },
     transport: createTlsTransport(createTcpTransport({ clock }), { clock, credentials }),
-    ...(token === undefined || keys.current === undefined ? {} : { givenKeyId: keys.current.id }),
+    ...(keys.givenId === undefined ? {} : { givenKeyId: keys.givenId }),
   };
 }

@@ -98,6 +98,11 @@ export class MeshKeys implements Startable {
     return validKeys(this.all, this.#clock.wall());
   }
 
+  /** Id of the one that EXO_AUTH_TOKEN or --auth-token-file gave, also after the mesh has changed its key. */
+  get givenId(): string | undefined {
+    return this.#given?.id;
+  }
+
   /** The one to use; undefined: no mesh key is set. */
   get current(): MeshKey | undefined {
     return this.valid[0];

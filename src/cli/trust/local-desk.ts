@@ -12,7 +12,7 @@ import {
 } from '../../api/index.js';
 import { exoHome, meshKeysFile, nodeFolder, trustFile } from '../../node/home/index.js';
 import { ExoError, silentLogger } from '../../shared/index.js';
-import { loadNodeKey, openMeshKeys, parseToken, TrustStore } from '../../trust/index.js';
+import { loadNodeKey, openMeshKeys, TrustStore } from '../../trust/index.js';
 import type { CliHost } from '../host.js';
 import { restingNodeId } from './resting-node.js';
 import type {
@@ -36,8 +36,6 @@ export async function openLocalDesk(host: CliHost, nodeId: string | undefined): 
     { file: meshKeysFile(home), environmentToken: host.env['EXO_AUTH_TOKEN'] },
     components,
   );
-  const token = host.env['EXO_AUTH_TOKEN']?.trim() ?? '';
-  const givenKeyId = token === '' ? undefined : (await parseToken(token, 'EXO_AUTH_TOKEN')).id;
   // Its folder is made, for the owner alone, before the store writes into it.
   const { nodeKey } = loadNodeKey(nodeFolder(home, id), { random });
   const store = new TrustStore(trustFile(home, id), components);
@@ -46,7 +44,7 @@ export async function openLocalDesk(host: CliHost, nodeId: string | undefined): 
       clock,
       keys,
       store,
-      ...(givenKeyId === undefined ? {} : { givenKeyId }),
+      ...(keys.givenId === undefined ? {} : { givenKeyId: keys.givenId }),
       self: { id, fingerprint: nodeKey.fingerprint },
       address: () => {
         throw new ExoError(
