@@ -100,6 +100,7 @@ export async function startNode(host: CliHost, options: RunningNodeOptions): Pro
           log: logger,
           trust: apiTrust(opened, settings.trust, identity.id, node, clock),
           sheds: node.sheds,
+          gauges: { generations: () => node.chat.size },
           quit: () => options.quit(),
         },
       )
