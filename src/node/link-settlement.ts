@@ -1,6 +1,7 @@
 /**
- * Several connections to one peer become one: both ends know which stays, the end that dialled a loser closes it when
- * its last answer has left, and of two own paths of equal priority the round trip decides. Used by the peer table.
+ * Several connections to one peer become one: both ends know which stays, the end that dialled a loser says goodbye on it, and
+ * the other end closes it when its last word on it has left: so nothing that is on its way is lost. Of two own paths of equal
+ * priority the round trip decides. Used by the peer table.
  */
 import { type Clock, LIMITS } from '../shared/index.js';
 import { preferred } from './connection-choice.js';
@@ -17,7 +18,7 @@ export interface LinkSettlementComponents {
   };
 }
 
-/** A loser is closed when its last request is answered, but not later than this. */
+/** A loser is closed when its last request is answered, but not later than this; nor is the other end waited for any longer. */
 const DRAIN_MS = 5_000;
 const DRAIN_CHECK_MS = 50;
 
@@ -37,9 +38,15 @@ export class LinkSettlement {
       // The address of this target was changed: the connection to its former one goes.
       if (outgoing && former !== link && former.outgoing && former.targetKey === targetKey) {
         this.#retire(peer, former);
-      }
+      } else if (former !== link && former.leaving === true) this.#release(peer, former);
     }
     this.#settle(peer);
+  }
+
+  /** The other end has said goodbye on this connection: nothing more is sent on it where there is another. */
+  leave(peer: Peer, link: Link): void {
+    link.leaving = true;
+    if (peer.links.length > 1) this.#release(peer, link);
   }
 
   /** Where both ends dialled, both know which connection stays; the loser is closed by the end that dialled it. */
@@ -76,11 +83,33 @@ export class LinkSettlement {
     this.#c.events.onChange();
   }
 
+  /** Says goodbye. What the other end has on its way still arrives: it closes, and is waited for. */
   #retire(peer: Peer, link: Link): void {
+    this.#takeOff(peer, link);
+    if (peer.protocol === 'legacy') {
+      this.#closeWhenIdle(link);
+      return;
+    }
+    link.connection.notify({ kind: 'goodbye', reason: 'duplicate' });
+    const timer = this.#c.clock.after(DRAIN_MS, () => void link.connection.close());
+    void link.connection.closed.then(() => timer.cancel());
+  }
+
+  /** The other end has said goodbye, so everything that it sent before is here. */
+  #release(peer: Peer, link: Link): void {
+    const inUse = peer.link;
+    this.#takeOff(peer, link);
+    if (inUse === link) this.#c.events.onLink(peer);
+    this.#closeWhenIdle(link);
+  }
+
+  #takeOff(peer: Peer, link: Link): void {
     const index = peer.links.indexOf(link);
     if (index >= 0) peer.links.splice(index, 1);
     this.#c.events.onLinkLost(peer, link);
-    if (peer.protocol === 'exo') link.connection.notify({ kind: 'goodbye', reason: 'duplicate' });
+  }
+
+  #closeWhenIdle(link: Link): void {
     const deadlineMs = this.#c.clock.now() + DRAIN_MS;
     const check = () => {
       const { pending, serving, queuedBytes } = link.connection.stats;

@@ -176,6 +176,7 @@ class MeshNode implements Node {
       opinion: this.#peers.opinion,
       logger,
       onNotice: (from, code, message) => this.#warn(code, `${from} says: ${message}`),
+      onLeave: (connection) => this.#peers.leave(connection),
     });
 
     this.#tunnels = new NodeTunnels(options.tunnels, {

@@ -145,6 +145,14 @@ export class PeerTable implements Startable, Patients {
     }
   }
 
+  /** The other end takes a connection out of use, because another one has taken over. */
+  leave(connection: Connection): void {
+    for (const peer of this.#peers.values()) {
+      const link = peer.links.find((each) => each.connection === connection);
+      if (link !== undefined) this.#links.leave(peer, link);
+    }
+  }
+
   /** Closes a peer for good (it was removed from the configuration). */
   disconnect(peer: Peer, reason: string): void {
     this.#dropAll(peer, reason);

@@ -15,6 +15,8 @@ export interface RouterComponents {
   readonly logger: Logger;
   /** The other side tells its operator's colleague something. */
   onNotice(from: string, code: string, message: string): void;
+  /** The other side takes this connection out of use. */
+  onLeave(connection: Connection): void;
 }
 
 type Context = Parameters<ConnectionHandlers['onMessage']>[2];
@@ -62,6 +64,7 @@ export class Router {
         return undefined;
       case 'goodbye':
         // The connection has noted it, and its end will carry the reason.
+        if (message.reason === 'duplicate') this.#c.onLeave(connection);
         return undefined;
       default:
         throw new ExoError('request-unsupported', `a node does not answer ${message.kind}`);
