@@ -15,9 +15,6 @@ export interface TlsCredentials {
 /** Of RFC 8446, 7.5, with an empty context. Named after the program, so that no other protocol over TLS comes to the same bytes. */
 export const EXPORTER_LABEL = 'EXPORTER-exo-mesh-1';
 const BINDING_BYTES = 32;
-const RAW_KEY_BYTES = 32;
-/** SubjectPublicKeyInfo of an Ed25519 key: 12 bytes before the key itself (RFC 8410, 4). */
-const SPKI_BYTES = 44;
 
 /**
  * TLS 1.3 and nothing older: so there is neither compression nor renegotiation, and 0-RTT is off. AES with 128 bits first, as it
@@ -49,10 +46,11 @@ export function securedBy(socket: tls.TLSSocket): Secured | string {
   if (socket.isSessionReused()) return 'it takes up an earlier session';
   const key = certificate.publicKey;
   if (key.asymmetricKeyType !== 'ed25519') return 'its certificate has no Ed25519 key';
-  const spki = key.export({ format: 'der', type: 'spki' });
-  if (spki.length !== SPKI_BYTES) return 'its certificate has no Ed25519 key';
+  // As a JWK (RFC 8037), since that costs a tenth of writing it as DER.
+  const { x } = key.export({ format: 'jwk' });
+  if (x === undefined) return 'its certificate has no Ed25519 key';
   return {
-    peerKey: Buffer.from(spki.subarray(SPKI_BYTES - RAW_KEY_BYTES)),
+    peerKey: Buffer.from(x, 'base64url'),
     binding: socket.exportKeyingMaterial(BINDING_BYTES, EXPORTER_LABEL, Buffer.alloc(0)),
   };
 }

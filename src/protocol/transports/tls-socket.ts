@@ -123,7 +123,7 @@ function handshake(
   };
   const broken = (cause?: Error) => {
     first ??= cause;
-    fail(brokenInWords(remote, first) ?? cutShort(remote, first));
+    if (state === 'going') fail(brokenInWords(remote, first) ?? cutShort(remote, first));
   };
   // Node tells the one who made a `TLSSocket` by hand of errors after the handshake by this event alone.
   socket.on('_tlsError', (error: Error) => {
