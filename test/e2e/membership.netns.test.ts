@@ -123,14 +123,19 @@ test('M6 an outage of 5 min ends within 32 s of the cable being back', {
   }
 });
 
-const RUNGS =
-  repeats(1, 4) === 1
-    ? (['slow-3g'] as const)
-    : (['good-wifi', 'congested-wifi', 'weak-4g', 'slow-3g'] as const);
+/** How many false deaths each rung may cost. */
+const LADDER = [
+  ['good-wifi', 0],
+  ['congested-wifi', 0],
+  ['weak-4g', 0],
+  ['slow-3g', 0],
+  ['congested-cellular', 1],
+] as const;
+const RUNGS = LADDER.filter(([rung]) => repeats(0, 1) === 1 || rung === 'slow-3g');
 const RUNG_MS = repeats(10_000, 600_000);
 
-for (const rung of RUNGS) {
-  test(`M3 ${rung} with packets lost for ${RUNG_MS / 1000} s kills nobody while chats travel over it`, {
+for (const [rung, allowed] of RUNGS) {
+  test(`M3 ${rung} with packets lost for ${RUNG_MS / 1000} s kills ${allowed === 0 ? 'nobody' : 'at most one'} while chats travel over it`, {
     skip: skip || (ladderUnavailable() ?? false),
   }, async (t) => {
     const lab = new Lab();
@@ -148,11 +153,11 @@ for (const rung of RUNGS) {
       }
       const downs = [...nodes.values()].flatMap(({ child }) => logged(child, 'peer-down'));
       const suspicions = [...nodes.values()].flatMap(({ child }) => logged(child, 'peer-suspect')).length;
-      assert.deepEqual(downs, []);
+      assert.ok(downs.length <= allowed, JSON.stringify(downs));
       promise(
         t,
         'M3',
-        `${rung}: 0 false deaths in ${(RUNG_MS / 60_000).toFixed(1)} min, ${chats} chats, ${suspicions} suspicions`,
+        `${rung}: ${downs.length} false deaths in ${(RUNG_MS / 60_000).toFixed(1)} min, ${chats} chats, ${suspicions} suspicions`,
       );
     } finally {
       await lab.close();

@@ -246,13 +246,14 @@ describe('an outage', () => {
 
 describe('a link of the ladder', () => {
   const minutes = repeats(10, 60);
-  for (const link of [
-    'good-wifi',
-    'congested-wifi',
-    'weak-4g',
-    'slow-3g',
-  ] as const satisfies readonly LinkName[]) {
-    test(`M3 ${link} kills nobody in ${minutes} min`, async (t) => {
+  for (const [link, allowed] of [
+    ['good-wifi', 0],
+    ['congested-wifi', 0],
+    ['weak-4g', 0],
+    ['slow-3g', 0],
+    ['congested-cellular', 1],
+  ] as const satisfies ReadonlyArray<readonly [LinkName, number]>) {
+    test(`M3 ${link} kills ${allowed === 0 ? 'nobody' : 'at most one'} in ${minutes} min`, async (t) => {
       const w = world(5);
       const ids = ['a', 'b', 'c'];
       for (const [one, other] of [
@@ -284,8 +285,12 @@ describe('a link of the ladder', () => {
       });
       await w.clock.advance(minutes * 60_000);
       pings.cancel();
-      assert.equal(deaths, 0, `${deaths} false deaths, ${suspicions} suspicions`);
-      promise(t, 'M3', `${link}: 0 false deaths in ${minutes} min (in memory, ${suspicions} suspicions)`);
+      assert.ok(deaths <= allowed, `${deaths} false deaths, ${suspicions} suspicions`);
+      promise(
+        t,
+        'M3',
+        `${link}: ${deaths} false deaths in ${minutes} min (in memory, ${suspicions} suspicions)`,
+      );
       await stopAll(w.clock, nodes);
     });
   }
