@@ -6,7 +6,7 @@
  * The only place that knows @peculiar/asn1-*: Node reads X.509 and cannot make it. Loaded with the first certificate.
  */
 import { createHash, createPublicKey, sign } from 'node:crypto';
-import type { NodeKey } from './node-key.js';
+import type { NodeKey } from './ed25519.js';
 
 /** What a TLS context takes (`cert`, `key`), both PEM. The key is a secret. */
 export interface Credentials {

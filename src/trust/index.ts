@@ -9,7 +9,7 @@ export {
   createAuthenticator,
 } from './authenticator.js';
 export { type Credentials, createCredentials } from './certificate.js';
-export { fingerprintOf, isFingerprint } from './ed25519.js';
+export { fingerprintOf, isFingerprint, type NodeKey } from './ed25519.js';
 export type {
   Authenticator,
   HandshakeFacts,
@@ -22,7 +22,7 @@ export type {
 export { type Invitation, type InvitationRecord, parseInvitation, printInvitation } from './invitation.js';
 export { type MeshKey, parseToken, printMeshKey } from './mesh-key.js';
 export { type MeshKeys, type MeshKeysOptions, openMeshKeys } from './mesh-keys.js';
-export { type LoadedNodeKey, loadNodeKey, type NodeKey } from './node-key.js';
+export { type LoadedNodeKey, loadNodeKey } from './node-key.js';
 export { AuthorizedKeys } from './ssh-authorized-keys.js';
 export { type SshAnswer, SshChallenges, type SshSession } from './ssh-challenge.js';
 export { openTrust, type Trust, type TrustComponents, type TrustOptions } from './trust.js';

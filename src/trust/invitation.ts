@@ -11,15 +11,13 @@
  */
 import { createHash, hkdfSync, sign, verify } from 'node:crypto';
 import { type Address, ExoError, formatAddress, parseAddress, type Random } from '../shared/index.js';
-import { isFingerprint, publicKeyObject } from './ed25519.js';
-import { nodeKeyFromSeed } from './node-key.js';
+import { isFingerprint, nodeKeyFromSeed, publicKeyObject, SEED_BYTES } from './ed25519.js';
 
 const SECRET_BYTES = 16;
 const PREFIX = 'join1-';
 /** 16 bytes are 22 characters of base64url; the last of them has four bits that are not used and must be 0. */
 const PRINTED_PATTERN = /^join1-[A-Za-z0-9_-]{21}[AQgw]$/;
 const ID_HEX_DIGITS = 16;
-const SEED_BYTES = 32;
 
 /** What an inviting node keeps. */
 export interface InvitationRecord {

@@ -2,11 +2,11 @@
  * The key of a node: who it is, while its id is only a name. Made once, in the node's own folder, and read back at every start.
  * Beside it lies a mark of the machine, by which a copied folder is noticed. Not a mesh key: those are shared (`mesh-keys.ts`).
  */
-import { createHash, createPrivateKey, type KeyObject } from 'node:crypto';
+import { createHash, createPrivateKey } from 'node:crypto';
 import { linkSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { ExoError, LIMITS, type Random } from '../shared/index.js';
-import { fingerprintOf, rawPublicKey } from './ed25519.js';
+import { LIMITS, type Random } from '../shared/index.js';
+import { type NodeKey, nodeKeyFromSeed, SEED_BYTES, toNodeKey } from './ed25519.js';
 import { machineId } from './machine-id.js';
 import {
   ensurePrivateFolder,
@@ -15,15 +15,6 @@ import {
   unwritable,
   writePrivateFile,
 } from './private-file.js';
-
-/** Who a node is: an Ed25519 key pair that lives as long as the node's folder. */
-export interface NodeKey {
-  readonly privateKey: KeyObject;
-  /** Raw, 32 bytes. */
-  readonly publicKey: Buffer;
-  /** `SHA256:…`, as ssh prints it. */
-  readonly fingerprint: string;
-}
 
 /** A key that was read or made. */
 export interface LoadedNodeKey {
@@ -41,20 +32,9 @@ export interface NodeKeyComponents {
   readonly machineId?: () => string | undefined;
 }
 
-/** PKCS#8 of an Ed25519 key up to its 32 bytes of seed (RFC 8410, 7). */
-const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex');
-const SEED_BYTES = 32;
 const DRAFT_BYTES = 6;
 const KEY_FILE = 'key.pem';
 const MARK_FILE = 'machine';
-
-/** The key with this seed of 32 bytes. */
-export function nodeKeyFromSeed(seed: Uint8Array): NodeKey {
-  if (seed.length !== SEED_BYTES) throw new ExoError('internal', `a seed has ${SEED_BYTES} bytes`);
-  return toNodeKey(
-    createPrivateKey({ key: Buffer.concat([PKCS8_PREFIX, seed]), format: 'der', type: 'pkcs8' }),
-  );
-}
 
 /**
  * Reads the key in `folder`, or makes it there: of several starts at the same instant all get the same one. Throws
@@ -104,11 +84,6 @@ function writeNew(file: string, random: Random): boolean {
   } finally {
     rmSync(draft, { force: true });
   }
-}
-
-function toNodeKey(privateKey: KeyObject): NodeKey {
-  const publicKey = rawPublicKey(privateKey);
-  return { privateKey, publicKey, fingerprint: fingerprintOf(publicKey) };
 }
 
 /** Compares the mark with this machine; makes it where there is none. True where the system does not say who it is. */

@@ -6,9 +6,10 @@ import path from 'node:path';
 import { type Clock, type Logger, type Random, type Startable, startAll, stopAll } from '../shared/index.js';
 import { createAuthenticator } from './authenticator.js';
 import { type Credentials, createCredentials } from './certificate.js';
+import { type NodeKey, nodeKeyFromSeed, SEED_BYTES } from './ed25519.js';
 import type { Authenticator } from './handshake.js';
 import { type MeshKeys, openMeshKeys } from './mesh-keys.js';
-import { loadNodeKey, type NodeKey, nodeKeyFromSeed } from './node-key.js';
+import { loadNodeKey } from './node-key.js';
 import { AuthorizedKeys } from './ssh-authorized-keys.js';
 import { SshChallenges } from './ssh-challenge.js';
 import { TrustStore } from './trust-store.js';
@@ -39,8 +40,6 @@ export interface TrustComponents {
   /** @default what the system says */
   readonly machineId?: () => string | undefined;
 }
-
-const SEED_BYTES = 32;
 
 /** Trust of one node. Started, it sees what commands change. */
 export interface Trust extends Startable {

@@ -8,9 +8,9 @@ import {
   VirtualClock,
 } from '../../src/shared/index.js';
 import { type AuthenticatorOptions, createAuthenticator } from '../../src/trust/authenticator.js';
+import { type NodeKey, nodeKeyFromSeed } from '../../src/trust/ed25519.js';
 import type { Authenticator, HandshakeFacts, Party, Proof, Verdict } from '../../src/trust/handshake.js';
 import { type MeshKeys, openMeshKeys } from '../../src/trust/mesh-keys.js';
-import { type NodeKey, nodeKeyFromSeed } from '../../src/trust/node-key.js';
 import { TrustStore } from '../../src/trust/trust-store.js';
 
 /** One node. */
