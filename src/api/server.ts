@@ -2,6 +2,7 @@
  * The HTTP server of a node: OpenAI's endpoints, the mesh for programs and for the page, and control for the
  * owner. `node/node.ts`'s caller (the CLI) starts it beside the node.
  */
+import { setMaxListeners } from 'node:events';
 import { hostname, networkInterfaces } from 'node:os';
 import { getRequestListener } from '@hono/node-server';
 import type { Mesh } from '../node/index.js';
@@ -11,6 +12,7 @@ import {
   ExoError,
   formatAddress,
   isLoopback,
+  LIMITS,
   type Logger,
   Sheds,
   type Startable,
@@ -101,6 +103,8 @@ class HttpApiServer implements ApiServer {
     const open = !isLoopback(options.host);
     if (open && !this.#tokens.isConfigured) throw nobodyNamed(options.host);
     const stopping = new AbortController();
+    // One for each answer that is being made: bounded by the connections, and no leak from the eleventh on.
+    setMaxListeners(LIMITS.httpConnectionsMax, stopping.signal);
     const app = createApp(
       {
         mesh: components.mesh,

@@ -228,6 +228,27 @@ describe('chat, stream', () => {
     promise(t, 'A4', `the work is told to end ${tookMs.toFixed(0)} ms after the client left`);
   });
 
+  it('makes many answers at once without a warning of the runtime', async (t) => {
+    const warnings: string[] = [];
+    const onWarning = ({ message }: Error) => void warnings.push(message);
+    process.on('warning', onWarning);
+    t.after(() => process.off('warning', onWarning));
+    const api = await startApi(t);
+    api.chat.endless = true;
+    const client = new AbortController();
+    const body = JSON.stringify(ask({ stream: true }));
+    const asked = Array.from({ length: 20 }, () =>
+      fetch(`${api.url}${PATH}`, { method: 'POST', body, signal: client.signal }),
+    );
+    await Promise.all(asked);
+    client.abort();
+    await until(() => api.chat.requests.every(({ signal }) => signal.aborted));
+    assert.deepEqual(
+      warnings.filter((message) => message.includes('AbortSignal')),
+      [],
+    );
+  });
+
   it('does not run ahead of a client that does not read', async (t) => {
     const api = await startApi(t);
     api.chat.pieces = Array.from({ length: 20_000 }, () => 'x'.repeat(2_000));
