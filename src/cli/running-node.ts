@@ -16,7 +16,14 @@ import {
   type RunFile,
   takeIdentity,
 } from '../node/index.js';
-import { type Address, type Clock, type ExoError, type Logger, toExoError } from '../shared/index.js';
+import {
+  type Address,
+  type Clock,
+  type ExoError,
+  isLoopback,
+  type Logger,
+  toExoError,
+} from '../shared/index.js';
 import { HintedError } from './errors.js';
 import type { CliHost } from './host.js';
 import { type GivenToken, meshTokensOf } from './trust/mesh-tokens.js';
@@ -111,6 +118,11 @@ export async function startNode(host: CliHost, options: RunningNodeOptions): Pro
     await node.start();
     await api?.start();
     const { nodeHost, nodePort } = node.mesh.self();
+    if (!isLoopback(nodeHost) && !opened.authenticator.requiresTrust) {
+      logger.warn('open-mesh', {
+        message: `peers are taken at ${nodeHost} and no mesh key is set: whoever reaches the port is a member; "exo key new" closes the mesh`,
+      });
+    }
     runFile.update({
       nodePort,
       peersFile: peersFileOf(settings),
