@@ -151,7 +151,7 @@ test('the run file is the owner’s: mode 0600, and its token is what stop needs
   // From a home without that run file there is no token.
   const stranger = await exo(['stop', '--api', `127.0.0.1:${mac1.apiPort}`], { EXO_HOME: homes.both });
   assert.equal(stranger.code, 1);
-  assert.match(stranger.err, /only the owner/);
+  assert.match(stranger.err, /from this machine too/);
   assert.match(stranger.err, /^hint: .*EXO_API_TOKEN/m);
 });
 
