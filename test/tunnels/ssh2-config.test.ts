@@ -150,6 +150,19 @@ it('the own reader refuses Match and Include, with the line', async () => {
   assert.match(await refusal(specTo('a', 'Include other\n'), true), /line 1 has Include/);
 });
 
+it('the own reader takes time that grows with the length of a line', () => {
+  const startMs = performance.now();
+  for (const line of [
+    `Host ${' '.repeat(200_000)}x y`,
+    `Port 22${'\t'.repeat(200_000)}.`,
+    `a${' '.repeat(200_000)}\r=`,
+  ]) {
+    answerFromSubset({ host: 'gw', settings: [] }, line, 'f');
+  }
+  // Looked at again from each blank it takes minutes.
+  assert.ok(performance.now() - startMs < 5_000);
+});
+
 it('the own reader survives any text: an answer, or a refusal of its own', () => {
   const line = fc.oneof(
     fc.string({ unit: 'binary' }),

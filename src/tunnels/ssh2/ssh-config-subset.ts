@@ -47,8 +47,9 @@ export function answerFromSubset(query: SubsetQuery, text: string, file: string)
 
   let applies = true;
   text.split('\n').forEach((raw, index) => {
-    const match = /^\s*([A-Za-z0-9]+)(?:\s*=\s*|\s+)(.*?)\s*$/.exec(raw);
-    if (match === null || /^\s*#/.test(raw)) return;
+    // Without blanks at its end, so that a long row of them inside is looked at once and not from each of them.
+    const match = /^([A-Za-z0-9]+)(?:\s*=\s*|\s+)(.*)$/s.exec(raw.trim());
+    if (match === null) return;
     const name = match[1]!.toLowerCase();
     const words = wordsOf(match[2]!);
     if (name === 'match' || name === 'include') {
