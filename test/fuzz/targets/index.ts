@@ -19,6 +19,7 @@ export const TARGETS: Readonly<Record<string, () => Promise<FuzzTarget>>> = {
   'ssh-key': async () => (await import('./ssh-files.js')).sshKey,
   mux: async () => (await import('./lines.js')).mux,
   'far-lines': async () => (await import('./lines.js')).farLines,
+  said: async () => (await import('./said.js')).said,
   'run-file': async () => (await import('./lines.js')).runFile,
   'mesh-keys': async () => (await import('./trust-files.js')).meshKeys,
   'trust-file': async () => (await import('./trust-files.js')).trustFile,

@@ -85,7 +85,13 @@ export const farLines: FuzzTarget = {
     [
       requestLine('hello', {}),
       requestLine('enter', { node: 'a', peer: 'b', prefer: 1, avoid: [2] }),
-      requestLine('leave', { peer: 'b', peersFile: '/p', before: { address: 'x' }, distrust: true, stop: true }),
+      requestLine('leave', {
+        peer: 'b',
+        peersFile: '/p',
+        before: { address: 'x' },
+        distrust: true,
+        stop: true,
+      }),
       answerLine({ ok: { schema: 1, version: '1', node: '20', home: '/h', running: ['a'] } }),
       answerLine({ ok: NODE }),
       answerLine({ ok: { port: 1, before: null, changed: true, note: 'n' } }),
