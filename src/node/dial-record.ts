@@ -44,7 +44,7 @@ export class DialRecord {
     if (target.state === 'parked') {
       discovery.refuse({ module, subject: claimedId, code: outcome.code, reason: outcome.message });
     }
-    peers.unreachable(target.peerId ?? claimedId, outcome.message);
+    peers.unreachable(target.peerId ?? claimedId, outcome.message, target.dialledAtMs);
     this.#c.onChange();
   }
 

@@ -300,10 +300,13 @@ export class PeerTable implements Startable, Patients {
     this.#c.events.onLost(peer);
   }
 
-  /** The dialer could not reach a peer whose connection was lost: it is gone now, not after the grace. */
-  unreachable(id: string, why: string): void {
+  /**
+   * The dialer could not reach a peer whose connection was lost: it is gone now, not after the grace. A dial that was under way
+   * before the loss broke with the connection and says nothing of what came after.
+   */
+  unreachable(id: string, why: string, dialledAtMs: number): void {
     const peer = this.#peers.get(id);
-    if (peer === undefined || peer.reachable || !peer.present) return;
+    if (peer === undefined || peer.reachable || !peer.present || dialledAtMs < peer.stateSinceMs) return;
     if (this.#heartbeat.wokeWithin(LIMITS.reconnectGraceMs)) return;
     this.#down(peer, 'dead', why);
     this.#c.events.onChange();

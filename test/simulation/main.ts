@@ -38,6 +38,9 @@ if (values.help || isWrong || (values.bug !== undefined && !Object.hasOwn(BUGS, 
   console.log(USAGE);
   process.exit(values.help ? 0 : 2);
 }
+/** Seeds between two lines on stderr. */
+const PROGRESS_EVERY = 25;
+const secondsSince = (startedMs: number): string => ((performance.now() - startedMs) / 1_000).toFixed(0);
 const bug = values.bug as Bug | undefined;
 
 if (values.seed !== undefined) {
@@ -56,12 +59,15 @@ if (values.seed !== undefined) {
 } else {
   const from = Number(values.from);
   const startedMs = performance.now();
+  let done = 0;
   const results = await runSeeds({
     seeds: Array.from({ length: Number(values.seeds) }, (_, index) => from + index),
     workers: Number(values.workers),
     virtualSeconds,
     bug,
     onResult: (result) => {
+      done += 1;
+      if (done % PROGRESS_EVERY === 0) console.error(`${done} seeds after ${secondsSince(startedMs)} s`);
       if (result.failure !== undefined) console.log(`${failureReport(result, { virtualSeconds, bug })}\n`);
     },
   });

@@ -41,6 +41,8 @@ export class World {
   /** A stop that is under way, and what waits for it. */
   readonly #stopping = new Map<Machine, Promise<void>>();
   readonly #ends = new Map<string, () => void>();
+  /** `a b`: b took a for gone, with an excuse. */
+  readonly #dropped = new Set<string>();
   readonly #resetAtMs = new Map<string, number>();
   #probe: Question | undefined;
 
@@ -222,6 +224,7 @@ export class World {
       if (fault !== undefined) this.fail(`views differ after a heal: ${fault}`);
       this.#probe = this.traffic.askSomebody();
     } else {
+      this.#dropped.clear();
       this.#checkStreams();
       const { state, id, outcome } = this.#probe ?? {};
       if (state === 'failed') this.fail(`a calm mesh did not answer ${id}: ${outcome}`);
@@ -280,11 +283,19 @@ export class World {
     this.trace.note(nowMs, id, event, words.join(' '));
     if (level === 'error') this.fail(`${id} logged the error ${event} ${words.join(' ')}`);
     if (event === 'duplicate-id') this.fail(`${id} saw a duplicate id: ${words.join(' ')}`);
+    if (event === 'peer-up') this.#dropped.delete(`${id} ${fields['peer']}`);
     if (event === 'peer-down') this.#judgeVerdict(id, String(fields['peer']), String(fields['reason']));
   }
 
   #judgeVerdict(judge: string, peer: string, reason: string): void {
-    if (this.#excuses.has(judge, peer, this.clock.now())) return;
+    const dropped = `${judge} ${peer}`;
+    // Who was rightly given up, and told so by the end of the connection, may think the same of the other.
+    const isAnswer = this.#dropped.delete(dropped) && !reason.startsWith('silent');
+    if (isAnswer) return;
+    if (this.#excuses.has(judge, peer, this.clock.now())) {
+      this.#dropped.add(`${peer} ${judge}`);
+      return;
+    }
     if (PAST.has(reason) && this.#machines.get(peer)?.hasEnded === true) return;
     this.fail(`false death: ${judge} took ${peer} for gone (${reason})`);
   }
