@@ -42,6 +42,11 @@ export function callerOf(tokens: BearerTokens, request: Asking): Caller {
   return isHere && OF_PROXIES.every((name) => request.headers[name] === undefined) ? 'loopback' : 'stranger';
 }
 
+/** Whether a caller is let in; a long stream asks again, because sessions end and keys change. */
+export function isAllowed(access: Access, tokens: BearerTokens, request: Asking): boolean {
+  return ACCESS[access].has(callerOf(tokens, request));
+}
+
 /** Throws `http-unauthorized` (no token that is known) or `http-forbidden` (one that is not enough). */
 export function authorize(access: Access, tokens: BearerTokens, request: Asking): void {
   const caller = callerOf(tokens, request);

@@ -1,8 +1,10 @@
 /**
  * GET /v1/events: the state of the mesh (as `/v1/status`) at once, after every change, and every few seconds
- * because round trip times change without an event. A slow reader gets fewer snapshots, never a queue of them.
+ * because round trip times change without an event. A slow reader gets fewer snapshots, never a queue of them; one whose
+ * token has ended gets no more.
  */
 import { ExoError, LIMITS, type TimerHandle } from '../shared/index.js';
+import { isAllowed } from './access.js';
 import { statusJson } from './mesh-json.js';
 import type { ApiContext, ApiRequest, Route } from './route.js';
 import { SSE_HEADERS, SseStream } from './sse.js';
@@ -27,7 +29,7 @@ export class EventRoutes {
     if (this.#streams >= LIMITS.httpEventStreamsMax) {
       throw new ExoError('overloaded', `${this.#streams} event streams are open already; close one`);
     }
-    const { mesh, chat, clock, stopping, sheds } = this.#api;
+    const { mesh, chat, clock, stopping, sheds, tokens } = this.#api;
     let next: TimerHandle | undefined;
     let dirty = true;
     let over = false;
@@ -58,7 +60,10 @@ export class EventRoutes {
     };
     this.#streams += 1;
     const unsubscribe = mesh.onChange(changed);
-    const refresh = clock.every(LIMITS.httpEventRefreshMs, changed);
+    const refresh = clock.every(LIMITS.httpEventRefreshMs, () => {
+      if (isAllowed('local', tokens, request.env.incoming)) changed();
+      else onStop();
+    });
     stopping.addEventListener('abort', onStop, { once: true });
     const events = new SseStream(clock, request.env.outgoing, finish);
     if (stopping.aborted) onStop();

@@ -1,7 +1,7 @@
 /** Sessions by ssh key over HTTP: cilo's shapes, and what goes wrong. The cryptography is tested in test/trust. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Sheds, VirtualClock } from '../../src/shared/index.js';
+import { LIMITS, Sheds, VirtualClock } from '../../src/shared/index.js';
 import { json, OWNER_TOKEN, startApi, type TestApi } from './harness.js';
 import { StillSessions } from './still-trust.js';
 
@@ -47,6 +47,22 @@ describe('auth', () => {
       assert.equal((await api.get('/topology', proxied)).status, 401);
     });
   }
+
+  it('ends the event stream of a session that has ended', async (t) => {
+    const clock = new VirtualClock();
+    const sessions = new StillSessions(['a-session']);
+    const api = await startApi(t, { clock }, { trust: { sessions } });
+    const headers = { 'x-forwarded-for': '203.0.113.9', authorization: 'Bearer a-session' };
+    const reader = (await api.get('/v1/events', headers)).body!.getReader();
+    assert.equal((await reader.read()).done, false);
+    await clock.advance(LIMITS.httpEventRefreshMs);
+    assert.equal((await reader.read()).done, false);
+    assert.equal((await end(api, 'a-session')).status, 200);
+    await clock.advance(LIMITS.httpEventRefreshMs);
+    // What was sent before the end; without it this would never resolve.
+    while (!(await reader.read()).done);
+    assert.equal(api.mesh.listeners, 0);
+  });
 
   it('is not there where the operator named no file of keys', async (t) => {
     const api = await startApi(t);
