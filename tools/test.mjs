@@ -122,7 +122,8 @@ function testFiles() {
 async function runTests(files, parallel) {
   const folder = mkdtempSync(path.join(tmpdir(), 'exo-npm-test-'));
   const countsFile = path.join(folder, 'counts.json');
-  const timeoutMs = options.campaign ? 60 * MINUTE_MS : 4 * MINUTE_MS;
+  const nemesisMinutes = Number(process.env.EXO_NEMESIS_MINUTES ?? 0);
+  const timeoutMs = (options.campaign ? 60 + nemesisMinutes : 4) * MINUTE_MS;
   const args = [
     '--import',
     'tsx',

@@ -2,6 +2,7 @@
  * The five machines of the nemesis: four nodes on one LAN that know each other by peers.json, and a fifth on loopback of its host
  * that two of them reach through supervised tunnels, one by each driver. On every host an agent makes traffic and looks.
  */
+import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -77,6 +78,14 @@ export class Machine {
     this.lives.push(this.host.start(process.execPath, [EXO_MAIN, ...this.#args], { name: this.id, env }));
   }
 
+  /** Runs a command of `exo` on this machine; resolves with its output. Throws when it fails. */
+  async exo(...words: string[]): Promise<string> {
+    const env = { EXO_HOME: this.home, EXO_API: '', NO_COLOR: '1' };
+    const child = this.host.start(process.execPath, [EXO_MAIN, ...words], { name: `exo ${words[0]}`, env });
+    if ((await child.closed) !== 0) throw new Error(`exo ${words.join(' ')} failed\n${child.output}`);
+    return child.stdout;
+  }
+
   startAgent(): void {
     const job: AgentJob = {
       apiPort: API_PORT,
@@ -110,8 +119,26 @@ const TUNNELS = [
   { from: 1, driver: 'ssh2', local: 50055, remote: 50062 },
 ] as const;
 
-/** Makes the machines and starts everything. */
-export async function makeField(): Promise<Field> {
+/** Whether this build has mesh keys that can be rotated. */
+export function hasKeys(): boolean {
+  return spawnSync(process.execPath, [EXO_MAIN, 'key', 'rotate', '--help'], { stdio: 'ignore' }).status === 0;
+}
+
+/** Gives every machine the mesh key of the first. No node runs yet. */
+async function shareKey(machines: readonly Machine[]): Promise<void> {
+  const [first, ...others] = machines;
+  await first!.exo('key', 'new', '--node-id', first!.id);
+  const shown = await first!.exo('key', 'show', '--json', '--node-id', first!.id);
+  const { keys } = JSON.parse(shown) as { keys: ReadonlyArray<{ key: string }> };
+  for (const machine of others) {
+    const file = path.join(machine.home, 'shared-key');
+    writeFileSync(file, `${keys[0]!.key}\n`, { mode: 0o600 });
+    await machine.exo('key', 'join', '--file', file, '--node-id', machine.id);
+  }
+}
+
+/** Makes the machines and starts everything; with `keys` only who has the mesh key is let in. */
+export async function makeField(options: { readonly keys: boolean }): Promise<Field> {
   const lab = new Lab();
   const machines: Machine[] = [];
   const close = async () => {
@@ -140,11 +167,14 @@ export async function makeField(): Promise<Field> {
         // Only what people call the time jumps; what runs, runs.
         FAKETIME_DONT_FAKE_MONOTONIC: '1',
       };
-      const args = [...line.split(' '), path.join(home, 'peers.json')];
+      // The agents send their tensors as old peers do, from the machine itself.
+      const legacy = options.keys ? ['--allow-legacy', '127.0.0.1'] : [];
+      const args = [...line.split(' '), path.join(home, 'peers.json'), ...legacy];
       const machine = new Machine(host, index, home, args, hasClock ? clock : {});
       machine.setClock(0);
       machines.push(machine);
     });
+    if (options.keys) await shareKey(machines);
     for (const machine of machines) {
       machine.start();
       machine.startAgent();

@@ -14,7 +14,7 @@ import { labUnavailable } from '../lab/lab.js';
 import { eventually } from '../support/eventually.js';
 import { promise } from '../support/promise.js';
 import { Faults } from './faults.js';
-import { type Field, faketimeLibrary, type Machine, makeField } from './field.js';
+import { type Field, faketimeLibrary, hasKeys, type Machine, makeField } from './field.js';
 import { type Level, levelOf, slopeBytesPer10Min } from './levels.js';
 import { type FaultKind, GENTLE, inWords, type Round, rounds, survivorOf } from './schedule.js';
 import { deathsSince, judgeLogs, judgeRequests, logPositions } from './verdict.js';
@@ -168,7 +168,9 @@ test(`X1 ${brief ? 'less than a minute' : `${minutes} minutes`} of faults: right
   else t.diagnostic('libfaketime is not installed: no clock jumps');
   t.diagnostic(`EXO_NEMESIS_SEED=${seed} EXO_NEMESIS_MINUTES=${minutes.toFixed(2)} replays this`);
 
-  const field = await makeField();
+  const keys = hasKeys();
+  if (keys) kinds.push('rotate');
+  const field = await makeField({ keys });
   const { machines } = field;
   try {
     await untilAgreed(machines, Date.now(), START_TIMEOUT_MS);
