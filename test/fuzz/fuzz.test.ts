@@ -17,7 +17,7 @@ import { describeFailure, watch } from './watch.js';
 const MS = Math.min(Number(process.env['EXO_FUZZ_MS'] ?? 5_000), 120_000);
 const SEED = Number(process.env['EXO_FUZZ_SEED'] ?? Math.floor(performance.timeOrigin) % 2 ** 31);
 /** Threads at once. Each has less than a core then, and all of them are done in a minute. */
-const AT_ONCE = 4;
+const AT_ONCE = 6;
 const CORPUS_BYTES_MAX = 200 * 1024;
 
 const module = new URL('./targets/index.ts', import.meta.url).href;
