@@ -14,7 +14,7 @@ import {
   reaches,
 } from '../protocol/index.js';
 import { type Clock, ExoError, LIMITS, type Logger, type Random, type Startable } from '../shared/index.js';
-import type { Authenticator, Proof, Verdict } from '../trust/handshake.js';
+import type { Authenticator, Proof, Verdict } from '../trust/index.js';
 import { Encounter } from './encounter.js';
 import type { HostList } from './host-list.js';
 
