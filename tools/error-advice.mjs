@@ -14,7 +14,7 @@ export const ADVICE = {
   'frame-malformed': ['no', 'a fault of the other program; update it, or report it with the message'],
   'frame-too-slow': ['no', 'the path is slower than 0.13 Mbit/s or stands still; look at the network'],
   'handshake-timeout': [
-    'no',
+    'told',
     'nothing, for a port check or a stranger; else look why the other side says nothing',
   ],
   'protocol-violation': [

@@ -12,7 +12,7 @@ export const ERROR_CODES = {
   'frame-too-large': 'an announced length is over the limit of the connection’s state',
   'frame-malformed': 'a body that does not have the form its type asks for',
   'frame-too-slow': 'a body arrived slower than the lowest accepted rate',
-  'handshake-timeout': 'no complete first frame within the handshake deadline',
+  'handshake-timeout': 'no complete first frame, or no TLS, within the handshake deadline',
   'protocol-violation': 'a well-formed message where the protocol allows none',
   'version-mismatch': 'the two sides have no protocol version in common',
   // connections and requests
