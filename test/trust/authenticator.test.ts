@@ -293,8 +293,12 @@ test('keys that make no sense, or are of another mesh, are not taken', async () 
   const other = await far.keys.create();
   const entry = far.keys.toUpdate().keys[0]!;
   assert.equal(near.authenticator.requiresTrust, true);
+  await assert.rejects(near.authenticator.takeKeys({ keys: [entry] }), {
+    code: 'auth-failed',
+    message: /another mesh/,
+  });
+  const fresh = await makeEnd('fresh');
   const refusals = [
-    { keys: [entry] },
     { keys: [] },
     { keys: [{ ...entry, id: '00000000' }] },
     { keys: [{ ...entry, secret: 'short' }] },
@@ -304,8 +308,9 @@ test('keys that make no sense, or are of another mesh, are not taken', async () 
     { keys: Array.from({ length: 9 }, () => entry) },
   ];
   for (const update of refusals) {
-    await assert.rejects(near.authenticator.takeKeys(update), { code: 'auth-failed' });
+    await assert.rejects(fresh.authenticator.takeKeys(update), { code: 'auth-failed' });
   }
+  assert.equal(fresh.keys.current, undefined);
   const ended = { keys: [{ ...entry, untilMs: 1 }] };
   await assert.rejects((await makeEnd('new')).authenticator.takeKeys(ended), { code: 'auth-failed' });
   assert.notEqual(near.keys.current?.id, other.id);

@@ -76,6 +76,23 @@ test('starts at the same instant get one key', async (t) => {
   );
 });
 
+test('a start that another one overtakes takes the key of that one', (t) => {
+  const folder = path.join(folderOf(t), 'nodes', 'one');
+  let other: string | undefined;
+  const random = {
+    ...systemRandom,
+    // Asked for a seed where no key was found: just then another start makes one.
+    bytes: (count: number) => {
+      other ??= loadNodeKey(folder, here).nodeKey.fingerprint;
+      return systemRandom.bytes(count);
+    },
+  };
+  const loaded = loadNodeKey(folder, { ...here, random });
+  assert.equal(loaded.nodeKey.fingerprint, other);
+  assert.equal(loaded.isNew, false);
+  assert.deepEqual(readdirSync(folder).sort(), ['key.pem', 'machine']);
+});
+
 test('a key that others may read is refused with the command that mends it', (t) => {
   const folder = path.join(folderOf(t), 'nodes', 'one');
   loadNodeKey(folder, here);
