@@ -79,7 +79,7 @@ export const ADVICE = {
     'correct path or permissions of --discovery-config-path; the previous peers stay',
   ],
   'peers-file-invalid': ['no', 'mend the line that the message names; peers.example.json shows every field'],
-  'state-unwritable': ['no', 'make $EXO_HOME writable for this user, or name another one'],
+  'state-unwritable': ['told', 'make $EXO_HOME writable for this user, or name another one'],
   'tunnel-spec-invalid': ['no', 'correct the part that the message names; docs/TUNNELS.md has the grammar'],
   'tunnel-clash': ['no', 'take another port, or close what has it; exo tunnel list shows who'],
   'tunnel-exists': ['no', 'close the other one first, or give this one another --name'],

@@ -4,7 +4,6 @@ import { describe, test } from 'node:test';
 import {
   ACCESS_OF_KIND,
   type AccessLevel,
-  isAnswerType,
   type Message,
   mayUse,
   reaches,
