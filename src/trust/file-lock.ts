@@ -14,7 +14,7 @@ const RETRY_MS_MAX = 15;
 
 /**
  * Does `work`, which must not wait for anything, while no other process holds the lock. A lock whose process is gone, or that has
- * not moved for `trustLockMs`, is taken over. Throws `state-unwritable`.
+ * not moved for `trustLockMs`, is taken over. Throws `overloaded` (another process keeps it) or `state-unwritable`.
  */
 export async function withFileLock<T>(
   file: string,
@@ -37,7 +37,7 @@ export async function withFileLock<T>(
     if (isGone(text) || nowMs - seen.sinceMs > LIMITS.trustLockMs) removeLeftOver(lock, text, own);
     if (nowMs - startedMs > LIMITS.trustLockWaitMs) {
       throw new ExoError(
-        'state-unwritable',
+        'overloaded',
         `${file} is held by another process; if no node and no exo command runs, delete ${lock}`,
         { retryable: true },
       );

@@ -63,7 +63,7 @@ export class KeptState<T> implements Startable {
 
   /**
    * Changes the newest state: `edit` gets what the file holds now, and is called once. Where it returns the same value nothing is
-   * written. Throws what `edit` throws, `trust-file-invalid` or `state-unwritable`; then nothing has changed.
+   * written. Throws what `edit` throws, `trust-file-invalid`, `state-unwritable` or `overloaded`; then nothing has changed.
    */
   change<R>(edit: (value: T) => { readonly value: T; readonly result: R }): Promise<R> {
     const { file, print } = this.#options;
