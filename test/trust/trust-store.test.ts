@@ -112,7 +112,7 @@ test('a lock that was left over is taken away; one that is held is waited for', 
   const refused = assert.rejects(
     withFileLock(file, () => 3, { clock, random: systemRandom }),
     {
-      code: 'state-unwritable',
+      code: 'overloaded',
       retryable: true,
       message: /delete .*x\.lock/,
     },
