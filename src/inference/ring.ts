@@ -142,6 +142,10 @@ export class Ring implements Startable {
       if (known === undefined) this.#assertNotOver(requestId, message.origin);
       request ??= this.#begin(requestId, message.shard, message.origin, message.inferenceState);
       request.assertHolds(message.shard);
+      // The first member meets a request with its prompt: here the sender sees a ring that this node has just joined.
+      const isInMidAnswer = known === undefined && request.isFirst && message.origin !== undefined;
+      if (isInMidAnswer)
+        throw ringError('ring-incomplete', 'the ring has changed during the answer; ask again');
       request.origin ??= message.origin;
       request.inferenceState = message.inferenceState ?? request.inferenceState;
       this.#worker.tensor(request, message.tensor);

@@ -361,10 +361,15 @@ test('ring refuses tensors that it cannot work on, and keeps nothing of them', a
     await refused({ tensor: { ...tensor, dtype: 'float99' as 'int64' } }, 'tensor-invalid');
     await assert.rejects(ring.onTensor(good, 'a', AbortSignal.abort()), { code: 'request-cancelled' });
     assertFree(net);
-    const first = { ...good, shard: { ...good.shard, startLayer: 0, endLayer: 3 } };
+    const { origin, ...unnamed } = good;
+    const first = { ...unnamed, shard: { ...good.shard, startLayer: 0, endLayer: 3 } };
     const bad = { shape: [1], dtype: 'float32', data: Buffer.from('0000c07f', 'hex') } as const;
-    await assert.rejects(net.node('a').ring.onTensor({ ...first, tensor: bad, origin: 'b' }, 'b', never), {
+    await assert.rejects(net.node('a').ring.onTensor({ ...first, tensor: bad }, origin!, never), {
       code: 'tensor-invalid',
+    });
+    // A node that has just joined as the first has none of what was computed before: its answer would be wrong.
+    await assert.rejects(net.node('a').ring.onTensor({ ...first, origin: 'b' }, 'b', never), {
+      code: 'ring-incomplete',
     });
     assertFree(net);
   });
