@@ -70,6 +70,15 @@ function inventory({ near, temp }: Field) {
 
 const filesOf = (folder: string) => readdirSync(folder, { recursive: true, encoding: 'utf8' });
 
+/** Every TCP connection and unix socket of a process, for people. */
+function connectionsOf(pid: number | undefined): string {
+  const all = execFileSync('ss', ['-Htxanp'], { encoding: 'utf8', maxBuffer: 2 ** 27 });
+  return all
+    .split('\n')
+    .filter((line) => line.includes(`pid=${pid},`))
+    .join('\n');
+}
+
 /** Waits until there is no more of anything than before. */
 async function assertNoMore(field: Field, before: ReturnType<typeof inventory>): Promise<void> {
   let now = before;
@@ -82,7 +91,7 @@ async function assertNoMore(field: Field, before: ReturnType<typeof inventory>):
     }
     return true;
   };
-  const onLate = () => JSON.stringify({ before, now }, null, 1);
+  const onLate = () => `${JSON.stringify({ before, now }, null, 1)}\n${connectionsOf(field.near.child.pid)}`;
   await eventually({ timeoutMs: SETTLE_MS, everyMs: 200, what: 'no more than before', onLate }, fits);
 }
 
