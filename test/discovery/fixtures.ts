@@ -116,6 +116,3 @@ export class RecordingSink implements CandidateSink {
     for (const look of [...this.#waiting]) look();
   }
 }
-
-/** How long a fuzz runs. */
-export const FUZZ_MS = Number(process.env['EXO_FUZZ_MS'] ?? 2_000);
