@@ -42,7 +42,7 @@ export interface AdmissionComponents {
 /** The door's memory: one a node. */
 export class Admission implements Startable {
   readonly #c: AdmissionComponents;
-  readonly #meetings = new Map<Connection, Encounter>();
+  readonly #meetings = new WeakMap<Connection, Encounter>();
   readonly #open = new Set<Connection>();
   readonly #unsubscribe: () => void;
 
@@ -122,13 +122,11 @@ export class Admission implements Startable {
   async awaitProofs(connection: Connection, hello: Hello): Promise<void> {
     const meeting = this.#begin(connection, hello);
     if (meeting === undefined) return;
+    if (connection.state === 'closed') throw ENDED_UNPROVEN;
     meeting.deadline = this.#c.clock.after(LIMITS.handshakeTimeoutMs, () =>
       meeting.settle(
         new ExoError('handshake-timeout', `no proofs within ${LIMITS.handshakeTimeoutMs} ms after the hello`),
       ),
-    );
-    void connection.closed.then(() =>
-      meeting.settle(new ExoError('connection-closed', 'the connection ended before its proofs came')),
     );
     await meeting.judged;
   }
@@ -187,6 +185,14 @@ export class Admission implements Startable {
   tellRefused(connection: Connection, error: unknown): void {
     if (this.#meetings.get(connection)?.verdict?.trusted !== false || !(error instanceof ExoError)) return;
     connection.notify({ kind: 'notice', code: error.code, message: WHAT_STRANGERS_HEAR });
+  }
+
+  /** Whether what it tells the operator is to be shown: at once, or when it has been judged. */
+  isHeard(connection: Connection): true | Promise<boolean> {
+    const isMember = () => reaches(connection.access, 'member');
+    if (isMember()) return true;
+    const judged = this.#meetings.get(connection)?.judged ?? Promise.resolve();
+    return judged.then(isMember, () => false);
   }
 
   /** A trusted peer brought mesh keys. */
@@ -249,8 +255,7 @@ export class Admission implements Startable {
   }
 
   #forget(connection: Connection): void {
-    this.#meetings.get(connection)?.deadline?.cancel();
-    this.#meetings.delete(connection);
+    this.#meetings.get(connection)?.settle(ENDED_UNPROVEN);
     this.#open.delete(connection);
   }
 
@@ -301,4 +306,5 @@ const WHAT_STRANGERS_HEAR =
 const WHAT_LETS_IT_IN =
   'give it the mesh key ("exo key join" there) or an invitation ("exo key invite" here), or trust its key ("exo trust add" here)';
 
+const ENDED_UNPROVEN = new ExoError('connection-closed', 'the connection ended before its proofs came');
 const NO_LONGER_TRUSTED = new ExoError('auth-failed', 'it is not trusted any more');

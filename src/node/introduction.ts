@@ -227,8 +227,9 @@ export class Introduction implements Startable {
 
   #answer(connection: Connection, hello: Hello): Hello {
     try {
-      this.#check(hello, connection.remote);
       this.#c.admission.checkHello(connection, hello);
+      // Without its port: each try of the same machine comes from another one.
+      this.#check(hello, connection.remoteHost);
     } catch (error) {
       this.#refused(connection, hello, error);
       throw error;
@@ -276,8 +277,13 @@ export class Introduction implements Startable {
     const [connection, message] = asked;
     if (message.kind === 'auth-request') return this.#c.admission.onAuth(connection, message);
     if (message.kind === 'key-update') return this.#c.admission.onKeys(message);
-    // A notice tells why the meeting fails.
-    if (meeting === undefined || message.kind === 'notice') return this.#c.onMessage(...asked);
+    // A notice tells why the meeting fails. What a stranger says reaches no operator.
+    if (message.kind === 'notice') {
+      const heard = this.#c.admission.isHeard(connection);
+      if (heard === true) return this.#c.onMessage(...asked);
+      return heard.then((isHeard) => (isHeard ? this.#c.onMessage(...asked) : undefined));
+    }
+    if (meeting === undefined) return this.#c.onMessage(...asked);
     return meeting.then(() => this.#c.onMessage(...asked));
   }
 

@@ -175,7 +175,8 @@ class MeshNode implements Node {
       ring: this.#ring,
       opinion: this.#peers.opinion,
       logger,
-      onNotice: (from, code, message) => this.#warn(code, `${from} says: ${message}`),
+      onNotice: ({ hello, remote, remoteHost }, code, message) =>
+        this.#warn(code, `${hello?.nodeId ?? remote} says: ${message}`, remoteHost),
       onLeave: (connection) => this.#peers.leave(connection),
     });
 
@@ -327,9 +328,9 @@ class MeshNode implements Node {
     );
   }
 
-  #warn(code: string, message: string): void {
+  #warn(code: string, message: string, source?: string): void {
     const text = printable(message, 400);
-    if (this.#warnings.add(code, text)) this.#logger.warn(code, { message: text });
+    if (this.#warnings.add(code, text, source)) this.#logger.warn(code, { message: text });
     this.#changed();
   }
 

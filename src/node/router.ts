@@ -14,7 +14,7 @@ export interface RouterComponents {
   readonly opinion: SecondOpinion;
   readonly logger: Logger;
   /** The other side tells its operator's colleague something. */
-  onNotice(from: string, code: string, message: string): void;
+  onNotice(connection: Connection, code: string, message: string): void;
   /** The other side takes this connection out of use. */
   onLeave(connection: Connection): void;
 }
@@ -60,7 +60,7 @@ export class Router {
       case 'probe-request':
         return this.#c.opinion.answer(message.nodeId);
       case 'notice':
-        this.#c.onNotice(from ?? connection.remote, message.code, message.message);
+        this.#c.onNotice(connection, message.code, message.message);
         return undefined;
       case 'goodbye':
         // The connection has noted it, and its end will carry the reason.

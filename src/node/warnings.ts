@@ -2,7 +2,7 @@
  * What only a person can mend, kept for `exo status` and the page: what happened (the newest of each kind, bounded, and
  * forgotten in time), and what stands until it is mended.
  */
-import type { Clock } from '../shared/index.js';
+import { type Clock, SourceLimiter } from '../shared/index.js';
 import type { MeshWarning } from './mesh.js';
 
 const WARNINGS_MAX = 32;
@@ -10,20 +10,26 @@ const WARNINGS_MAX = 32;
 const STANDING_MAX = 32;
 /** A warning that was not repeated for this long is forgotten. */
 const KEEP_MS = 10 * 60_000;
+/** New ones of one source: a peer that talks without end neither fills the log nor pushes out what others said. */
+const NEW_PER_SECOND = 0.1;
+const NEW_BURST = 8;
+const SOURCES_MAX = 256;
 
 /** A bounded list without repetitions. */
 export class Warnings {
   readonly #clock: Clock;
   readonly #byKey = new Map<string, MeshWarning>();
   readonly #standing = new Map<string, readonly MeshWarning[]>();
+  readonly #rates = new SourceLimiter(NEW_PER_SECOND, NEW_BURST, SOURCES_MAX);
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** Returns whether it is a new one. */
-  add(code: string, message: string): boolean {
+  /** Returns whether it is a new one that is kept. `source`: whoever it comes from, of which only so many are. */
+  add(code: string, message: string, source = code): boolean {
     const key = `${code} ${message}`;
+    if (!this.#byKey.has(key) && !this.#rates.take(source, this.#clock.now())) return false;
     const known = this.#byKey.delete(key);
     this.#byKey.set(key, { code, message, atMs: this.#clock.wall() });
     const oldest = this.#byKey.keys().next();

@@ -247,6 +247,11 @@ export class Session {
 
   #greet(hello: Hello, id: number | undefined): void {
     try {
+      const { hello: first } = this;
+      // Whoever was let in by one name does not take another.
+      if (first !== undefined && (first.nodeId !== hello.nodeId || first.instance !== hello.instance)) {
+        throw new ExoError('protocol-violation', `a second hello, of another node than "${first.nodeId}"`);
+      }
       this.#ownHello ??= this.#host.onHello(hello);
     } catch (error) {
       this.refuse(toExoError(error), id);
