@@ -19,9 +19,11 @@ import {
 import {
   type Address,
   type Clock,
-  type ExoError,
+  ExoError,
+  formatAddress,
   isLoopback,
   type Logger,
+  printable,
   toExoError,
 } from '../shared/index.js';
 import { HintedError } from './errors.js';
@@ -169,7 +171,14 @@ function apiTrust(
         return reachableAddress({ host, port }, networkInterfaces());
       },
       ...(givenKeyId === undefined ? {} : { givenKeyId }),
-      dial: ({ address }) => node.meet(address),
+      dial: ({ address, fingerprint }) =>
+        node.meet(address, (id) => {
+          if (store.get(id)?.fingerprint === fingerprint) return;
+          throw new ExoError(
+            'identity-changed',
+            `who answers at ${formatAddress(address)} ("${printable(id, 60)}") is not the node that invited: its key is another one`,
+          );
+        }),
     }),
   };
 }

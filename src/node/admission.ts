@@ -72,8 +72,9 @@ export class Admission implements Startable {
   /** Whether a dial is to be encrypted from the start. `ids` are those that may answer there. */
   dialsSecurely(host: string, ids: readonly string[]): boolean {
     const { trust } = this.#c;
-    if (trust === undefined || this.#isLegacyAllowed(host)) return false;
-    return this.requiresTrust || ids.some((id) => trust.authenticator.isPinned(id));
+    if (trust === undefined) return false;
+    if (ids.some((id) => trust.authenticator.isPinned(id))) return true;
+    return this.requiresTrust && !this.#isLegacyAllowed(host);
   }
 
   /** Whether a plain dial that was refused with `tls-required` can be made again encrypted. */
@@ -177,7 +178,7 @@ export class Admission implements Startable {
     meeting.settle(error);
     if (error !== undefined) throw error;
     if (!verdict.trusted) return;
-    if (answer.keys !== undefined) await authenticator.takeKeys({ keys: answer.keys });
+    if (answer.keys !== undefined) await authenticator.takeKeys(verdict, { keys: answer.keys });
     this.#sendKeys(connection, meeting);
   }
 
@@ -195,9 +196,10 @@ export class Admission implements Startable {
     return judged.then(isMember, () => false);
   }
 
-  /** A trusted peer brought mesh keys. */
-  async onKeys(update: KeyUpdate): Promise<KeyUpdated> {
-    await this.#c.trust?.authenticator.takeKeys(update);
+  /** A trusted peer brought mesh keys. Throws `auth-failed` where it is not one that may. */
+  async onKeys(connection: Connection, update: KeyUpdate): Promise<KeyUpdated> {
+    const verdict = this.#meetings.get(connection)?.verdict;
+    if (verdict?.trusted === true) await this.#c.trust?.authenticator.takeKeys(verdict, update);
     return { kind: 'key-updated' };
   }
 
@@ -233,7 +235,8 @@ export class Admission implements Startable {
 
   async #judge(connection: Connection, meeting: Encounter, proofs: readonly Proof[]): Promise<Verdict> {
     meeting.proofs = proofs;
-    const verdict = await this.#c.trust!.authenticator.judge(meeting.facts!, proofs);
+    // One after the other: what is granted last is what was judged last.
+    const verdict = await meeting.inTurn(() => this.#c.trust!.authenticator.judge(meeting.facts!, proofs));
     meeting.verdict = verdict;
     connection.grant(verdict.trusted ? 'trusted' : this.initialAccess(connection.remoteHost));
     if (!verdict.trusted) {
@@ -278,6 +281,8 @@ export class Admission implements Startable {
   async #judgeOne(connection: Connection): Promise<void> {
     const meeting = this.#meetings.get(connection);
     if (meeting?.proofs === undefined) {
+      // Its proofs are on their way, and will be judged by what is known then.
+      if (meeting?.facts !== undefined) return;
       const access = this.initialAccess(connection.remoteHost);
       const pinned = this.#c.trust?.authenticator.isPinned(connection.hello?.nodeId ?? '') === true;
       if (reaches(access, 'member') && !pinned) return;

@@ -20,6 +20,7 @@ export class Encounter {
   verdict: Verdict | undefined;
   /** When the other end must have proven something. */
   deadline: TimerHandle | undefined;
+  #judging: Promise<unknown> = Promise.resolve();
   #resolve: () => void = () => undefined;
   #reject: (error: ExoError) => void = () => undefined;
 
@@ -53,6 +54,13 @@ export class Encounter {
       role === 'dialler'
         ? { role, dialler: own, acceptor: theirs, binding }
         : { role, dialler: theirs, acceptor: own, binding };
+  }
+
+  /** Judges when earlier judgements are done. */
+  inTurn<T>(judge: () => Promise<T>): Promise<T> {
+    const turn = this.#judging.then(judge, judge);
+    this.#judging = turn;
+    return turn;
   }
 
   /** The other end was judged; with an error it may not stay. */

@@ -276,7 +276,7 @@ export class Introduction implements Startable {
     const meeting = this.#arriving.get(asked[0]);
     const [connection, message] = asked;
     if (message.kind === 'auth-request') return this.#c.admission.onAuth(connection, message);
-    if (message.kind === 'key-update') return this.#c.admission.onKeys(message);
+    if (message.kind === 'key-update') return this.#c.admission.onKeys(connection, message);
     // A notice tells why the meeting fails. What a stranger says reaches no operator.
     if (message.kind === 'notice') {
       const heard = this.#c.admission.isHeard(connection);

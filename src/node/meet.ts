@@ -9,11 +9,15 @@ import { Target } from './target.js';
 const DESCRIPTION = 'MAN';
 const PRIORITY = 4;
 
-/** Resolves with the id of the node that answers there, as a peer, over an encrypted connection; rejects with the reason. */
+/**
+ * Resolves with the id of the node that answers there, as a peer, over an encrypted connection; rejects with the reason, or with what
+ * `check` throws: then the address is not kept.
+ */
 export async function meet(
   address: Address,
   components: { readonly clock: Clock; readonly introduction: Introduction; readonly dialer: Dialer },
   signal: AbortSignal,
+  check: (nodeId: string) => void,
 ): Promise<string> {
   const { clock, introduction, dialer } = components;
   const name = formatAddress(address);
@@ -29,6 +33,7 @@ export async function meet(
   const target = new Target(candidate, clock.now());
   target.secure = true;
   const { peerId } = await introduction.dial(target, signal);
+  check(peerId);
   dialer.offer(candidate);
   return peerId;
 }

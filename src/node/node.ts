@@ -51,9 +51,9 @@ export interface Node extends Startable {
   readonly sheds: Sheds;
   /**
    * Dials an address now, and keeps it among those to dial. Resolves with the id of the node that answers there, as a peer;
-   * rejects with the reason in words.
+   * rejects with the reason in words, or with what `check` throws.
    */
-  meet(address: Address): Promise<string>;
+  meet(address: Address, check: (nodeId: string) => void): Promise<string>;
 }
 
 /** Puts a node together. Nothing runs before `start`. */
@@ -308,8 +308,8 @@ class MeshNode implements Node {
     this.#logger.info('node-started', { id: this.#options.nodeId, host, port });
   }
 
-  meet(address: Address): Promise<string> {
-    return meet(address, this.#meeting, this.#stopping.signal);
+  meet(address: Address, check: (nodeId: string) => void): Promise<string> {
+    return meet(address, this.#meeting, this.#stopping.signal, check);
   }
 
   async stop(): Promise<void> {

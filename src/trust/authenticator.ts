@@ -2,7 +2,7 @@
  * Proves who this node is, and judges what others prove: asks the methods, remembers what follows, and says who gets which mesh keys.
  * The node asks it between hello and peer; the bytes on the wire are the protocol's. See `handshake.ts` for what each call promises.
  */
-import { type Clock, LIMITS, type Logger, printable, toExoError } from '../shared/index.js';
+import { type Clock, ExoError, LIMITS, type Logger, printable, toExoError } from '../shared/index.js';
 import type { Authenticator, HandshakeFacts, KeyUpdate, Proof, ProofMethod, Verdict } from './handshake.js';
 import type { MeshKeys } from './mesh-keys.js';
 import { InvitationMethod } from './methods/invitation.js';
@@ -36,6 +36,8 @@ interface Ground {
   readonly provenKeyIds: ReadonlySet<string>;
   /** The other end came by an invitation of this node and has no mesh key yet. */
   readonly isInvited: boolean;
+  /** This node came by an invitation of the other end. */
+  readonly hasInvited: boolean;
 }
 
 /** A proof that was right. */
@@ -125,7 +127,14 @@ class MethodAuthenticator implements Authenticator {
     return ground.isInvited || ground.provenKeyIds.size > 0 ? this.#keys.toUpdate() : undefined;
   }
 
-  async takeKeys(update: KeyUpdate): Promise<boolean> {
+  async takeKeys(verdict: Trusted, update: KeyUpdate): Promise<boolean> {
+    const ground = this.#grounds.get(verdict);
+    if (ground === undefined || !(ground.provenKeyIds.size > 0 || ground.hasInvited)) {
+      throw new ExoError(
+        'auth-failed',
+        `a node that is trusted by ${verdict.method} has no mesh keys to give`,
+      );
+    }
     const isNew = await this.#keys.take(update);
     if (isNew) this.#log.info('mesh-keys-taken', { current: this.#keys.current?.id });
     return isNew;
@@ -176,7 +185,8 @@ class MethodAuthenticator implements Authenticator {
     if (failure !== undefined) return failure;
     const verdict: Trusted = { trusted: true, method: best.method, why: best.why };
     const isInvited = this.#isInvited(meeting, best.method);
-    this.#grounds.set(verdict, { provenKeyIds, isInvited });
+    const hasInvited = this.#store.get(meeting.other.nodeId)?.learnt === 'joined';
+    this.#grounds.set(verdict, { provenKeyIds, isInvited, hasInvited });
     return verdict;
   }
 

@@ -204,7 +204,7 @@ export class MeshKeys implements Startable {
     const theirs = fromUpdate(update, this.#clock.wall());
     return this.#change((keys) => {
       const mine = this.#all(keys);
-      if (mine.length > 0 && !theirs.some(({ id }) => mine.some((key) => key.id === id))) {
+      if (mine.length > 0 && !theirs.some(({ secret }) => mine.some((key) => key.secret.equals(secret)))) {
         throw new ExoError('auth-failed', 'the other node sent keys of another mesh; they are not taken');
       }
       const merged = keepNewest(mergeKeys(mine, theirs), this.#given?.id);

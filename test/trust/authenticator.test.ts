@@ -4,6 +4,7 @@ import test from 'node:test';
 import fc from 'fast-check';
 import { type Logger, seededRandom, VirtualClock } from '../../src/shared/index.js';
 import type { HandshakeFacts, Proof } from '../../src/trust/handshake.js';
+import { printMeshKey } from '../../src/trust/mesh-key.js';
 import '../support/leaks.js';
 import { type End, makeEnd, meet, shake, short } from './parties.js';
 
@@ -158,10 +159,10 @@ test('an invitation lets one node in, once, and brings it the mesh key', async (
   // The connection broke before the key came: it is still known, and gets it with the next one.
   const again = await shake(near, far);
   assert.deepEqual([short(again.dialler), short(again.acceptor)], ['pinned', 'pinned']);
-  assert.ok(again.acceptor.trusted);
+  assert.ok(again.acceptor.trusted && again.dialler.trusted);
   const update = far.authenticator.keysFor(again.acceptor, again.proofs.dialler);
-  assert.equal(await near.authenticator.takeKeys(update!), true);
-  assert.equal(await near.authenticator.takeKeys(update!), false);
+  assert.equal(await near.authenticator.takeKeys(again.dialler, update!), true);
+  assert.equal(await near.authenticator.takeKeys(again.dialler, update!), false);
   assert.equal(near.keys.current?.id, far.keys.current?.id);
 
   const third = await shake(near, far);
@@ -255,7 +256,7 @@ test('who proved an older key is told the newer; who knows the newest is told no
     update?.keys.map(({ id }) => id),
     [second.id, first.id],
   );
-  await near.authenticator.takeKeys(update!);
+  await near.authenticator.takeKeys(outcome.dialler, update!);
   assert.equal(near.keys.current?.id, second.id);
   const next = await shake(near, far);
   assert.ok(next.acceptor.trusted);
@@ -293,11 +294,16 @@ test('keys that make no sense, or are of another mesh, are not taken', async () 
   const other = await far.keys.create();
   const entry = far.keys.toUpdate().keys[0]!;
   assert.equal(near.authenticator.requiresTrust, true);
-  await assert.rejects(near.authenticator.takeKeys({ keys: [entry] }), {
+  const friend = await makeEnd('friend');
+  await friend.keys.join(printMeshKey(near.keys.current!));
+  const { dialler: byKey } = await shake(near, friend);
+  assert.ok(byKey.trusted);
+  await assert.rejects(near.authenticator.takeKeys(byKey, { keys: [entry] }), {
     code: 'auth-failed',
     message: /another mesh/,
   });
   const fresh = await makeEnd('fresh');
+  const byInvitation = await invited(fresh);
   const refusals = [
     { keys: [] },
     { keys: [{ ...entry, id: '00000000' }] },
@@ -308,13 +314,35 @@ test('keys that make no sense, or are of another mesh, are not taken', async () 
     { keys: Array.from({ length: 9 }, () => entry) },
   ];
   for (const update of refusals) {
-    await assert.rejects(fresh.authenticator.takeKeys(update), { code: 'auth-failed' });
+    await assert.rejects(fresh.authenticator.takeKeys(byInvitation, update), { code: 'auth-failed' });
   }
   assert.equal(fresh.keys.current, undefined);
   const ended = { keys: [{ ...entry, untilMs: 1 }] };
-  await assert.rejects((await makeEnd('new')).authenticator.takeKeys(ended), { code: 'auth-failed' });
+  await assert.rejects(fresh.authenticator.takeKeys(byInvitation, ended), { code: 'auth-failed' });
   assert.notEqual(near.keys.current?.id, other.id);
 });
+
+test('keys are not taken from a node that is known by name alone', async () => {
+  const [near, far] = [await makeEnd('near'), await makeEnd('far')];
+  await far.keys.create();
+  await near.store.trust({ id: 'far', fingerprint: far.nodeKey.fingerprint, learnt: 'connect' });
+  await far.store.trust({ id: 'near', fingerprint: near.nodeKey.fingerprint, learnt: 'connect' });
+  const { dialler } = await shake(near, far);
+  assert.ok(dialler.trusted && dialler.method === 'pinned');
+  await assert.rejects(near.authenticator.takeKeys(dialler, far.keys.toUpdate()), { code: 'auth-failed' });
+  assert.equal(near.keys.current, undefined);
+});
+
+/** What a node without a key thinks of the one by whose invitation it has come. */
+async function invited(end: End) {
+  const host = await makeEnd('host');
+  await host.keys.create();
+  const { secret, record } = await host.store.invite();
+  await end.store.hold({ fingerprint: host.nodeKey.fingerprint, secret, untilMs: record.untilMs });
+  const { dialler } = await shake(end, host);
+  assert.ok(dialler.trusted);
+  return dialler;
+}
 
 test('changes that can change a verdict are told, others are not', async () => {
   const [near, far] = await pair();
@@ -408,7 +436,8 @@ test('no secret reaches a log, a verdict or an error', async () => {
   const wrong = await shake(await makeEnd('x', { token: 'another token of some people' }), far);
   const right = await shake(near, far);
   await far.keys.rotate();
-  await near.authenticator.takeKeys(far.keys.toUpdate());
+  assert.ok(right.dialler.trusted);
+  await near.authenticator.takeKeys(right.dialler, far.keys.toUpdate());
   const errors = await Promise.all(
     [near.keys.join('exo1-abc'), near.keys.join('short'), near.keys.forget('exo1-nothing')].map((each) =>
       each.then(
