@@ -293,6 +293,7 @@ describe('what a stranger tells', () => {
         intruder.send(baseFrame({ kind: 'health-request', hello: boundHello('victim') }));
         await intruder.shownOut();
         assert.equal(stateOf(target, 'victim'), 'alive');
+        await victim.stop();
         return 'protocol-violation, and the end of its connection';
       },
       { token: null },

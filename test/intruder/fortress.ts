@@ -93,8 +93,18 @@ async function assertHealthy(cleanup: Cleanup, target: TrustingNode, token: stri
     () => stateOf(target, 'honest') === 'alive' && stateOf(honest, 'target') === 'alive',
   );
   const partitions = () => target.node.mesh.topology().partitions.map(({ nodeId }) => nodeId);
-  await eventually({ timeoutMs: WITHIN_MS, what: 'both are the ring' }, () =>
-    partitions().includes('honest'),
+  await eventually(
+    {
+      timeoutMs: WITHIN_MS,
+      what: 'both are the ring',
+      onLate: () =>
+        JSON.stringify([
+          target.node.mesh.topology().partitions,
+          target.node.mesh.peers(),
+          [...target.node.mesh.topology().nodes],
+        ]),
+    },
+    () => partitions().includes('honest'),
   );
   const generation = await honest.node.chat.start({
     model: 'dummy',

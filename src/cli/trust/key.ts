@@ -86,6 +86,9 @@ export async function rotateKey(host: CliHost, options: RotateOptions): Promise<
       : `is accepted for ${duration(old.until_ms - host.clock.wall())} more`;
   return answer(host, options, { key, replaced: old ?? null }, [
     `mesh key ${key.id} is the one in use ${inWhat(desk)}; ${before?.id ?? 'the old one'} ${left}`,
+    ...(old?.until_ms == null
+      ? []
+      : ['whoever proves the old one gets the new one; to shut somebody out: exo key rotate --grace 0']),
   ]);
 }
 

@@ -42,7 +42,15 @@ export async function remove(
   const what = `${printable(id, 60)} is forgotten: its key is not known any more, and it is no longer trusted by it.`;
   if (!(await confirmed(host, what, options))) return CALLED_OFF;
   const node = await desk.distrust(id);
-  return answer(host, options, { removed: node }, [`${printable(node.id, 60)} is forgotten`]);
+  const keys = await desk.keys();
+  return answer(host, options, { removed: node }, [
+    `${printable(node.id, 60)} is forgotten`,
+    ...(keys.length === 0
+      ? []
+      : [
+          'if it has the mesh key it comes back with it; to shut it out: exo key rotate --grace 0, then invite the others anew',
+        ]),
+  ]);
 }
 
 /** Uses an invitation: its words, or nothing, and then it is asked for. */
