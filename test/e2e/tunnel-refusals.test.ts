@@ -149,6 +149,8 @@ test('each mistake in a tunnel has its own reason and costs the tunnels beside i
     await watch.allUp(DRIVERS, TIMEOUT_MS);
     await health.allAnswer(TIMEOUT_MS);
     const goodFromMs = Date.now();
+    // One may have started twice by now: where its ssh held small messages back, once more with a pty.
+    const restarts = DRIVERS.map((driver) => watch.now(driver)?.restarts);
 
     const wrong: string[] = [];
     await Promise.all(
@@ -192,7 +194,7 @@ test('each mistake in a tunnel has its own reason and costs the tunnels beside i
       );
       const states = watch.since(driver, goodFromMs).map(({ tunnel }) => tunnel?.state);
       assert.deepEqual([...new Set(states)], ['up']);
-      assert.equal(watch.now(driver)?.restarts, 0);
+      assert.equal(watch.now(driver)?.restarts, restarts[DRIVERS.indexOf(driver)]);
     }
   } finally {
     await cleanup.dispose();
