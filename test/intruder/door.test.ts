@@ -260,6 +260,25 @@ describe('what a stranger tells', () => {
       { token: null },
     ));
 
+  test('keys and proofs from a member of an open mesh', (t) =>
+    attack(
+      t,
+      async ({ cleanup, port, target }) => {
+        const intruder = await intrude(cleanup, port);
+        await intruder.greet(boundHello('mallory'));
+        await eventually(
+          { timeoutMs: 5_000, what: 'it is a peer' },
+          () => stateOf(target, 'mallory') === 'alive',
+        );
+        assert.equal(codeOf(await intruder.ask(EVERY_KIND['key-update'], 5)), 'auth-required');
+        assert.equal(codeOf(await intruder.ask(EVERY_KIND['auth-request'], 6)), 'protocol-violation');
+        assert.deepEqual(target.opened.keys.all, []);
+        intruder.end();
+        return 'auth-required; no key is taken';
+      },
+      { token: null },
+    ));
+
   test('the id of the node itself, in plain and over TLS, 100 times', (t) =>
     attack(t, async (fortress) => {
       const { cleanup, port, target } = fortress;
