@@ -13,7 +13,7 @@ import { runningNodes } from '../target.js';
 import { type ConnectionRecord, listRecords, removeRecord } from './connection-record.js';
 import { FarClient } from './far-client.js';
 import type { FarAnswer } from './far-protocol.js';
-import { partFrom } from './introduce.js';
+import { partHere } from './introduce.js';
 import { describe, reloadPeers } from './local-node.js';
 import { withoutNearEntry } from './near-entry.js';
 import { openShell } from './open-shell.js';
@@ -90,6 +90,7 @@ async function leaveThere(
         const value = await client.ask(
           'leave',
           {
+            node: record.peer,
             peer: record.near.node,
             peersFile: record.far.port === null ? null : record.far.peersFile,
             before: record.far.before,
@@ -130,11 +131,8 @@ async function leaveHere(
   const { peersFile, before } = record.near;
   const edited = editPeersFile(peersFile, (text, file) => withoutNearEntry(text, file, record.peer, before));
   const reader = runningNodes(host.env).find((run) => run.peersFile === peersFile);
-  if (reader !== undefined) {
-    const node = await describe(host, reader);
-    await reloadPeers(host, node);
-    if (record.trust?.here === true) await partFrom(host.clock, node.api, record.peer);
-  }
+  if (reader !== undefined) await reloadPeers(host, await describe(host, reader));
+  if (record.trust?.here === true) await partHere(host, record.near.node, record.peer);
   const what =
     edited.before === edited.after
       ? 'no entry was there'

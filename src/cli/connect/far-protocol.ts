@@ -76,6 +76,7 @@ const OPERATIONS = {
   /** Undoes what an earlier session did. */
   leave: {
     request: z.object({
+      node: id,
       peer: id,
       peersFile: path.nullable(),
       before: z.record(z.string(), z.unknown()).nullable(),

@@ -10,7 +10,7 @@ import { runningNodes } from '../target.js';
 import { version } from '../version.js';
 import { startBackgroundNode } from './background-node.js';
 import { FAR_SCHEMA, type FarAnswer, type FarOperation, type FarRequest } from './far-protocol.js';
-import { fingerprintOf, introduceTo, partFrom } from './introduce.js';
+import { fingerprintOf, introduceTo, partFrom, partHere } from './introduce.js';
 import { describe, findNode, type LocalNode, quitNode, reloadPeers, waitForIds } from './local-node.js';
 import { loopbackPort, portsOf } from './peer-entries.js';
 import { editPeersFile, readPeersText, restorePeersFile } from './peers-file-store.js';
@@ -115,6 +115,7 @@ export class FarSession {
   async #leave(request: FarRequest<'leave'>): Promise<FarAnswer<'leave'>> {
     const { env } = this.#host;
     const file = request.peersFile;
+    if (request.distrust) await partHere(this.#host, request.node, request.peer);
     let removed = false;
     if (file !== null) {
       const { before, after } = editPeersFile(file, (text, name) =>
@@ -126,7 +127,6 @@ export class FarSession {
     if (reader === undefined) return { removed, stopped: null, kept: null };
     const node = await describe(this.#host, reader);
     await reloadPeers(this.#host, node);
-    if (request.distrust) await partFrom(this.#host.clock, node.api, request.peer);
     if (!request.stop || !wasStarted(exoHome(env), reader.instance))
       return { removed, stopped: null, kept: null };
     const others = (await readPeersFile(file!)).peers.map(({ id }) => id).filter((id) => id !== node.id);

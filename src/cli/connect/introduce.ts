@@ -3,8 +3,12 @@
  * talk encrypted and trust each other, and no secret had to travel. Both sides use this, each with its own node.
  */
 import type { Clock } from '../../shared/index.js';
-import type { ApiTarget } from '../target.js';
+import type { CliHost } from '../host.js';
+import { type ApiTarget, runningNodes } from '../target.js';
+import { openLocalDesk } from '../trust/local-desk.js';
 import { RemoteDesk } from '../trust/remote-desk.js';
+import type { TrustDesk } from '../trust/shapes.js';
+import { describe } from './local-node.js';
 
 /** A node by its key. */
 export interface KeyedNode {
@@ -30,7 +34,17 @@ export async function introduceTo(clock: Clock, api: ApiTarget, other: KeyedNode
 
 /** Takes it back. Nothing to do where it is not known. */
 export async function partFrom(clock: Clock, api: ApiTarget, id: string): Promise<void> {
-  const desk = new RemoteDesk(clock, api, '');
+  await forget(new RemoteDesk(clock, api, ''), id);
+}
+
+/** The same for a node of this account by its id, whether it runs or not. */
+export async function partHere(host: CliHost, nodeId: string, id: string): Promise<void> {
+  const running = runningNodes(host.env).find((run) => run.id === nodeId);
+  if (running === undefined) await forget(await openLocalDesk(host, nodeId), id);
+  else await partFrom(host.clock, (await describe(host, running)).api, id);
+}
+
+async function forget(desk: TrustDesk, id: string): Promise<void> {
   const { trusted } = await desk.list();
   if (trusted.some((node) => node.id === id)) await desk.distrust(id);
 }

@@ -86,6 +86,7 @@ export const farLines: FuzzTarget = {
       requestLine('hello', {}),
       requestLine('enter', { node: 'a', peer: 'b', prefer: 1, avoid: [2] }),
       requestLine('leave', {
+        node: 'a',
         peer: 'b',
         peersFile: '/p',
         before: { address: 'x' },
