@@ -43,6 +43,8 @@ export interface DemoOptions {
 /** Start-up of two processes on a slow machine, and their first dial. */
 const MEET_WITHIN_MS = 30_000;
 const LOOK_EVERY_MS = 100;
+/** A process that is gone is reported when its output has been read to the end. */
+const DEATH_TOLD_MS = 1_000;
 /** The tunnel's ssh is ended: detection, the first retry and the login together take far less. */
 const HEAL_WITHIN_MS = 30_000;
 /** The tunnel's name is that of the peer it stands under. */
@@ -220,8 +222,8 @@ class Show {
       '',
       'Ctrl-C ends it.',
     );
-    await this.#watch.look(stop.signal);
-    await this.#alive(
+    await this.#standing(this.#watch.look(stop.signal));
+    await this.#standing(
       this.#watch.follow(
         stop.signal,
         (event) => this.#tell(event, new Date(event.at_ms).toLocaleTimeString()),
@@ -280,6 +282,16 @@ class Show {
   /** `work`, unless a node dies first. */
   #alive<T>(work: Promise<T>): Promise<T> {
     return Promise.race([work, ...this.#nodes.map((node) => node.died)]);
+  }
+
+  /** The same of nodes that ran: whose API is gone may turn out to have died in a moment, and that is the better reason. */
+  async #standing<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await this.#alive(work);
+    } catch (error) {
+      await this.#alive(sleep(this.#host.clock, DEATH_TOLD_MS));
+      throw error;
+    }
   }
 
   /** Undefined while the node is starting. */
