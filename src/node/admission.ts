@@ -147,7 +147,7 @@ export class Admission implements Startable {
       throw new ExoError(error.code, WHAT_STRANGERS_HEAR);
     }
     const own = await authenticator.prove(meeting.facts);
-    const update = verdict.trusted ? authenticator.keysFor(verdict, proofs) : undefined;
+    const update = verdict.trusted ? authenticator.keysFor(verdict) : undefined;
     meeting.settle();
     return { kind: 'auth-response', proofs: own, ...(update && { keys: update.keys }) };
   }
@@ -263,9 +263,9 @@ export class Admission implements Startable {
   }
 
   #sendKeys(connection: Connection, meeting: Encounter): void {
-    const { verdict, proofs } = meeting;
-    if (verdict?.trusted !== true || proofs === undefined) return;
-    const update = this.#c.trust?.authenticator.keysFor(verdict, proofs);
+    const { verdict } = meeting;
+    if (verdict?.trusted !== true) return;
+    const update = this.#c.trust?.authenticator.keysFor(verdict);
     if (update === undefined) return;
     connection
       .request({ kind: 'key-update', keys: update.keys })

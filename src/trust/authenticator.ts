@@ -119,7 +119,7 @@ class MethodAuthenticator implements Authenticator {
     }
   }
 
-  keysFor(verdict: Trusted, _proofs: readonly Proof[]): KeyUpdate | undefined {
+  keysFor(verdict: Trusted): KeyUpdate | undefined {
     const ground = this.#grounds.get(verdict);
     const current = this.#keys.current;
     if (ground === undefined || current === undefined || ground.provenKeyIds.has(current.id))

@@ -68,7 +68,7 @@ export interface Authenticator {
    */
   judge(facts: HandshakeFacts, proofs: readonly Proof[]): Promise<Verdict>;
   /** Mesh keys that a trusted peer does not have yet: what a rotation or an invitation brings. Undefined: none. */
-  keysFor(verdict: Verdict & { readonly trusted: true }, proofs: readonly Proof[]): KeyUpdate | undefined;
+  keysFor(verdict: Verdict & { readonly trusted: true }): KeyUpdate | undefined;
   /**
    * A trusted peer brought keys. Returns whether anything was new. Throws `auth-failed` when they make no sense, or when the peer is not
    * one that shares keys: one that proved a mesh key, or by whose invitation this node came.

@@ -154,13 +154,13 @@ test('an invitation lets one node in, once, and brings it the mesh key', async (
   assert.deepEqual(far.store.invitations(), []);
   assert.deepEqual(near.store.held(), []);
   assert.ok(outcome.acceptor.trusted && outcome.dialler.trusted);
-  assert.equal(near.authenticator.keysFor(outcome.dialler, outcome.proofs.acceptor), undefined);
+  assert.equal(near.authenticator.keysFor(outcome.dialler), undefined);
 
   // The connection broke before the key came: it is still known, and gets it with the next one.
   const again = await shake(near, far);
   assert.deepEqual([short(again.dialler), short(again.acceptor)], ['pinned', 'pinned']);
   assert.ok(again.acceptor.trusted && again.dialler.trusted);
-  const update = far.authenticator.keysFor(again.acceptor, again.proofs.dialler);
+  const update = far.authenticator.keysFor(again.acceptor);
   assert.equal(await near.authenticator.takeKeys(again.dialler, update!), true);
   assert.equal(await near.authenticator.takeKeys(again.dialler, update!), false);
   assert.equal(near.keys.current?.id, far.keys.current?.id);
@@ -169,7 +169,7 @@ test('an invitation lets one node in, once, and brings it the mesh key', async (
   assert.deepEqual([short(third.dialler), short(third.acceptor)], ['mesh-key', 'mesh-key']);
   assert.deepEqual([near.store.get('far')?.trust, far.store.get('near')?.trust], ['pin', 'pin']);
   assert.ok(third.acceptor.trusted);
-  assert.equal(far.authenticator.keysFor(third.acceptor, third.proofs.dialler), undefined);
+  assert.equal(far.authenticator.keysFor(third.acceptor), undefined);
 
   const late = await makeEnd('late');
   await late.store.hold({ fingerprint: far.nodeKey.fingerprint, secret, untilMs: record.untilMs });
@@ -250,8 +250,8 @@ test('who proved an older key is told the newer; who knows the newest is told no
   const outcome = await shake(near, far);
   assert.deepEqual([short(outcome.dialler), short(outcome.acceptor)], ['mesh-key', 'mesh-key']);
   assert.ok(outcome.dialler.trusted && outcome.acceptor.trusted);
-  assert.equal(near.authenticator.keysFor(outcome.dialler, outcome.proofs.acceptor), undefined);
-  const update = far.authenticator.keysFor(outcome.acceptor, outcome.proofs.dialler);
+  assert.equal(near.authenticator.keysFor(outcome.dialler), undefined);
+  const update = far.authenticator.keysFor(outcome.acceptor);
   assert.deepEqual(
     update?.keys.map(({ id }) => id),
     [second.id, first.id],
@@ -260,7 +260,7 @@ test('who proved an older key is told the newer; who knows the newest is told no
   assert.equal(near.keys.current?.id, second.id);
   const next = await shake(near, far);
   assert.ok(next.acceptor.trusted);
-  assert.equal(far.authenticator.keysFor(next.acceptor, next.proofs.dialler), undefined);
+  assert.equal(far.authenticator.keysFor(next.acceptor), undefined);
 });
 
 test('a key that ends as announced ends no connection; one that is ended at once does', async () => {
