@@ -10,6 +10,8 @@ const SLOW_MS = 5_000;
 /** How a test says what it measured of a promise: test/support/promise.ts. */
 const PROMISE_MARK = 'promise ';
 const PRINTED_CHARS_MAX = 8_000;
+/** Of a failure's reason, as it is said again at the end of the run. */
+const WHY_CHARS_MAX = 2_000;
 /** The runner's own totals; ours are better. */
 const RUNNER_TOTAL = /^(?:tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/;
 
@@ -72,7 +74,7 @@ export default async function* report(source) {
       file.failed += 1;
       counts.failed += 1;
       const why = type === 'test:fail' ? describe(data.details?.error) : 'the file contains no test';
-      counts.failures.push({ name: data.name, file: short(data.file) });
+      counts.failures.push({ name: data.name, file: short(data.file), why: why.slice(0, WHY_CHARS_MAX) });
       yield `  ✖ ${data.name} (${short(data.file)}${data.line === undefined ? '' : `:${data.line}`})\n${indent(why)}\n`;
       if (file.printed !== '') yield `${indent(`--- printed by this file\n${file.printed}`)}\n`;
     } else {

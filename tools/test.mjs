@@ -177,7 +177,11 @@ function finish() {
   if (total.skipped.length > 0) console.log('\nskipped:');
   for (const item of total.skipped) console.log(`  ${at(item)}: ${item.reason}`);
   if (total.failures.length > 0) console.log('\nfailed:');
-  for (const item of total.failures) console.log(`  ${at(item)}`);
+  for (const item of total.failures) {
+    console.log(`  ${at(item)}`);
+    // Once more, where it is looked for: the stage that printed it may be thousands of lines above.
+    if (item.why !== undefined) console.log(item.why.replaceAll(/^/gm, '      '));
+  }
   console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped.length} skipped`);
   process.exitCode = total.failed === 0 ? 0 : 1;
   if (options.results !== undefined) writeFileSync(options.results, JSON.stringify(total));

@@ -4,6 +4,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex, Readable, Writable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const UNTIL_MS = 10_000;
+/** What the browser says of an expression whose page went away under it. */
+const NAVIGATED = /navigated or closed|context was destroyed|Cannot find context/;
 
 /** The first Chromium on the PATH, or undefined. */
 export function findChromium(): string | undefined {
@@ -86,20 +91,18 @@ export class Browser {
     return (result as { value?: unknown }).value;
   }
 
-  /** Waits until an expression of the page is true, looking at every frame. */
+  /** Waits until an expression of the page is true; a page that gives way to another is looked at anew. */
   async until(expression: string): Promise<void> {
-    const met = await this.evaluate(
-      `new Promise((resolve) => {
-        const end = performance.now() + 10000;
-        const look = () => {
-          if (${expression}) resolve(true);
-          else if (performance.now() > end) resolve(false);
-          else setTimeout(look, 20);
-        };
-        look();
-      })`,
-    );
-    if (met !== true) throw new Error(`never true in the page: ${expression}`);
+    const end = performance.now() + UNTIL_MS;
+    while (performance.now() < end) {
+      const met = await this.evaluate(`Boolean(${expression})`).catch((error: Error) => {
+        if (!NAVIGATED.test(error.message)) throw error;
+        return false;
+      });
+      if (met === true) return;
+      await sleep(20);
+    }
+    throw new Error(`never true in the page: ${expression}`);
   }
 
   /** Ends the browser and removes its files. */
