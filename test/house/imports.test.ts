@@ -17,47 +17,53 @@ const ABOVE_NODE = ['api', 'web', 'cli'];
 const RULES: readonly Rule[] = [
   {
     room: 'shared',
-    never: ['protocol', 'discovery', 'tunnels', 'topology', 'inference', 'node', ...ABOVE_NODE],
+    never: ['protocol', 'discovery', 'tunnels', 'topology', 'models', 'inference', 'node', ...ABOVE_NODE],
     reason: 'the ground floor stands on nothing of ours',
   },
   {
     room: 'protocol',
-    never: ['discovery', 'tunnels', 'topology', 'inference', 'node', ...ABOVE_NODE],
+    never: ['discovery', 'tunnels', 'topology', 'models', 'inference', 'node', ...ABOVE_NODE],
     reason: 'the wire knows messages, not what they are for',
   },
   {
     room: 'discovery',
-    never: ['tunnels', 'topology', 'inference'],
+    never: ['tunnels', 'topology', 'models', 'inference'],
     reason: 'rooms beside each other do not know each other: they meet in node',
   },
   {
     room: 'tunnels',
-    never: ['protocol', 'discovery', 'topology', 'inference'],
+    never: ['protocol', 'discovery', 'topology', 'models', 'inference'],
     reason:
       'a forward is an address and a probe is a function: tunnels know nothing of the protocol or of peers',
   },
   {
     room: 'topology',
-    never: ['discovery', 'tunnels', 'inference'],
+    never: ['discovery', 'tunnels', 'models', 'inference'],
     reason: 'rooms beside each other do not know each other: they meet in node',
   },
   {
     room: 'inference',
     never: ['discovery', 'tunnels'],
-    reason: 'rooms beside each other do not know each other; only the ring needs the partition (topology)',
+    reason:
+      'rooms beside each other do not know each other; only the ring needs the partition (topology), and the engine the models',
+  },
+  {
+    room: 'models',
+    never: ['protocol', 'discovery', 'tunnels', 'topology', 'inference'],
+    reason: 'a checkpoint is files and numbers: who computes it, and on how many nodes, is not its matter',
   },
   {
     room: 'trust',
-    never: ['protocol', 'discovery', 'tunnels', 'topology', 'inference'],
+    never: ['protocol', 'discovery', 'tunnels', 'topology', 'models', 'inference'],
     reason:
       'what is proven is a matter of keys and bytes: trust knows nothing of the connection that carries it',
   },
-  ...['protocol', 'discovery', 'tunnels', 'topology', 'inference'].map((room) => ({
+  ...['protocol', 'discovery', 'tunnels', 'topology', 'models', 'inference'].map((room) => ({
     room,
     never: ['trust'],
     reason: 'they ask narrow ports that they declare themselves; node brings trust to them',
   })),
-  ...['discovery', 'tunnels', 'topology', 'inference', 'trust'].map((room) => ({
+  ...['discovery', 'tunnels', 'topology', 'models', 'inference', 'trust'].map((room) => ({
     room,
     never: ['node', ...ABOVE_NODE],
     reason: 'a room declares the narrow port that it needs; node implements it',
@@ -70,7 +76,7 @@ const RULES: readonly Rule[] = [
   },
   {
     room: 'web',
-    never: ['protocol', 'discovery', 'tunnels', 'topology', 'inference', 'node', 'api', 'cli'],
+    never: ['protocol', 'discovery', 'tunnels', 'topology', 'models', 'inference', 'node', 'api', 'cli'],
     reason: 'a page talks to the API over HTTP, as any client does',
   },
 ];
@@ -100,6 +106,11 @@ const FENCES: Record<string, { readonly places: readonly string[]; readonly reas
   },
   '@peculiar/asn1-schema': { places: ['trust/certificate.ts'], reason: 'one certificate is made' },
   '@peculiar/asn1-x509': { places: ['trust/certificate.ts'], reason: 'one certificate is made' },
+  '@huggingface/tokenizers': { places: ['models/tokenizer.ts'], reason: 'tokenizer.json is read once' },
+  '@huggingface/jinja': {
+    places: ['models/chat-template.ts'],
+    reason: 'templates are rendered in one place',
+  },
   'ipaddr.js': {
     places: ['shared/address.ts', 'discovery/'],
     reason: 'addresses are parsed on the ground floor; ranges matter to discovery',
