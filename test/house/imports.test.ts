@@ -115,6 +115,10 @@ const FENCES: Record<string, { readonly places: readonly string[]; readonly reas
     places: ['shared/address.ts', 'discovery/'],
     reason: 'addresses are parsed on the ground floor; ranges matter to discovery',
   },
+  koffi: {
+    places: ['inference/engines/ggml/library/'],
+    reason: 'native functions are called in the process that computes, and nowhere else',
+  },
   systeminformation: { places: ['topology/'], reason: 'only topology probes the machine' },
   'env-paths': { places: ['node/', 'cli/'], reason: 'where the state lies is decided once' },
   'write-file-atomic': {
