@@ -87,6 +87,13 @@ export const ADVICE = {
   'tunnel-failed': ['told', 'exo doctor tunnels says which part failed and what mends it'],
   'ring-incomplete': ['told', 'ask again when exo topology shows all nodes and the edges between them'],
   'model-unknown': ['no', 'use a model that the message or GET /v1/models lists'],
+  'model-unsupported': ['no', 'take another model; the message names what this version does not compute'],
+  'checkpoint-invalid': ['no', 'exo model verify finds what is damaged, exo model pull fetches it again'],
+  'tokenizer-invalid': [
+    'no',
+    'exo model pull fetches the files that the message names; a local folder needs them beside config.json',
+  ],
+  'conversation-refused': ['no', 'change roles or order of the messages as the message says'],
   'engine-failed': ['no', 'the log of the node that computes says more'],
   'tensor-invalid': ['no', 'a fault of the sender; both nodes should run the same version'],
   'prompt-too-long': ['no', 'shorten the prompt'],

@@ -44,6 +44,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   'http-invalid': 400,
   'tensor-invalid': 400,
   'prompt-too-long': 400,
+  'conversation-refused': 400,
   'tunnel-spec-invalid': 400,
   'candidate-invalid': 400,
   'option-invalid': 400,

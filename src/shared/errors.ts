@@ -62,6 +62,10 @@ export const ERROR_CODES = {
   // topology and inference
   'ring-incomplete': 'the nodes present cannot form a ring for the model',
   'model-unknown': 'no model of that name is known',
+  'model-unsupported': 'a model of a kind that no engine of this version computes',
+  'checkpoint-invalid': 'the files of a model are damaged, incomplete or do not fit together',
+  'tokenizer-invalid': 'the tokenizer or the chat template of a model is missing or damaged',
+  'conversation-refused': 'the chat template of a model does not take such a conversation',
   'engine-failed': 'the inference engine failed',
   'tensor-invalid': 'shape, dtype and bytes of a tensor do not fit together',
   'prompt-too-long': 'a prompt over the limit of a message or of the model',
