@@ -286,7 +286,14 @@ const TABLE = {
   // ------------------------------------------------------------------ trust
   nodeKeyFileBytesMax: [4 * KIB, 'an Ed25519 key has 120 bytes, the mark of the machine 65'],
   trustFileBytesMax: [4 * MIB, 'four thousand nodes have about 1 MiB'],
-  trustPollMs: [1_000, 'between two looks whether a command changed keys or trust'],
+  trustPollMs: [
+    1_000,
+    'between two looks whether a command changed keys or trust, or an editor authorized_keys',
+  ],
+  authorizedKeysSettleMs: [
+    250,
+    'an editor that empties authorized_keys and writes it again is done by then; looked at again before anybody goes',
+  ],
   trustLockMs: [
     10_000,
     'a lock on such a file that does not move for so long is left over; it is held for ms',

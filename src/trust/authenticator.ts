@@ -4,6 +4,7 @@
  */
 import { type Clock, ExoError, LIMITS, type Logger, printable, toExoError } from '../shared/index.js';
 import type { Authenticator, HandshakeFacts, KeyUpdate, Proof, ProofMethod, Verdict } from './handshake.js';
+import type { KeyListWatch } from './key-list-watch.js';
 import type { MeshKeys } from './mesh-keys.js';
 import { InvitationMethod } from './methods/invitation.js';
 import { MeshKeyMethod } from './methods/mesh-key.js';
@@ -20,10 +21,12 @@ export interface AuthenticatorOptions {
   readonly ssh?: SshKeyMethodOptions;
 }
 
-/** What it works with. Both are started and stopped by their owner. */
+/** What it works with. All are started and stopped by their owner. */
 export interface AuthenticatorComponents {
   readonly keys: MeshKeys;
   readonly store: TrustStore;
+  /** Tells when authorized_keys lists others than before. Absent where there is none: then what it let in stays. */
+  readonly keyListWatch?: KeyListWatch | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -59,6 +62,7 @@ class MethodAuthenticator implements Authenticator {
   readonly #options: AuthenticatorOptions;
   readonly #keys: MeshKeys;
   readonly #store: TrustStore;
+  readonly #keyListWatch: KeyListWatch | undefined;
   readonly #log: Logger;
   /** In the order in which they are tried. */
   readonly #methods: readonly Method[];
@@ -69,6 +73,7 @@ class MethodAuthenticator implements Authenticator {
     this.#options = options;
     this.#keys = keys;
     this.#store = store;
+    this.#keyListWatch = components.keyListWatch;
     this.#log = log;
     this.#methods = [
       new MeshKeyMethod(keys),
@@ -149,8 +154,10 @@ class MethodAuthenticator implements Authenticator {
       before = now;
       if (changes) listener();
     });
+    const offList = this.#keyListWatch?.onChange(listener);
     return () => {
       offKeys();
+      offList?.();
       offStore();
     };
   }

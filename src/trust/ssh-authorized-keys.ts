@@ -64,6 +64,19 @@ export class AuthorizedKeys {
     return { allowed: false, why };
   }
 
+  /** Every key that is let in now, as one text each. Throws as `find`. */
+  allowed(wallMs: number): ReadonlySet<string> {
+    this.#read();
+    const decided = new Map<string, boolean>();
+    for (const line of this.#lines) {
+      const key = `${line.type} ${line.base64.replace(/=+$/, '')}`;
+      if (decided.has(key)) continue;
+      const fault = lineFault(line, wallMs);
+      if (fault?.isOver !== true) decided.set(key, fault === undefined);
+    }
+    return new Set([...decided].flatMap(([key, isAllowed]) => (isAllowed ? [key] : [])));
+  }
+
   #read(): void {
     const stats = statOf(this.#file);
     const folder = statOf(path.dirname(this.#file));

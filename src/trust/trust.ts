@@ -8,6 +8,7 @@ import { createAuthenticator } from './authenticator.js';
 import { type Credentials, createCredentials } from './certificate.js';
 import { type NodeKey, nodeKeyFromSeed, SEED_BYTES } from './ed25519.js';
 import type { Authenticator } from './handshake.js';
+import { KeyListWatch } from './key-list-watch.js';
 import { type MeshKeys, openMeshKeys } from './mesh-keys.js';
 import { loadNodeKey } from './node-key.js';
 import { AuthorizedKeys } from './ssh-authorized-keys.js';
@@ -78,6 +79,7 @@ export async function openTrust(options: TrustOptions, components: TrustComponen
   );
   const store = new TrustStore(nodeFolder === null ? null : path.join(nodeFolder, 'trust.json'), components);
   const authorizedKeys = sshAuthorizedKeys === undefined ? undefined : new AuthorizedKeys(sshAuthorizedKeys);
+  const keyListWatch = authorizedKeys && new KeyListWatch(authorizedKeys, components);
   const hasSigners = sshAgentSocket !== undefined || (sshKeyFiles?.length ?? 0) > 0;
   const authenticator = createAuthenticator(
     {
@@ -87,9 +89,9 @@ export async function openTrust(options: TrustOptions, components: TrustComponen
         signers: hasSigners ? { agentSocket: sshAgentSocket, keyFiles: sshKeyFiles ?? [] } : undefined,
       },
     },
-    { keys, store, clock, log },
+    { keys, store, keyListWatch, clock, log },
   );
-  const parts: Startable[] = [keys, store];
+  const parts: Startable[] = [keys, store, ...(keyListWatch === undefined ? [] : [keyListWatch])];
   let credentials: Promise<Credentials> | undefined;
   return {
     ...loaded,

@@ -1,7 +1,11 @@
 /** Who may join: nodes with keys of their own, over real sockets. What an intruder tries is in test/intruder. */
 import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { appendFileSync, copyFileSync, readFileSync } from 'node:fs';
 import net from 'node:net';
+import path from 'node:path';
 import { describe, test } from 'node:test';
+import { silentLogger } from '../../src/shared/index.js';
 import { eventually } from '../support/eventually.js';
 import { alive } from '../support/memory-mesh.js';
 import { Cleanup } from '../support/processes.js';
@@ -144,18 +148,48 @@ describe('with a mesh key', () => {
       await until('c has the new key', () => c.opened.keys.current?.id === next.id);
     }));
 
-  test('a key that is forgotten at once ends what it had proven', () =>
-    inCleanup(async (cleanup) => {
-      const a = await trustingNode(cleanup, { id: 'a' });
-      const b = await trustingNode(cleanup, { id: 'b' });
-      const { printMeshKey } = await import('../../src/trust/index.js');
-      const key = await a.opened.keys.create();
-      await b.opened.keys.join(printMeshKey(key));
-      b.dial('a', a.port);
-      await untilTrusted(a, b, /^mesh key/);
-      await a.opened.keys.join('another key of another mesh', { replace: true });
-      await until('b is gone', () => alive(a.node).length === 0);
-    }));
+  test(
+    'a line that is taken out of authorized_keys ends what it had let in, within 2 s, and nothing else',
+    {
+      skip: spawnSync('ssh-keygen', ['-?']).error !== undefined && 'openssh-client is not installed',
+    },
+    () =>
+      inCleanup(async (cleanup) => {
+        const folder = cleanup.folder();
+        const [list, mine, other] = ['list', 'mine', 'other'].map((name) => path.join(folder, name));
+        for (const key of [mine!, other!]) {
+          execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key]);
+        }
+        copyFileSync(`${mine}.pub`, list!);
+        const dismissed: string[] = [];
+        const events: string[] = [];
+        const logger = {
+          ...silentLogger,
+          info: (event: string) => void events.push(event),
+          warn: (event: string) => void (event === 'peer-dismissed' && dismissed.push(event)),
+        };
+        const trust = { sshAuthorizedKeys: list!, allowLegacy: [] };
+        const a = await trustingNode(cleanup, { id: 'a', token: KEY, trust, logger });
+        const b = await trustingNode(cleanup, { id: 'b', trust: { sshIdentity: mine!, allowLegacy: [] } });
+        const c = await trustingNode(cleanup, { id: 'c', token: KEY });
+        b.dial('a', a.port);
+        c.dial('a', a.port);
+        await until('a trusts both', () => alive(a.node).length === 2);
+        assert.match(peer(a, 'b')?.trust ?? '', /^ssh key SHA256:/);
+        // One more line changes nothing for those who have one already.
+        appendFileSync(list!, readFileSync(`${other}.pub`));
+        await until('a has seen the other line', () => events.includes('authorized-keys-changed'));
+        copyFileSync(`${other}.pub`, list!);
+        const takenOutMs = performance.now();
+        await until('b is shown out', () => dismissed.length > 0);
+        assert.ok(performance.now() - takenOutMs < 2_000, `${performance.now() - takenOutMs} ms`);
+        await until('b is refused when it comes again', () =>
+          refusals(a).some((text) => /^auth-failed/.test(text)),
+        );
+        assert.deepEqual([dismissed.length, peer(a, 'c')?.state], [1, 'alive']);
+        assert.notEqual(peer(a, 'b')?.state, 'alive');
+      }),
+  );
 });
 
 describe('without a mesh key', () => {
