@@ -13,7 +13,7 @@ import {
   type TimerHandle,
   TokenBucket,
 } from '../shared/index.js';
-import type { Candidate, CandidateSink, Refusal } from './candidate.js';
+import type { Candidate, CandidateSink, NewRefusal, Refusal } from './candidate.js';
 import { CandidateEntry, type CandidateOutcome, type CandidateStatus, where } from './candidate-entry.js';
 import { FloodGate } from './flood-gate.js';
 import { RefusalLog } from './refusal-log.js';
@@ -63,7 +63,14 @@ export class CandidatePool implements CandidateSink {
   constructor(options: CandidatePoolOptions, components: CandidatePoolComponents) {
     this.#options = options;
     this.#c = components;
-    this.#refusals = new RefusalLog(components.clock, LIMITS.refusalsMax);
+    this.#refusals = new RefusalLog(
+      {
+        entriesMax: LIMITS.refusalsMax,
+        perStrangerMax: LIMITS.refusalsPerStrangerMax,
+        perKnownMax: LIMITS.refusalsPerKnownHostMax,
+      },
+      { clock: components.clock, isKnown: (host) => this.#isKnownHost(host) },
+    );
     this.#gate = new FloodGate(components.random, components.clock.now());
     this.#refusalLines = new TokenBucket(
       REFUSAL_LINES.perSecond,
@@ -100,9 +107,10 @@ export class CandidatePool implements CandidateSink {
     this.#drop(key);
   }
 
-  refuse(refusal: Omit<Refusal, 'atMs'>): void {
+  refuse(refusal: NewRefusal): void {
     if (this.#refusals.add(refusal) && this.#refusalLines.take(this.#c.clock.now())) {
-      this.#c.logger.info('candidate-refused', { ...refusal });
+      const { module, subject, code, reason } = refusal;
+      this.#c.logger.info('candidate-refused', { module, subject, code, reason });
     }
   }
 
@@ -131,6 +139,15 @@ export class CandidatePool implements CandidateSink {
         .map((entry) => entry.candidate.address.host),
     );
     return this.#provenHosts.has(host);
+  }
+
+  /** Whether what is at this host is configured, or has led to a peer. */
+  #isKnownHost(host: string): boolean {
+    if (this.isProvenHost(host)) return true;
+    for (const { candidate } of this.#entries.values()) {
+      if (candidate.configured && candidate.address.host === host) return true;
+    }
+    return false;
   }
 
   /** Hosts where tcp asks first: those that the user named, and those that answered before. */
@@ -182,7 +199,7 @@ export class CandidatePool implements CandidateSink {
     const id = printable(candidate.claimedId, LIMITS.nodeIdCharsMax);
     const subject = where(candidate);
     const refuse = (code: Refusal['code'], reason: string) =>
-      this.refuse({ module: candidate.module, subject, code, reason });
+      this.refuse({ module: candidate.module, subject, code, reason, ...sourceOf(candidate) });
     if (!candidate.configured && candidate.claimedId === this.#options.nodeId) {
       refuse(
         'duplicate-id',
@@ -243,6 +260,7 @@ export class CandidatePool implements CandidateSink {
       this.refuse({
         module: candidate.module,
         subject: where(candidate),
+        ...sourceOf(candidate),
         code: 'overloaded',
         reason: `${LIMITS.candidatesMax} peers are configured already, which is the most this node keeps`,
       });
@@ -289,6 +307,7 @@ export class CandidatePool implements CandidateSink {
         this.refuse({
           module: entry.candidate.module,
           subject: where(entry.candidate),
+          ...sourceOf(entry.candidate),
           code: 'connect-failed',
           reason: `it announced itself but could not be reached (${error}), and is silent now; check that its --node-port is open to this machine`,
         });
@@ -298,4 +317,9 @@ export class CandidatePool implements CandidateSink {
     }
     this.#arm(nextMs);
   }
+}
+
+/** Whose doing a candidate is, for the list of refusals. */
+function sourceOf({ configured, address }: Candidate): { readonly source?: string } {
+  return configured ? {} : { source: address.host };
 }

@@ -42,6 +42,12 @@ export interface Refusal {
   readonly atMs: number;
 }
 
+/** A refusal as it is reported. */
+export type NewRefusal = Omit<Refusal, 'atMs'> & {
+  /** The host whose doing it is: what one makes up is not to push out the rest. Absent: what the user configured. */
+  readonly source?: string;
+};
+
 /** Where a module reports. The candidate pool implements it. */
 export interface CandidateSink {
   /** Heard (again). `expiresInMs`: forgotten unless heard again; absent: stays until withdrawn. */
@@ -49,7 +55,7 @@ export interface CandidateSink {
   /** No longer configured or announced. */
   withdraw(key: string): void;
   /** Not used, and why. */
-  refuse(refusal: Omit<Refusal, 'atMs'>): void;
+  refuse(refusal: NewRefusal): void;
   /** Whether what was offered under the key has a place. */
   has?(key: string): boolean;
   /** What was refused is all right now: its refusals are forgotten. */

@@ -13,7 +13,14 @@ import {
   startAll,
   stopAll,
 } from '../shared/index.js';
-import type { Candidate, DiscoveryModule, DiscoveryModuleName, DiscoverySelf, Refusal } from './candidate.js';
+import type {
+  Candidate,
+  DiscoveryModule,
+  DiscoveryModuleName,
+  DiscoverySelf,
+  NewRefusal,
+  Refusal,
+} from './candidate.js';
 import type { CandidateOutcome, CandidateStatus } from './candidate-entry.js';
 import { CandidatePool } from './candidate-pool.js';
 import { DirectDiscovery } from './direct.js';
@@ -30,6 +37,7 @@ export type {
   DiscoveryModule,
   DiscoveryModuleName,
   DiscoverySelf,
+  NewRefusal,
   Refusal,
 } from './candidate.js';
 export type { CandidateOutcome, CandidateStatus } from './candidate-entry.js';
@@ -99,10 +107,10 @@ export interface Discovery extends Startable {
   /** What came of dialling a candidate; a key that is gone is ignored. */
   noteOutcome(key: string, outcome: CandidateOutcome): void;
   /** Something not used, and why (the node reports address and id conflicts here too). */
-  refuse(refusal: Omit<Refusal, 'atMs'>): void;
+  refuse(refusal: NewRefusal): void;
   /** Refusals of a subject are no longer true. */
   unrefuse(subject: string): void;
-  /** Refusals, newest last; the same subject and code is kept once. */
+  /** Refusals, newest last; the same subject and code is kept once, and of one stranger only a few. */
   refusals(): readonly Refusal[];
   /** Every candidate and what came of it. */
   candidates(): readonly CandidateStatus[];

@@ -156,6 +156,7 @@ export class TcpDiscovery implements DiscoveryModule {
       this.#c.sink.refuse({
         module: 'tcp',
         subject: host,
+        source: host,
         code,
         reason: `${message}; if an exo node runs there, its version or --listen-port may be wrong`,
       });

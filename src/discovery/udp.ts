@@ -170,6 +170,7 @@ export class UdpDiscovery implements DiscoveryModule {
       this.#c.sink.refuse({
         module: 'udp',
         subject: host,
+        source: host,
         code,
         reason: `${message}; if an exo node runs there, its version or --broadcast-port may be wrong`,
       });

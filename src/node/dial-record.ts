@@ -29,7 +29,7 @@ export class DialRecord {
 
   /** After every try. */
   note(target: Target, outcome: DialOutcome | ExoError): void {
-    const { key, module, address, claimedId } = target.candidate;
+    const { key, module, address, claimedId, configured } = target.candidate;
     const { peers, logger } = this.#c;
     const discovery = this.#c.discovery();
     if (!(outcome instanceof ExoError)) {
@@ -42,7 +42,9 @@ export class DialRecord {
     logger.debug('dial-failed', { to: claimedId, host: address.host, port: address.port, error: outcome });
     discovery.noteOutcome(key, { ok: false, error: outcome.message });
     if (target.state === 'parked') {
-      discovery.refuse({ module, subject: claimedId, code: outcome.code, reason: outcome.message });
+      const { code, message: reason } = outcome;
+      const source = configured ? {} : { source: address.host };
+      discovery.refuse({ module, subject: claimedId, code, reason, ...source });
     }
     peers.unreachable(target.peerId ?? claimedId, outcome.message, target.dialledAtMs);
     this.#c.onChange();

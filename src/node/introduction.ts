@@ -51,8 +51,8 @@ export interface IntroductionComponents {
   onMessage: ConnectionHandlers['onMessage'];
   /** An accepted connection became a peer, or turned out to be an old one. */
   onContact(heard: { readonly peerId?: string; readonly host: string }): void;
-  /** Something inbound was refused. */
-  onRefused(subject: string, error: ExoError): void;
+  /** Something inbound was refused, that came from `host`. */
+  onRefused(subject: string, host: string, error: ExoError): void;
   /** Another machine uses our own id. */
   onOwnIdElsewhere(where: string): void;
 }
@@ -290,10 +290,8 @@ export class Introduction implements Startable {
   /** The subject has no port: each try of the same node comes from another one. */
   #refused(connection: Connection, hello: Hello, error: unknown): void {
     if (!(error instanceof ExoError) || UNREMARKABLE.has(error.code)) return;
-    this.#c.onRefused(
-      `${printable(hello.nodeId, LIMITS.nodeIdCharsMax)} from ${connection.remoteHost}`,
-      error,
-    );
+    const host = connection.remoteHost;
+    this.#c.onRefused(`${printable(hello.nodeId, LIMITS.nodeIdCharsMax)} from ${host}`, host, error);
   }
 
   #link(

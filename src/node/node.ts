@@ -219,8 +219,8 @@ class MeshNode implements Node {
         this.#dialer.hint(heard);
         if (heard.peerId !== undefined) this.#tunnels.heard(heard.peerId);
       },
-      onRefused: (subject, error) => {
-        this.#discovery.refuse({ module: 'inbound', subject, code: error.code, reason: error.message });
+      onRefused: (subject, source, { code, message }) => {
+        this.#discovery.refuse({ module: 'inbound', subject, source, code, reason: message });
       },
       onOwnIdElsewhere: (where) => this.#ownIdElsewhere(where),
     });

@@ -183,6 +183,11 @@ const TABLE = {
   candidatesMax: [1_024, 'addresses in the pool; the oldest unproven one makes room'],
   candidatesPerHostMax: [64, 'unproven addresses of one host; sixty nodes on one machine is a test bench'],
   refusalsMax: [256, 'refused candidates kept for `exo peers --all`'],
+  refusalsPerStrangerMax: [
+    8,
+    'of them about one host that nobody knows; the rest is for what the user configured',
+  ],
+  refusalsPerKnownHostMax: [64, 'of them about one host where peers are; as candidatesPerHostMax'],
   newcomersPerSecond: [8, 'unproven announcements let in at first hearing; above it a flood is assumed'],
   newcomersBurst: [32, 'as many as are dialled at once: a LAN of thirty starts together without delay'],
   announcementsRemembered: [

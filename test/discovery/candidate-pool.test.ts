@@ -162,6 +162,56 @@ test('pool keeps refusals bounded, newest last, and forgets what is all right ag
   pool.close();
 });
 
+test('pool keeps what the user needs among the refusals, whatever strangers make up', () => {
+  const { pool } = recordingPool(new VirtualClock());
+  const refuse = (subject: string, source?: string) =>
+    pool.refuse({
+      module: source === undefined ? 'manual' : 'inbound',
+      subject,
+      code: 'auth-failed',
+      reason: 'r',
+      ...(source === undefined ? {} : { source }),
+    });
+  const kept = (pattern: RegExp) => pool.refusals().filter(({ subject }) => pattern.test(subject)).length;
+  pool.offer(
+    candidate({
+      key: 'manual:mac2',
+      module: 'manual',
+      configured: true,
+      address: { host: '10.0.0.7', port: 1 },
+    }),
+  );
+  refuse('peers.json');
+  refuse('mac2 from 10.0.0.7', '10.0.0.7');
+  refuse('guest from 10.0.0.8', '10.0.0.8');
+  for (let index = 0; index < 1_000; index += 1) refuse(`x${index} from 10.0.0.9`, '10.0.0.9');
+  assert.equal(kept(/from 10\.0\.0\.9/), LIMITS.refusalsPerStrangerMax);
+  assert.equal(kept(/x999 /), 1, 'the newest of it');
+  assert.equal(kept(/peers\.json|mac2|guest/), 3);
+  // Strangers from everywhere: those who say most make room, and none for what is configured.
+  for (let index = 0; index < 2_000; index += 1) refuse(`y${index}`, `10.1.${index >> 8}.${index & 255}`);
+  assert.equal(pool.refusals().length, LIMITS.refusalsMax);
+  assert.equal(kept(/y1999/), 1);
+  assert.equal(kept(/peers\.json|mac2/), 2);
+  // A host where peers are has a greater share, and no more than that.
+  for (let index = 0; index < 1_000; index += 1) refuse(`z${index} from 10.0.0.7`, '10.0.0.7');
+  assert.equal(kept(/from 10\.0\.0\.7/), LIMITS.refusalsPerKnownHostMax);
+  for (let index = 0; index < 2_000; index += 1) refuse(`peers${index}.json`);
+  assert.equal(kept(/from/), 0, 'what is configured comes before all');
+  assert.equal(pool.refusals().length, LIMITS.refusalsMax);
+  pool.close();
+});
+
+test('pool counts an announced candidate that is refused to its sender', () => {
+  const { pool } = recordingPool(new VirtualClock(), { nodeIdFilter: ['wanted'] });
+  for (let index = 0; index < 100; index += 1) {
+    pool.offer(candidate({ key: `udp:x${index}`, claimedId: `x${index}` }), { expiresInMs: 30_000 });
+  }
+  assert.equal(pool.refusals().length, LIMITS.refusalsPerStrangerMax);
+  assert.deepEqual(Object.keys(pool.refusals()[0]!).sort(), ['atMs', 'code', 'module', 'reason', 'subject']);
+  pool.close();
+});
+
 test('pool names the best address of a peer: working, then priority, then round trip', () => {
   const { pool } = recordingPool(new VirtualClock());
   const offer = (key: string, priority: number, claimedId = 'b') =>
