@@ -172,6 +172,17 @@ export class Dialer implements Startable {
     for (const target of this.#targets.values()) if (target.state === 'parked') this.#retryNow(target);
   }
 
+  /** Whether an address that leads to this peer, or is configured as its, is being dialled or is the next to be. */
+  isDialling(peerId: string): boolean {
+    for (const target of this.#targets.values()) {
+      const { candidate } = target;
+      // What a datagram claims holds nothing up.
+      const leadsTo = target.peerId ?? (candidate.configured ? candidate.claimedId : undefined);
+      if (leadsTo === peerId && (target.state === 'dialling' || this.#queue.has(target))) return true;
+    }
+    return false;
+  }
+
   /** Every target, for people. */
   targets(): IterableIterator<Target> {
     return this.#targets.values();

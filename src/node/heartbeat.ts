@@ -16,6 +16,15 @@ export interface Patients extends Acquaintances {
   redial(peer: Peer): void;
 }
 
+/** What the pulse is made with. */
+export interface HeartbeatComponents extends SecondOpinionComponents {
+  /**
+   * Whether a dial to a peer is under way, or a handshake with who says that it is that peer; with a `host` also one with
+   * somebody there who has not said a name yet.
+   */
+  isMeeting(peerId: string, host?: string): boolean;
+}
+
 const TICK_MS = 500;
 /** A round trip is measured this often even when other traffic proves life. */
 const RTT_EVERY_MS = 10_000;
@@ -29,7 +38,7 @@ const REMEMBER_DEAD_MS = 10 * 60_000;
 export class Heartbeat implements Startable {
   /** Asks others, and answers them. */
   readonly opinion: SecondOpinion;
-  readonly #c: SecondOpinionComponents;
+  readonly #c: HeartbeatComponents;
   readonly #table: Patients;
   /** Suspects that somebody else reaches, as their reason says. */
   readonly #vouchedFor = new Set<Peer>();
@@ -38,7 +47,7 @@ export class Heartbeat implements Startable {
   /** When this process woke from a sleep after which the others hold it for dead. `clock.now()`. */
   #longSleepEndedAtMs = Number.NEGATIVE_INFINITY;
 
-  constructor(table: Patients, components: SecondOpinionComponents) {
+  constructor(table: Patients, components: HeartbeatComponents) {
     this.#c = components;
     this.opinion = new SecondOpinion(table, components);
     this.#table = table;
@@ -77,6 +86,8 @@ export class Heartbeat implements Startable {
     const sinceMs = this.#health.silenceMs(peer.stateSinceMs, now);
     if (peer.present) {
       if (sinceMs < LIMITS.reconnectGraceMs) return;
+      // Each try has its deadline; but one after the other they are not waited for longer than for one that is silent.
+      if (sinceMs < LIMITS.deadAfterMs && this.#c.isMeeting(peer.id, peer.lastHost)) return;
       this.#table.declareDead(peer, peer.reason.replace('; dialling again', ''));
     } else if (sinceMs > REMEMBER_DEAD_MS) {
       this.#table.forget(peer);

@@ -23,6 +23,7 @@ import {
 } from '../shared/index.js';
 import type { Visitor } from './acceptor.js';
 import type { Admission } from './admission.js';
+import { Arrivals } from './arrivals.js';
 import type { DialOutcome } from './dialer.js';
 import type { Link } from './peer.js';
 import type { PeerTable } from './peer-table.js';
@@ -64,8 +65,7 @@ const UNREMARKABLE: ReadonlySet<string> = new Set(['self-address', 'connection-c
 export class Introduction implements Startable {
   readonly #c: IntroductionComponents;
   readonly #open = new Set<Connection>();
-  /** Connections whose hello is being exchanged, or whose id is being looked into. */
-  readonly #arriving = new Map<Connection, Promise<unknown>>();
+  readonly #arrivals = new Arrivals();
 
   constructor(components: IntroductionComponents) {
     this.#c = components;
@@ -76,6 +76,16 @@ export class Introduction implements Startable {
   /** Closes what is still open. To be called when nothing dials or listens any more. */
   async stop(): Promise<void> {
     await Promise.all([...this.#open].map((connection) => connection.close()));
+  }
+
+  /** Whether somebody is being met who says that it is this node, or comes from its `host` and has not said a name yet. */
+  isMeeting(nodeId: string, host?: string): boolean {
+    if (this.#arrivals.has(nodeId)) return true;
+    // Behind loopback stand all tunnels and every program of this machine.
+    if (host === undefined || isLoopback(host)) return false;
+    return [...this.#open].some(
+      ({ role, state, remoteHost }) => role === 'acceptor' && state === 'fresh' && remoteHost === host,
+    );
   }
 
   /** Dials a target. Resolves when its peer is known; rejects with the reason in words. */
@@ -98,8 +108,7 @@ export class Introduction implements Startable {
   async #dialAs(target: Target, secure: boolean, signal: AbortSignal): Promise<DialOutcome> {
     const connection = await this.#dialOnce(target, secure, signal);
     if (secure) target.secure = true;
-    const meeting = this.#meet(connection, target, signal);
-    return await this.#arrive(connection, meeting);
+    return await this.#arrivals.wait(connection, this.#meet(connection, target, signal));
   }
 
   async #meet(connection: Connection, target: Target, signal: AbortSignal): Promise<DialOutcome> {
@@ -236,7 +245,7 @@ export class Introduction implements Startable {
     }
     // In the next microtask, when the answer is on its way and nothing else was read: both sides know of it then.
     const meeting = Promise.resolve().then(() => this.#adoptInbound(connection, hello));
-    this.#arrive(connection, meeting).catch(() => undefined);
+    this.#arrivals.wait(connection, meeting).catch(() => undefined);
     return this.#c.hello(this.#c.admission.helloAuth(connection));
   }
 
@@ -263,17 +272,8 @@ export class Introduction implements Startable {
   }
 
   /** Until it is known whose connection it is, what comes over it waits; when it is nobody's, that is the answer. */
-  async #arrive<T>(connection: Connection, meeting: Promise<T>): Promise<T> {
-    this.#arriving.set(connection, meeting);
-    try {
-      return await meeting;
-    } finally {
-      this.#arriving.delete(connection);
-    }
-  }
-
   #route(...asked: Parameters<ConnectionHandlers['onMessage']>): ReturnType<ConnectionHandlers['onMessage']> {
-    const meeting = this.#arriving.get(asked[0]);
+    const meeting = this.#arrivals.of(asked[0]);
     const [connection, message] = asked;
     if (message.kind === 'auth-request') return this.#c.admission.onAuth(connection, message);
     if (message.kind === 'key-update') return this.#c.admission.onKeys(connection, message);

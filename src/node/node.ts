@@ -110,6 +110,7 @@ class MeshNode implements Node {
       random,
       logger,
       sheds: this.sheds,
+      isMeeting: (id, host) => this.#dialer.isDialling(id) || introduction.isMeeting(id, host),
       events: {
         onUp: (peer) => {
           logger.info('peer-up', {

@@ -1,5 +1,6 @@
 /** What the peer table is made with, and what it tells. The node implements the events; `peer-table.ts` calls them. */
-import type { Clock, Logger, Random, Sheds } from '../shared/index.js';
+import type { Sheds } from '../shared/index.js';
+import type { HeartbeatComponents } from './heartbeat.js';
 import type { Link, Peer } from './peer.js';
 
 /** What the table tells its owner. All calls come synchronously from the change. */
@@ -21,10 +22,7 @@ export interface PeerTableEvents {
 }
 
 /** What the table needs. */
-export interface PeerTableComponents {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly logger: Logger;
+export interface PeerTableComponents extends HeartbeatComponents {
   readonly events: PeerTableEvents;
   /** Where peers that find no place are counted. */
   readonly sheds?: Sheds;

@@ -210,6 +210,7 @@ export class PeerTable implements Startable, Patients {
     const before = peer.link;
     this.#links.add(peer, link);
     peer.redialAtMs = undefined;
+    peer.lastHost = link.connection.remoteHost;
     if (!peer.present) {
       if (peer.heldUntilMs === undefined) this.#admit(peer, link);
     } else {
@@ -302,12 +303,12 @@ export class PeerTable implements Startable, Patients {
 
   /**
    * The dialer could not reach a peer whose connection was lost: it is gone now, not after the grace. A dial that was under way
-   * before the loss broke with the connection and says nothing of what came after.
+   * before the loss broke with the connection and says nothing of what came after; while another try is under way, that decides.
    */
   unreachable(id: string, why: string, dialledAtMs: number): void {
     const peer = this.#peers.get(id);
     if (peer === undefined || peer.reachable || !peer.present || dialledAtMs < peer.stateSinceMs) return;
-    if (this.#heartbeat.wokeWithin(LIMITS.reconnectGraceMs)) return;
+    if (this.#heartbeat.wokeWithin(LIMITS.reconnectGraceMs) || this.#c.isMeeting(id)) return;
     this.#down(peer, 'dead', why);
     this.#c.events.onChange();
   }

@@ -49,6 +49,8 @@ export class Peer {
   heldUntilMs: number | undefined;
   /** Its loss is told to the dialer only then, because it flaps. `clock.now()`. */
   redialAtMs: number | undefined;
+  /** Where its last connection came from, or led to. */
+  lastHost: string | undefined;
   /** Old peers only: the second connection, for health checks alone (its server is strictly serial). */
   health: Connection | undefined;
 

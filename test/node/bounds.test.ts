@@ -63,7 +63,14 @@ const NO_EVENTS = {
 };
 
 function tableOf(clock: Clock, sheds: Sheds): PeerTable {
-  return new PeerTable({ clock, random, logger: silentLogger, events: NO_EVENTS, sheds });
+  return new PeerTable({
+    clock,
+    random,
+    logger: silentLogger,
+    events: NO_EVENTS,
+    isMeeting: () => false,
+    sheds,
+  });
 }
 
 describe('the peer table', () => {

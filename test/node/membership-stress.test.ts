@@ -167,7 +167,12 @@ describe('a machine that sleeps', () => {
       forget: () => undefined,
       redial: () => undefined,
     };
-    const heartbeat = new Heartbeat(table, { clock, random: seededRandom(1), logger: silentLogger });
+    const heartbeat = new Heartbeat(table, {
+      clock,
+      random: seededRandom(1),
+      logger: silentLogger,
+      isMeeting: () => false,
+    });
     await heartbeat.start();
     await world.advance(1_000);
     clock.sleep();

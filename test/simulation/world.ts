@@ -43,7 +43,6 @@ export class World {
   readonly #ends = new Map<string, () => void>();
   /** `a b`: b took a for gone, with an excuse. */
   readonly #dropped = new Set<string>();
-  readonly #badLinks = new Set<string>();
   readonly #resetAtMs = new Map<string, number>();
   #probe: Question | undefined;
 
@@ -125,9 +124,6 @@ export class World {
         this.#network.reset(action.from, action.to);
         break;
       case 'link':
-        if (action.link === undefined) this.#badLinks.delete(pairOf(action.from, action.to));
-        else this.#badLinks.add(pairOf(action.from, action.to));
-        this.#hampers(action.from, action.to);
         this.#network.setLinks(action.from, action.to, action.link ?? this.#baseLink(action));
         break;
       default:
@@ -136,25 +132,14 @@ export class World {
     }
   }
 
-  /** A redial mends one reset. The next one, a bad link or a pause of either end may keep it from being in time. */
+  /** A redial mends one reset, however slow it is. The next one breaks the redial. */
   #resets(a: string, b: string, nowMs: number): void {
-    const pair = pairOf(a, b);
+    const pair = [a, b].sort().join();
     const isAgain = nowMs - (this.#resetAtMs.get(pair) ?? Number.NEGATIVE_INFINITY) < RESETS_APART_MS;
-    const isSlow =
-      [a, b].some((id) => this.#machines.get(id)?.state === 'paused') || this.#badLinks.has(pair);
     this.#resetAtMs.set(pair, nowMs);
-    if (isAgain || isSlow) this.#excuse(a, b);
-  }
-
-  /** What comes soon after a reset may hold up the redial. */
-  #hampers(a: string, b: string): void {
-    const atMs = this.#resetAtMs.get(pairOf(a, b)) ?? Number.NEGATIVE_INFINITY;
-    if (this.clock.now() - atMs < RESETS_APART_MS) this.#excuse(a, b);
-  }
-
-  #excuse(a: string, b: string): void {
+    if (!isAgain) return;
     this.#excuses.cut(a, b);
-    this.#excuses.join(a, b, this.clock.now());
+    this.#excuses.join(a, b, nowMs);
   }
 
   #applyTo(machine: Machine, action: Extract<Action, { readonly node: string }>): void {
@@ -178,7 +163,6 @@ export class World {
           this.#excuses.away(id);
           this.#ends.set(id, () => this.#excuses.back(id, this.clock.now()));
         }
-        for (const other of this.#machines.keys()) this.#hampers(id, other);
         machine.pause();
         break;
       case 'resume':
@@ -319,10 +303,6 @@ export class World {
   #fork(): Random {
     return seededRandom(Math.floor(this.#random.next() * 2 ** 32));
   }
-}
-
-function pairOf(a: string, b: string): string {
-  return [a, b].sort().join();
 }
 
 function inWords(value: unknown): string {
