@@ -109,7 +109,7 @@ export async function startNode(host: CliHost, options: RunningNodeOptions): Pro
           log: logger,
           trust: apiTrust(opened, settings.trust, identity.id, node, clock),
           sheds: node.sheds,
-          gauges: { generations: () => node.chat.size },
+          gauges: { generations: () => node.chat.size, connections: () => node.counters.connections() },
           quit: () => options.quit(),
         },
       )

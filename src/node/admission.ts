@@ -59,6 +59,11 @@ export class Admission implements Startable {
     this.#unsubscribe();
   }
 
+  /** Connections between nodes that are open, whoever dialled and whatever was proven. */
+  get connectionCount(): number {
+    return this.#open.size;
+  }
+
   /** Whether only trusted nodes may join. */
   get requiresTrust(): boolean {
     return this.#c.trust?.authenticator.requiresTrust === true;

@@ -45,8 +45,8 @@ export interface Node extends Startable {
   readonly mesh: Mesh;
   /** Answers questions; `api` and `exo run` use it. */
   readonly chat: Generations;
-  /** Counters for benches and tests. */
-  readonly counters: { topologyMessagesSent(): number; ringRequests(): number };
+  /** Counters for metrics, benches and tests. */
+  readonly counters: { topologyMessagesSent(): number; ringRequests(): number; connections(): number };
   /** What was turned away because a bound was reached. */
   readonly sheds: Sheds;
   /**
@@ -281,6 +281,7 @@ class MeshNode implements Node {
     this.counters = {
       topologyMessagesSent: () => this.#gossip.messagesSent,
       ringRequests: () => this.#ring.size,
+      connections: () => this.#admission.connectionCount,
     };
     // Stopped in reverse: no new connection, no new dial, the work is given up (and who waits for it told), then
     // goodbye to the peers, the end of every other connection, and last of the tunnels that carried them.

@@ -82,6 +82,22 @@ function crowd(t: TestContext, port: number, count: number, text: string) {
   return { left: () => left };
 }
 
+test('the metrics of a node tell how many connections between nodes are open', {
+  timeout: 60_000,
+}, async (t) => {
+  const node = await withNode(t);
+  const open = async () =>
+    /^exo_connections (\d+)$/m.exec(await (await fetch(`${node.api}/metrics`)).text())?.[1];
+  assert.equal(await open(), '0');
+  const strangers = [1, 2, 3].map(() => net.connect(node.nodePort, '127.0.0.1').on('error', () => undefined));
+  t.after(() => {
+    for (const stranger of strangers) stranger.destroy();
+  });
+  await eventually({ timeoutMs: 4_000, what: 'three are counted' }, async () => (await open()) === '3');
+  for (const stranger of strangers) stranger.destroy();
+  await eventually({ timeoutMs: 10_000, what: 'none is counted' }, async () => (await open()) === '0');
+});
+
 test(`${SLOW_CLIENTS} clients that dribble their headers are gone in time, and normal requests do not feel them`, async (t) => {
   const node = await withNode(t);
   for (let index = 0; index < 10; index++) await get(node.apiPort, '/topology');
