@@ -4,12 +4,12 @@
  */
 import type { CloseReason, Connection, Hello } from '../protocol/index.js';
 import { ExoError, LIMITS, type Startable } from '../shared/index.js';
-import { addRttSample } from '../topology/index.js';
 import { Heartbeat, type Patients } from './heartbeat.js';
 import { LinkSettlement } from './link-settlement.js';
 import type { PeerState } from './mesh.js';
 import { type Link, Peer } from './peer.js';
 import type { PeerTableComponents } from './peer-table-events.js';
+import { pingPeer } from './ping.js';
 import type { SecondOpinion } from './second-opinion.js';
 
 /** How long an old connection has to answer when a newcomer claims the same id. */
@@ -168,22 +168,8 @@ export class PeerTable implements Startable, Patients {
   }
 
   /** Measures a round trip now. Rejects with `peer-unreachable` or `request-timeout`. */
-  async ping(peer: Peer, timeoutMs: number, signal?: AbortSignal): Promise<number> {
-    const via = peer.protocol === 'legacy' ? peer.health : peer.link?.connection;
-    if (via === undefined) {
-      throw new ExoError('peer-unreachable', `${peer.id} is ${peer.state}: ${peer.reason}`, {
-        retryable: true,
-      });
-    }
-    const startedAtMs = this.#c.clock.now();
-    peer.lastPingAtMs = startedAtMs;
-    await via.request(
-      peer.protocol === 'legacy' ? { kind: 'health-request' } : { kind: 'ping', data: EMPTY },
-      signal === undefined ? { timeoutMs } : { timeoutMs, signal },
-    );
-    const rttMs = this.#c.clock.now() - startedAtMs;
-    peer.rtt = addRttSample(peer.rtt, rttMs);
-    return rttMs;
+  ping(peer: Peer, timeoutMs: number, signal?: AbortSignal): Promise<number> {
+    return pingPeer(this.#c.clock, peer, timeoutMs, signal);
   }
 
   #create(id: string, protocol: 'exo' | 'legacy', link: Link): Peer {
@@ -347,5 +333,3 @@ export class PeerTable implements Startable, Patients {
     this.#c.events.onDown(peer, reason);
   }
 }
-
-const EMPTY = Buffer.alloc(0);
