@@ -88,13 +88,17 @@ export const ADVICE = {
   'ring-incomplete': ['told', 'ask again when exo topology shows all nodes and the edges between them'],
   'model-unknown': ['no', 'use a model that the message or GET /v1/models lists'],
   'model-unsupported': ['no', 'take another model; the message names what this version does not compute'],
+  'out-of-memory': [
+    'yes',
+    'end what else needs memory, split the model over more nodes, or take a smaller one',
+  ],
   'checkpoint-invalid': ['no', 'exo model verify finds what is damaged, exo model pull fetches it again'],
   'tokenizer-invalid': [
     'no',
     'exo model pull fetches the files that the message names; a local folder needs them beside config.json',
   ],
   'conversation-refused': ['no', 'change roles or order of the messages as the message says'],
-  'engine-failed': ['no', 'the log of the node that computes says more'],
+  'engine-failed': ['told', 'the log of the node that computes says more'],
   'tensor-invalid': ['no', 'a fault of the sender; both nodes should run the same version'],
   'prompt-too-long': ['no', 'shorten the prompt'],
   'generation-timeout': ['yes', 'ask for fewer tokens, or raise --chatgpt-api-response-timeout'],

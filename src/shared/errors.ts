@@ -63,6 +63,7 @@ export const ERROR_CODES = {
   'ring-incomplete': 'the nodes present cannot form a ring for the model',
   'model-unknown': 'no model of that name is known',
   'model-unsupported': 'a model of a kind that no engine of this version computes',
+  'out-of-memory': 'weights or caches that need more memory than is free',
   'checkpoint-invalid': 'the files of a model are damaged, incomplete or do not fit together',
   'tokenizer-invalid': 'the tokenizer or the chat template of a model is missing or damaged',
   'conversation-refused': 'the chat template of a model does not take such a conversation',

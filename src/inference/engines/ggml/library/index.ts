@@ -1,0 +1,8 @@
+/**
+ * The native side: what runs where, opened and checked. Only the engine's own process imports this; a fault in here
+ * ends the process that calls it.
+ */
+export { type Device, type DeviceOptions, openDevice } from './device.js';
+export { type ElementType, type Pointer, PRECISION_F32, ROPE_NEOX, TYPE } from './functions.js';
+export { type MappedFile, mapFile } from './mapped-file.js';
+export type { Ggml } from './open-library.js';
