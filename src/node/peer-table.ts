@@ -84,15 +84,7 @@ export class PeerTable implements Startable, Patients {
     if (peer !== undefined && peer.instance !== hello.instance && peer.protocol === 'exo') {
       this.#dropAll(peer, 'it was started again');
     }
-    if (link.connection.state === 'closed') {
-      throw new ExoError(
-        'connection-closed',
-        `${link.connection.remote} closed the connection after its hello`,
-        {
-          retryable: true,
-        },
-      );
-    }
+    assertOpen(link.connection, 'its hello');
     if (peer !== undefined && peer.protocol === 'legacy')
       this.#dropAll(peer, 'it now speaks the new protocol');
     if (peer === undefined || peer.protocol === 'legacy') peer = this.#create(hello.nodeId, 'exo', link);
@@ -101,8 +93,12 @@ export class PeerTable implements Startable, Patients {
     return peer;
   }
 
-  /** Takes a dialled connection to an old peer, known by the id it was configured or announced with. */
+  /**
+   * Takes a dialled connection to an old peer, known by the id it was configured or announced with. Throws `duplicate-id`,
+   * `overloaded`, or `connection-closed` when one of the two has ended meanwhile.
+   */
   adoptLegacy(id: string, link: Link, health: Connection, capabilities: Hello['capabilities']): Peer {
+    for (const connection of [link.connection, health]) assertOpen(connection, 'a health check');
     let peer = this.#peers.get(id);
     if (peer?.protocol === 'exo' && peer.reachable) {
       throw new ExoError(
@@ -332,4 +328,12 @@ export class PeerTable implements Startable, Patients {
     this.#set(peer, state, reason);
     this.#c.events.onDown(peer, reason);
   }
+}
+
+/** Its end was told before anybody knew whose it is: nobody would hear of it again. */
+function assertOpen({ state, remote }: Connection, after: string): void {
+  if (state !== 'closed') return;
+  throw new ExoError('connection-closed', `${remote} closed the connection after ${after}`, {
+    retryable: true,
+  });
 }

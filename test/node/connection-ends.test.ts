@@ -39,8 +39,12 @@ async function dial(w: VirtualWorld, from: string, to: string): Promise<ByteStre
   return dialled;
 }
 
-/** A machine where an old peer answers health checks and questions about the topology. */
-async function oldPeer(w: VirtualWorld, host: string) {
+/** A machine where an old peer answers health checks and questions about the topology. `onStream`: of each connection. */
+async function oldPeer(
+  w: VirtualWorld,
+  host: string,
+  onStream: (stream: ByteStream) => void = () => undefined,
+) {
   const answers = new Map<number, string>([
     [TYPE.healthRequest, GOLDEN_FRAMES.healthResponse],
     [TYPE.topologyRequest, GOLDEN_FRAMES.topologyResponse],
@@ -56,6 +60,7 @@ async function oldPeer(w: VirtualWorld, host: string) {
     });
     stream.onData = (chunk) => frames.push(chunk);
     stream.onEnd = () => stream.end();
+    onStream(stream);
   });
   await listener.start();
   return listener;
@@ -183,6 +188,27 @@ describe('an address that is changed while it is connected', () => {
     assert.equal(w.network.openStreams('a', 'far'), 1);
     await stopAll(w.clock, [a, b]);
     await Promise.all(relays.map((listener) => listener.stop()));
+  });
+});
+
+describe('an old peer that closes its first connection while its health is asked over the second', () => {
+  test('is dialled again, not kept with a connection that has ended', async () => {
+    const w = world(9);
+    const streams: ByteStream[] = [];
+    const listener = await oldPeer(w, 'old', (stream) => {
+      streams.push(stream);
+      if (streams.length === 2) streams[0]!.end();
+    });
+    const a = meshNode(w, { id: 'a', dials: ['old'] });
+    w.network.setLinks('a', 'old', { latencyMs: 10 });
+    await a.start();
+    await w.clock.advance(10_000);
+    assert.deepEqual(alive(a), ['old']);
+    assert.equal(w.network.openStreams('a', 'old'), 2);
+    assert.equal(streams.length, 4);
+    await stopAll(w.clock, [a]);
+    assert.equal(w.network.openStreams('a', 'old'), 0);
+    await listener.stop();
   });
 });
 
