@@ -2,7 +2,7 @@
  * The ring: takes prompts, tensors, results, statuses and cancels from the node's router, and lets each request travel
  * first shard → … → last shard → first shard until its answer is finished. The algorithm is the original's; new is that
  * every request ends on every node, and that a failure anywhere reaches the node that serves the client.
- * The computing is in `ring-worker.ts`, the client's side in `generations.ts`.
+ * The computing is in `ring-worker.ts`, how a request ends in `ring-endings.ts`, the client's side in `generations.ts`.
  */
 import type {
   CancelRequest,
@@ -15,18 +15,12 @@ import type {
   TensorRequest,
   TensorResponse,
 } from '../protocol/index.js';
-import {
-  type ExoError,
-  LIMITS,
-  randomUuid,
-  type Startable,
-  TokenBucket,
-  toExoError,
-} from '../shared/index.js';
+import { randomUuid, type Startable, toExoError } from '../shared/index.js';
 import { entranceOf } from './entrance.js';
 import { Gateway, hasOldMember, needsGateway } from './gateway.js';
 import { findModel } from './models.js';
-import { failedResult, hopError, over, resultError, ringError } from './ring-errors.js';
+import { RingEndings } from './ring-endings.js';
+import { hopError, over, resultError, ringError } from './ring-errors.js';
 import type { LocalPrompt, RingComponents, RingOptions } from './ring-options.js';
 import { type RingClient, RingRequest } from './ring-request.js';
 import { RingRequests } from './ring-requests.js';
@@ -38,22 +32,24 @@ export class Ring implements Startable {
   readonly #parts: RingComponents;
   readonly #requests: RingRequests;
   readonly #worker: RingWorker;
-  readonly #refusals: TokenBucket;
+  readonly #endings: RingEndings;
   readonly #stop = new AbortController();
   readonly #statuses: RingStatuses;
 
   constructor(options: RingOptions, components: RingComponents) {
     this.#parts = components;
     this.#requests = new RingRequests({ idleMs: options.responseTimeoutMs }, components.clock, (request) =>
-      this.#fail(request, ringError('generation-timeout', 'nothing was heard of the request for too long')),
+      this.#endings.fail(
+        request,
+        ringError('generation-timeout', 'nothing was heard of the request for too long'),
+      ),
     );
+    this.#endings = new RingEndings(components, this.#requests);
     this.#worker = new RingWorker(options, components, {
       onResult: (request, result) => this.#onOwnResult(request, result),
-      onError: (request, error) => this.#fail(request, toExoError(error, 'engine-failed')),
+      onError: (request, error) => this.#endings.fail(request, toExoError(error, 'engine-failed')),
     });
     this.#statuses = new RingStatuses(components, this.#stop.signal);
-    const rate = LIMITS.ringRefusalsPerSecond;
-    this.#refusals = new TokenBucket(rate, rate, components.clock.now());
   }
 
   /** Requests that this node works on. */
@@ -68,7 +64,7 @@ export class Ring implements Startable {
     const error = ringError('peer-lost', `node ${this.#parts.port.selfId} is stopping; ask again`);
     this.#stop.abort(error);
     const requests = this.#requests.all();
-    for (const request of requests) this.#fail(request, error);
+    for (const request of requests) this.#endings.fail(request, error);
     await Promise.all([...requests.map((request) => request.idle), this.#statuses.idle]);
   }
 
@@ -90,23 +86,20 @@ export class Ring implements Startable {
     );
     const work = this.#process(request, baseShard, prompt.prompt, prompt.tokens);
     if (request.isFirst) {
-      work.catch((error) => this.#fail(request, toExoError(error)));
+      work.catch((error) => this.#endings.fail(request, toExoError(error)));
       return;
     }
     try {
       await work;
     } catch (error) {
-      this.#drop(request, toExoError(error));
+      this.#endings.drop(request, toExoError(error));
       throw error;
     }
   }
 
   /** The client's request is over, in whatever way: frees it here and on all members that can be told. Idempotent. */
   end(requestId: string): void {
-    const request = this.#requests.get(requestId);
-    if (request === undefined) return;
-    this.#drop(request, over(requestId));
-    for (const { nodeId } of request.ring) this.#cancelOn(nodeId, requestId);
+    this.#endings.end(requestId);
   }
 
   /** 0x10. Resolves when the prompt is taken over. Throws `model-unknown`, `ring-incomplete`, `overloaded`, `protocol-violation`. */
@@ -120,10 +113,10 @@ export class Ring implements Startable {
       const request = this.#begin(requestId, message.shard, message.origin, message.inferenceState);
       if (from !== null && needsGateway(request, from, this.#parts.port)) this.#standFor(request, from);
       this.#process(request, message.shard, message.prompt).catch((error) =>
-        this.#fail(request, toExoError(error)),
+        this.#endings.fail(request, toExoError(error)),
       );
     } catch (error) {
-      this.#refuse(requestId, from, toExoError(error, 'request-cancelled'));
+      this.#endings.refuse(requestId, from, toExoError(error, 'request-cancelled'));
     }
     return { kind: 'prompt-response' };
   }
@@ -151,8 +144,8 @@ export class Ring implements Startable {
       this.#worker.tensor(request, message.tensor);
       this.#requests.touch(request);
     } catch (error) {
-      if (known === undefined && request !== undefined) this.#drop(request);
-      this.#refuse(requestId, from, toExoError(error, 'request-cancelled'));
+      if (known === undefined && request !== undefined) this.#endings.drop(request);
+      this.#endings.refuse(requestId, from, toExoError(error, 'request-cancelled'));
     }
     return answer;
   }
@@ -163,13 +156,14 @@ export class Ring implements Startable {
     const request = this.#requests.get(requestId);
     if (request === undefined) {
       // The member that still works on it has not been reached by the cancel, or does not know this node's ring.
-      if (!isFinished && from !== null && this.#requests.buried(requestId)) this.#cancelOn(from, requestId);
+      if (!isFinished && from !== null && this.#requests.buried(requestId))
+        this.#endings.cancelOn(from, requestId);
       return;
     }
     const { client } = request;
     if (client === undefined) {
       // A result for everyone (unknown origin) is how members hear of the end; the origin tells the others itself.
-      if (isFinished && request.origin === undefined) this.#drop(request, resultError(message));
+      if (isFinished && request.origin === undefined) this.#endings.drop(request, resultError(message));
       return;
     }
     const foreign = from !== null && this.#parts.port.isNew(from) && !request.has(from);
@@ -191,18 +185,13 @@ export class Ring implements Startable {
     if (request === undefined) this.#requests.bury(requestId, over(requestId));
     else if (request.entry === from) this.end(requestId);
     else if (request.client === undefined && (request.origin ?? from) === from)
-      this.#drop(request, over(requestId));
+      this.#endings.drop(request, over(requestId));
   }
 
-  /** A peer is gone. The entry node fails its generations at once; who worked beside it tells the entry node. */
+  /** A peer is gone: what cannot go on without it ends. */
   onPeerLost(nodeId: string): void {
     this.#parts.activeNode.clear(nodeId);
-    for (const request of this.#requests.all()) {
-      if (request.entry === nodeId) this.end(request.requestId);
-      else if (request.origin === nodeId) this.#drop(request, over(request.requestId));
-      else if (request.needs(nodeId))
-        this.#fail(request, hopError(nodeId, ringError('connection-closed', 'its connection is lost')));
-    }
+    this.#endings.onPeerLost(nodeId);
   }
 
   #begin(
@@ -282,60 +271,8 @@ export class Ring implements Startable {
   }
 
   #onOwnResult(request: RingRequest, result: Result): void {
-    this.#deliver(request, result);
-    if (result.isFinished && request.client === undefined) this.#drop(request);
-  }
-
-  /** To the client here, to the new peer that serves it, or (not known which that is) to everyone. */
-  #deliver(request: RingRequest, result: Result): void {
-    const { port } = this.#parts;
-    const { origin, client } = request;
-    if (client !== undefined) client.deliver(result);
-    else if (origin !== undefined && port.isNew(origin)) port.sendResult(origin, result);
-    else port.broadcastResult(result);
-  }
-
-  #fail(request: RingRequest, error: ExoError): void {
-    if (request.ended) return;
-    const { client, requestId } = request;
-    // Cancelled further on: the entry node knows.
-    const isTold = error.code === 'request-cancelled' && client === undefined;
-    // An own client may try again, and then nothing has failed: it says so itself.
-    const level = client === undefined ? 'warn' : 'debug';
-    if (!isTold) this.#parts.log[level]('ring-failed', { requestId, error });
-    if (client !== undefined) client.fail(error);
-    else if (!isTold) this.#deliver(request, failedResult(requestId, error));
-    this.#drop(request, error);
-  }
-
-  /** Answers a sender whose work is not taken over. An old one can't be told, so everyone is. */
-  #refuse(requestId: string, from: string | null, error: ExoError): never {
-    const { port, log, clock } = this.#parts;
-    log.debug('work-refused', { requestId, from, error });
-    const isOld = from === null || !port.isNew(from);
-    const isKnown = error.code === 'protocol-violation' || error.code === 'request-cancelled';
-    if (isOld && !isKnown) {
-      const request = this.#requests.get(requestId);
-      if (request !== undefined) this.#fail(request, error);
-      else if (this.#refusals.take(clock.now())) port.broadcastResult(failedResult(requestId, error));
-    }
-    throw error;
-  }
-
-  /** Frees it. With a reason it is buried: what still comes for it is refused. */
-  #drop(request: RingRequest, reason?: ExoError): void {
-    const { requestId } = request;
-    if (request.ended) return;
-    this.#requests.remove(requestId);
-    if (reason !== undefined) this.#requests.bury(requestId, reason);
-    request.abort(reason ?? over(requestId));
-    this.#parts.engine.release(requestId);
-  }
-
-  #cancelOn(nodeId: string, requestId: string): void {
-    const { port } = this.#parts;
-    if (nodeId !== port.selfId && port.isNew(nodeId))
-      port.sendCancel(nodeId, { kind: 'cancel-request', requestId });
+    this.#endings.deliver(request, result);
+    if (result.isFinished && request.client === undefined) this.#endings.drop(request);
   }
 
   /** Throws why it ended here a moment ago, or `request-cancelled` when its client was here and is not any more. */
@@ -351,7 +288,7 @@ export class Ring implements Startable {
     if (known.forwarded) {
       // It came back: the nodes see different rings, and each takes another for the first. Whoever of them is asked says so.
       const error = ringError('ring-incomplete', 'the nodes do not agree who is first; ask again');
-      this.#fail(known, error);
+      this.#endings.fail(known, error);
       throw error;
     }
     throw ringError('protocol-violation', `request id ${requestId} is in use; every request needs its own`);
