@@ -357,6 +357,61 @@ const TABLE = {
   topologySyncMemoryMs: [5_000, 'views equal to one just asked for are not asked for again within this'],
   topologySyncMs: [15_000, 'a random neighbour’s digest is compared this often, in case a push was lost'],
   legacyTopologyMs: [2_000, 'poll of an old peer’s topology; the original’s own loop'],
+  // ------------------------------------------------------------------ models
+  safetensorsHeaderBytesMax: [
+    100_000_000,
+    'names and places of the tensors of one file; the safetensors library takes as much, an 8B model has 30 KB',
+  ],
+  safetensorsDimensionsMax: [8, 'of one tensor; weights of a decoder have two, ggml takes four'],
+  checkpointIndexBytesMax: [16 * MIB, 'model.safetensors.index.json; the largest known has 9 MB'],
+  checkpointFilesMax: [1_024, 'files of one checkpoint; the largest known has 191'],
+  modelConfigBytesMax: [4 * MIB, 'config.json and its like; 1 to 50 KB are usual'],
+  modelSizeMax: [
+    16_777_216,
+    'hidden size, vocabulary, heads and the like in a config; the largest known vocabulary has 262,208',
+  ],
+  modelLayersMax: [1_024, 'layers in a config; the largest known model has 126'],
+  tokenizerBytesMax: [
+    64 * MIB,
+    'tokenizer.json; Gemma’s has 33 MB, and is held several times over while it loads',
+  ],
+  chatTemplateBytesMax: [1 * MIB, 'a chat template; the longest known have 20 KB'],
+  chatTemplateRangeMax: [
+    10_000,
+    'numbers that a chat template counts through at once; templates count messages',
+  ],
+  // ------------------------------------------------------------------ fetching models
+  hubSilenceMs: [
+    30_000,
+    'without a byte from a hub before a request is given up and sent again; huggingface_hub takes 10 s, its CDN is slower at times',
+  ],
+  hubAnswerBytesMax: [16 * MIB, 'JSON of a hub; a page of 1,000 files has 300 KB'],
+  hubFilesMax: [10_000, 'files of one repository; the largest models have some 300'],
+  hubFailuresMax: [
+    8,
+    'failed requests in a row for the same bytes without one that came: some 90 s with the waits between',
+  ],
+  hubRetryCeilingMsMin: [500, 'first ceiling of the wait after a failed request (full jitter)'],
+  hubRetryCeilingMsMax: [30_000, 'highest such ceiling'],
+  hubRetryAfterMsMax: [
+    5 * 60 * 1000,
+    'longest Retry-After of a hub that is waited for; the usual window of its limits. Longer ones are told to the person',
+  ],
+  modelFileBytesMax: [1024 * 1024 * MIB, 'one file of a model; hubs allow 50 GB'],
+  downloadPartBytes: [
+    64 * MIB,
+    'bytes of one request: the address of a CDN that it leads to is valid for a while only',
+  ],
+  downloadGapBytes: [
+    256 * KIB,
+    'bytes between two needed ranges that are fetched along: less than a request costs in time',
+  ],
+  downloadProgressMs: [200, 'least time between two reports of a download; the original’s'],
+  modelLockBeatMs: [
+    5_000,
+    'whoever fetches a file says so often that it lives, for other machines with the same folder',
+  ],
+  modelLockSilentMs: [60_000, 'of another machine’s silence before its lock is left over'],
   // ------------------------------------------------------------------ inference and HTTP
   generationsMax: [64, 'generations running or waiting on the node that took the request'],
   generationRetryMs: [
@@ -379,6 +434,10 @@ const TABLE = {
   stepTokensMax: [
     65_536,
     'token ids of one tensor for the first layer: one is usual, and reading so many holds up the loop for some ms',
+  ],
+  penaltyTokensMax: [
+    4_096,
+    'tokens of prompt and answer that penalties look at; as JSON they fit the metadata of a tensor (64 KiB)',
   ],
   ringQueueBytesMax: [
     512 * MIB,
