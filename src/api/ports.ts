@@ -183,8 +183,11 @@ export interface TrustControl {
    * pinned to another.
    */
   trust(id: string, fingerprint: string, how?: 'connect'): Promise<TrustedNode>;
-  /** Forgets a node; its connections end. Rejects with `peer-unknown`. */
-  distrust(id: string): Promise<TrustedNode>;
+  /**
+   * Forgets a node; its connections end. With `how` only what was learnt so is taken back, and what was known of the node before
+   * counts again. Resolves with what was known. Rejects with `peer-unknown`.
+   */
+  distrust(id: string, how?: 'connect'): Promise<TrustedNode>;
 }
 
 /** What the API needs of trust; what is absent is not there for its callers either. */

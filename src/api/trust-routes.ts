@@ -104,9 +104,17 @@ export function trustRoutes(api: ApiContext): Route[] {
       return joinedJson(await control.join(invitation));
     }),
     route('DELETE', '/v1/trust/:id', async (control, request) => ({
-      node: trustedJson(await control.distrust(request.req.param('id') ?? '')),
+      node: trustedJson(
+        await control.distrust(request.req.param('id') ?? '', readHow(request.req.query('how'))),
+      ),
     })),
   ];
+}
+
+/** `?how=connect`: only what `exo connect` gave is taken back. */
+function readHow(how: string | undefined): 'connect' | undefined {
+  if (how === undefined || how === 'connect') return how;
+  throw new HttpError('http-invalid', 'must be connect, or absent', { param: 'how' });
 }
 
 const NO_STORE = { 'cache-control': 'no-store' };

@@ -274,6 +274,8 @@ function changesVerdicts(before: Snapshot, now: Snapshot): boolean {
   for (const node of before.nodes.values()) {
     const kept = now.nodes.get(node.id);
     if (kept?.fingerprint !== node.fingerprint) return true;
+    // One that was invited and is a pin now has just proven the mesh key.
+    if (node.trust === 'trusted' && !isTrusted(kept)) return true;
   }
   for (const node of now.nodes.values()) {
     if (node.trust === 'trusted' && !isTrusted(before.nodes.get(node.id))) return true;

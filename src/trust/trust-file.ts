@@ -21,7 +21,12 @@ export interface KnownNode {
   readonly learnt: (typeof LEARNT)[number];
   /** `clock.wall()`. */
   readonly sinceMs: number;
+  /** What stood here before `exo connect` made it trusted; absent where nothing did, and for all that was learnt otherwise. */
+  readonly before?: FormerTrust;
 }
+
+/** An entry that comes back when the connection is undone: of the same key. */
+export type FormerTrust = Pick<KnownNode, 'trust' | 'learnt' | 'sinceMs'>;
 
 /** An invitation that this node took up and has not used yet. */
 export interface HeldInvitation {
@@ -66,13 +71,20 @@ export function parseTrust(text: string): TrustState {
 }
 
 function toNode(entry: Record<string, unknown>): KnownNode | undefined {
-  const { id, fingerprint, trust, learnt, sinceMs } = entry;
+  const { id, fingerprint, before } = entry;
   if (typeof id !== 'string' || idFault(id) !== undefined) return undefined;
   if (typeof fingerprint !== 'string' || !isFingerprint(fingerprint)) return undefined;
+  const now = toFormer(entry);
+  const former = before === undefined ? undefined : toFormer(objectOf(before));
+  if (now === undefined || (before !== undefined && former === undefined)) return undefined;
+  return { id, fingerprint, ...now, ...(former === undefined ? {} : { before: former }) };
+}
+
+function toFormer({ trust, learnt, sinceMs }: Record<string, unknown>): FormerTrust | undefined {
   const level = TRUST_LEVELS.find((each) => each === trust);
   const how = LEARNT.find((each) => each === learnt);
   if (level === undefined || how === undefined || !isDate(sinceMs)) return undefined;
-  return { id, fingerprint, trust: level, learnt: how, sinceMs };
+  return { trust: level, learnt: how, sinceMs };
 }
 
 function toInvitation(entry: Record<string, unknown>): InvitationRecord | undefined {

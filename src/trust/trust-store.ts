@@ -16,6 +16,7 @@ import { isFingerprint } from './ed25519.js';
 import { type InvitationRecord, invitationRecord, newInvitationSecret } from './invitation.js';
 import { KeptState, type KeptStateComponents } from './kept-state.js';
 import {
+  type FormerTrust,
   type HeldInvitation,
   type KnownNode,
   NO_TRUST,
@@ -82,7 +83,11 @@ export class TrustStore implements Startable {
     return this.#change((state) => {
       const known = state.nodes.get(id);
       if (known !== undefined && known.fingerprint !== fingerprint) throw identityChanged(known, fingerprint);
-      const entry: KnownNode = { id, fingerprint, trust: 'trusted', learnt, sinceMs: this.#clock.wall() };
+      const before = learnt === 'connect' && known !== undefined ? formerOf(known) : undefined;
+      const entry: KnownNode = {
+        ...{ id, fingerprint, trust: 'trusted', learnt, sinceMs: this.#clock.wall() },
+        ...(before === undefined ? {} : { before }),
+      };
       return { value: withNode(state, entry), result: entry };
     });
   }
@@ -105,16 +110,26 @@ export class TrustStore implements Startable {
     });
   }
 
+  /**
+   * Takes back what `exo connect` gave: the entry is what it was before, or gone where there was none. One that was made otherwise
+   * since then stays. Resolves with the entry that was there. Throws `peer-unknown`.
+   */
+  async part(id: string): Promise<KnownNode> {
+    return this.#change((state) => {
+      const known = knownIn(state, id);
+      if (known.learnt !== 'connect') return { value: state, result: known };
+      const { fingerprint, before } = known;
+      const nodes = new Map(state.nodes);
+      if (before === undefined) nodes.delete(id);
+      else nodes.set(id, { id, fingerprint, ...before });
+      return { value: { ...state, nodes }, result: known };
+    });
+  }
+
   /** Forgets a node. Throws `peer-unknown`. */
   async remove(id: string): Promise<KnownNode> {
     return this.#change((state) => {
-      const known = state.nodes.get(id);
-      if (known === undefined) {
-        throw new ExoError(
-          'peer-unknown',
-          `no node ${printable(id, 60)} is known; exo trust list shows who is`,
-        );
-      }
+      const known = knownIn(state, id);
       const nodes = new Map(state.nodes);
       nodes.delete(id);
       return { value: { ...state, nodes }, result: known };
@@ -229,6 +244,18 @@ function withNode(state: TrustState, node: KnownNode): TrustState {
     nodes.delete(oldest.id);
   }
   return { ...state, nodes: nodes.set(node.id, node) };
+}
+
+/** Throws `peer-unknown`. */
+function knownIn(state: TrustState, id: string): KnownNode {
+  const known = state.nodes.get(id);
+  if (known !== undefined) return known;
+  throw new ExoError('peer-unknown', `no node ${printable(id, 60)} is known; exo trust list shows who is`);
+}
+
+/** What is to come back when what follows now is undone. */
+function formerOf({ trust, learnt, sinceMs, before }: KnownNode): FormerTrust | undefined {
+  return learnt === 'connect' ? before : { trust, learnt, sinceMs };
 }
 
 /** An id shows another key than it is known by. */

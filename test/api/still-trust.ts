@@ -111,10 +111,10 @@ export class StillControl implements TrustControl {
     return { id, fingerprint, trust: 'trusted', how: 'by-hand', sinceMs: 4 };
   }
 
-  async distrust(id: string): Promise<TrustedNode> {
+  async distrust(id: string, how?: 'connect'): Promise<TrustedNode> {
     const node = this.nodes.find((each) => each.id === id);
     if (node === undefined) throw new ExoError('peer-unknown', `no trusted node is called "${id}"`);
-    this.calls.push(['distrust', id]);
+    this.calls.push(['distrust', id, ...(how === undefined ? [] : [how])]);
     return node;
   }
 }

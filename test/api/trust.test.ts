@@ -50,6 +50,8 @@ describe('keys and trust', () => {
     assert.equal((await post(api, '/v1/trust/join', { invitation: 'x' })).body['id'], 'c');
     for (const [id, status] of [
       ['b', 200],
+      ['b?how=connect', 200],
+      ['b?how=by-hand', 400],
       ['nobody', 404],
     ] as const) {
       const gone = await fetch(`${api.url}/v1/trust/${id}`, { method: 'DELETE', headers: { authorization } });
@@ -69,6 +71,7 @@ describe('keys and trust', () => {
       ['trust', 'd', fingerprint],
       ['join', 'x'],
       ['distrust', 'b'],
+      ['distrust', 'b', 'connect'],
       ['forget', '1f2e3d4c'],
     ]);
   });

@@ -359,9 +359,14 @@ test('changes that can change a verdict are told, others are not', async () => {
   assert.equal(told, 2);
   await far.keys.rotate();
   assert.equal(told, 3);
+  const { fingerprint } = near.nodeKey;
+  await far.store.trust({ id: 'near', fingerprint, learnt: 'connect' });
+  assert.equal(told, 4);
+  await far.store.part('near');
+  assert.deepEqual([told, far.store.get('near')?.trust], [5, 'pin'], 'a pin again');
   off();
   await far.store.remove('near');
-  assert.equal(told, 3);
+  assert.equal(told, 5);
 });
 
 test('what is damaged is never accepted, and nothing throws', async () => {

@@ -43,6 +43,37 @@ test('a node is trusted, read back, and forgotten', async (t) => {
   await assert.rejects(store.remove('one'), { code: 'peer-unknown', message: /exo trust list/ });
 });
 
+test('what exo connect gave is taken back to what was there before', async (t) => {
+  const file = path.join(folderOf(t), 'trust.json');
+  const store = new TrustStore(file, real);
+  const connect = (id: string) => store.trust({ id, fingerprint: print('a'), learnt: 'connect' });
+  const before = async (id: string, make: () => Promise<unknown>) => {
+    await make();
+    const entry = store.get(id);
+    await connect(id);
+    assert.deepEqual([store.get(id)?.trust, store.get(id)?.learnt], ['trusted', 'connect']);
+    // A second connect in between forgets nothing, nor does reading the file anew.
+    await connect(id);
+    await new TrustStore(file, real).part(id);
+    assert.deepEqual(new TrustStore(file, real).get(id), entry);
+  };
+  await before('new', async () => undefined);
+  await before('pinned', () => store.pin('pinned', print('a'), 'mesh-key'));
+  await before('joined', () => store.joined('joined', print('a')));
+  const { id } = (await store.invite()).record;
+  await before('guest', () => store.spend(id, 'guest', print('a')));
+
+  // What a person said since then counts, and to forget is to forget.
+  await connect('new');
+  await store.trust({ id: 'new', fingerprint: print('a'), learnt: 'by-hand' });
+  await store.part('new');
+  assert.deepEqual([store.get('new')?.trust, store.get('new')?.learnt], ['trusted', 'by-hand']);
+  await connect('pinned');
+  await store.remove('pinned');
+  assert.equal(store.get('pinned'), undefined);
+  await assert.rejects(store.part('pinned'), { code: 'peer-unknown' });
+});
+
 test('a pin takes nothing away: a trusted node stays trusted, another key is not put in its place', async () => {
   const store = new TrustStore(null, real);
   await store.trust({ id: 'one', fingerprint: print('a'), learnt: 'connect' });

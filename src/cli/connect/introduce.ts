@@ -32,19 +32,19 @@ export async function introduceTo(clock: Clock, api: ApiTarget, other: KeyedNode
   return true;
 }
 
-/** Takes it back. Nothing to do where it is not known. */
+/** Takes it back: what the node knew of the other before counts again. Nothing to do where it is not known. */
 export async function partFrom(clock: Clock, api: ApiTarget, id: string): Promise<void> {
-  await forget(new RemoteDesk(clock, api, ''), id);
+  await part(new RemoteDesk(clock, api, ''), id);
 }
 
 /** The same for a node of this account by its id, whether it runs or not. */
 export async function partHere(host: CliHost, nodeId: string, id: string): Promise<void> {
   const running = runningNodes(host.env).find((run) => run.id === nodeId);
-  if (running === undefined) await forget(await openLocalDesk(host, nodeId), id);
+  if (running === undefined) await part(await openLocalDesk(host, nodeId), id);
   else await partFrom(host.clock, (await describe(host, running)).api, id);
 }
 
-async function forget(desk: TrustDesk, id: string): Promise<void> {
+async function part(desk: TrustDesk, id: string): Promise<void> {
   const { trusted } = await desk.list();
-  if (trusted.some((node) => node.id === id)) await desk.distrust(id);
+  if (trusted.some((node) => node.id === id)) await desk.distrust(id, 'connect');
 }

@@ -104,7 +104,7 @@ class LocalDesk implements TrustDesk {
     return trustedJson(await this.#control.trust(id, fingerprint));
   }
 
-  async distrust(id: string): Promise<TrustedJson> {
-    return trustedJson(await this.#control.distrust(id));
+  async distrust(id: string, how?: 'connect'): Promise<TrustedJson> {
+    return trustedJson(await this.#control.distrust(id, how));
   }
 }

@@ -81,8 +81,9 @@ export class RemoteDesk implements TrustDesk {
     return (await this.#call<{ node: TrustedJson }>('POST', '/v1/trust', body)).node;
   }
 
-  async distrust(id: string): Promise<TrustedJson> {
-    return (await this.#call<{ node: TrustedJson }>('DELETE', `/v1/trust/${encodeURIComponent(id)}`)).node;
+  async distrust(id: string, how?: 'connect'): Promise<TrustedJson> {
+    const path = `/v1/trust/${encodeURIComponent(id)}${how === undefined ? '' : `?how=${how}`}`;
+    return (await this.#call<{ node: TrustedJson }>('DELETE', path)).node;
   }
 
   #call<T>(method: ApiCall['method'], path: string, body?: object, timeoutMs?: number): Promise<T> {

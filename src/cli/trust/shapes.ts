@@ -27,5 +27,6 @@ export interface TrustDesk {
   join(invitation: string): Promise<JoinedJson>;
   list(): Promise<TrustListJson>;
   trust(id: string, fingerprint: string): Promise<TrustedJson>;
-  distrust(id: string): Promise<TrustedJson>;
+  /** With `how` only what was learnt so is taken back. */
+  distrust(id: string, how?: 'connect'): Promise<TrustedJson>;
 }

@@ -116,8 +116,9 @@ export class StoredTrust implements TrustControl {
     return known(await this.#c.store.trust({ id, fingerprint, learnt: how ?? 'by-hand' }));
   }
 
-  async distrust(id: string): Promise<TrustedNode> {
-    return known(await this.#c.store.remove(id));
+  async distrust(id: string, how?: 'connect'): Promise<TrustedNode> {
+    const { store } = this.#c;
+    return known(await (how === 'connect' ? store.part(id) : store.remove(id)));
   }
 
   #summary({ id, createdAtMs, untilMs }: MeshKey): KeySummary {

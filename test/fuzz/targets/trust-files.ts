@@ -76,7 +76,14 @@ export const trustFile: FuzzTarget = {
         nodes: new Map([
           [
             'a',
-            { id: 'a', fingerprint: FINGERPRINT, trust: 'trusted', learnt: 'connect', sinceMs: 1 } as const,
+            {
+              id: 'a',
+              fingerprint: FINGERPRINT,
+              trust: 'trusted',
+              learnt: 'connect',
+              sinceMs: 2,
+              before: { trust: 'pin', learnt: 'mesh-key', sinceMs: 1 },
+            } as const,
           ],
         ]),
         invitations: [invitationRecord(SECRET, 2)],
