@@ -4,7 +4,7 @@
  * worker say so.
  */
 import type { Result } from '../protocol/index.js';
-import { type ExoError, LIMITS, TokenBucket } from '../shared/index.js';
+import { type ExoError, LIMITS, printable, TokenBucket } from '../shared/index.js';
 import { failedResult, hopError, over, ringError } from './ring-errors.js';
 import type { RingComponents } from './ring-options.js';
 import type { RingRequest } from './ring-request.js';
@@ -68,11 +68,26 @@ export class RingEndings {
     for (const { nodeId } of request.ring) this.cancelOn(nodeId, requestId);
   }
 
-  /** A peer is gone. The entry node fails its generations at once; who worked beside it tells the entry node. */
+  /**
+   * It ends here, and whoever serves the client is told by the members beside this one where it is not reached from here. Each member
+   * does so once for a request, and the ring stops wherever its work is.
+   */
+  passBack(request: RingRequest, error: ExoError): void {
+    if (request.ended) return;
+    const { port } = this.#parts;
+    const { requestId, origin, neighbours } = request;
+    this.drop(request, error);
+    const result = failedResult(requestId, error);
+    const isReached = origin !== undefined && port.isNew(origin);
+    for (const nodeId of isReached ? [origin] : neighbours)
+      if (nodeId !== port.selfId && port.isNew(nodeId)) port.sendResult(nodeId, result);
+  }
+
+  /** A peer is gone. The entry node fails its generations at once; who worked beside it, or for it, tells the entry node. */
   onPeerLost(nodeId: string): void {
     for (const request of this.#requests.all()) {
       if (request.entry === nodeId) this.end(request.requestId);
-      else if (request.origin === nodeId) this.drop(request, over(request.requestId));
+      else if (request.origin === nodeId) this.passBack(request, this.#lostOrigin(nodeId));
       else if (request.needs(nodeId))
         this.fail(request, hopError(nodeId, ringError('connection-closed', 'its connection is lost')));
     }
@@ -86,6 +101,15 @@ export class RingEndings {
     if (reason !== undefined) this.#requests.bury(requestId, reason);
     request.abort(reason ?? over(requestId));
     this.#parts.engine.release(requestId);
+  }
+
+  /** Perhaps it is gone, and nobody is left to read this. */
+  #lostOrigin(origin: string): ExoError {
+    const { selfId } = this.#parts.port;
+    return ringError(
+      'peer-lost',
+      `node ${selfId} has lost its connection with ${printable(origin, 60)}, which it worked for; ask again`,
+    );
   }
 
   /** Asks a member to give it up. */

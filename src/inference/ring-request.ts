@@ -114,11 +114,15 @@ export class RingRequest {
   }
 
   #isNeighbour(nodeId: string): boolean {
+    return this.place < 0 ? this.entrance === nodeId : this.neighbours.includes(nodeId);
+  }
+
+  /** The members before and after this one; it is its own in a ring of one. Empty when it holds no layer. */
+  get neighbours(): readonly string[] {
     const count = this.ring.length;
-    if (this.place < 0) return this.entrance === nodeId;
-    const before = this.ring[(this.place + count - 1) % count];
-    const after = this.ring[(this.place + 1) % count];
-    return before?.nodeId === nodeId || after?.nodeId === nodeId;
+    if (this.place < 0) return [];
+    const beside = [(this.place + count - 1) % count, (this.place + 1) % count];
+    return [...new Set(beside.map((place) => this.ring[place]!.nodeId))];
   }
 
   has(nodeId: string): boolean {

@@ -162,8 +162,12 @@ export class Ring implements Startable {
     }
     const { client } = request;
     if (client === undefined) {
+      const error = resultError(message);
       // A result for everyone (unknown origin) is how members hear of the end; the origin tells the others itself.
-      if (isFinished && request.origin === undefined) this.#endings.drop(request, resultError(message));
+      if (isFinished && request.origin === undefined) this.#endings.drop(request, error);
+      // A member that does not reach the origin.
+      else if (error !== undefined && from !== null && request.has(from))
+        this.#endings.passBack(request, error);
       return;
     }
     const foreign = from !== null && this.#parts.port.isNew(from) && !request.has(from);

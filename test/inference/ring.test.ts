@@ -282,6 +282,47 @@ test('ring members drop the requests of an entry node that is lost', async () =>
   });
 });
 
+test('ring tells an entry node that one member alone has lost, through the others, wherever the request is then', async () => {
+  for (const member of ['b', 'c', 'd']) {
+    for (const laterMs of [0, 5, 10, 15, 20, 25, 30]) {
+      await withNet({ ids: ['a', 'b', 'c', 'd'] }, async (net) => {
+        const generation = await net.run(net.node('a').generations.start(ask));
+        // With a token the client's answer has begun: it is not asked again behind its back.
+        const tokens = generation.tokens[Symbol.asyncIterator]();
+        await net.run(tokens.next());
+        const reading = (async () => {
+          while ((await tokens.next()).done !== true);
+        })();
+        reading.catch(() => undefined);
+        await net.clock.advance(laterMs);
+        const before = net.sent.length;
+        net.part(member, 'a');
+        await net.clock.advance(60);
+        for (const { id, ring } of net.nodes())
+          assert.equal(ring.size, 0, `${id}, ${member} ${laterMs} ms later`);
+        await assert.rejects(net.run(reading), { code: 'peer-lost', message: new RegExp(`node ${member} `) });
+        const results = net.sent.slice(before).filter(({ message }) => message.kind === 'result');
+        assert.ok(results.length <= 8, `${results.length} results`);
+      });
+    }
+  }
+});
+
+test('ring passes back what one member says of a lost entry node only for members of that ring', async () => {
+  await withNet({ ids: ['a', 'b', 'c', 'x'], outside: ['x'] }, async (net) => {
+    const generation = await net.run(net.node('a').generations.start(ask));
+    const { requestId } = generation;
+    await net.clock.advance(20);
+    const error = { code: 'peer-lost', message: 'made up' };
+    net.node('b').ring.onResult({ kind: 'result', requestId, result: [], isFinished: true, error }, 'x');
+    const tokens = await net.run(read(generation));
+    assert.deepEqual(
+      tokens.map(({ token }) => token),
+      TOKENS,
+    );
+  });
+});
+
 test('ring tells the entry node when a member beside the lost one notices it alone', async () => {
   await withNet({ ids: ['a', 'b', 'c'] }, async (net) => {
     const generation = await net.run(net.node('a').generations.start(ask));

@@ -68,6 +68,8 @@ export class RingNet {
   readonly #nodes = new Map<string, RingNode>();
   readonly #legacy = new Map<string, LegacyMember>();
   readonly #lost = new Set<string>();
+  /** Pairs whose connection is gone, as `a-b` and `b-a`. */
+  readonly #parted = new Set<string>();
   /** `from>to` to the time at which the last message on it arrives. */
   readonly #lastMs = new Map<string, number>();
   /** Changes what a node sees as the ring. */
@@ -127,6 +129,7 @@ export class RingNet {
   /** Whether messages pass between two nodes. */
   isConnected(one: string, two: string): boolean {
     if (one === two || this.#lost.has(one) || this.#lost.has(two)) return false;
+    if (this.#parted.has(`${one}-${two}`)) return false;
     const { links, ids } = this.#options;
     if (links === undefined) return ids.includes(one) && ids.includes(two);
     return links.some(([a, b]) => (a === one && b === two) || (a === two && b === one));
@@ -137,6 +140,12 @@ export class RingNet {
     const others = this.others(id);
     this.#lost.add(id);
     for (const other of others) this.#nodes.get(other)?.ring.onPeerLost(id);
+  }
+
+  /** The path between two nodes is gone, and only the first one has noticed. */
+  part(one: string, two: string): void {
+    this.#parted.add(`${one}-${two}`).add(`${two}-${one}`);
+    this.#nodes.get(one)?.ring.onPeerLost(two);
   }
 
   /** Passes virtual time until `work` is settled. Fails after ten virtual minutes. */
