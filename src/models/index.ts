@@ -1,0 +1,23 @@
+/**
+ * Checkpoints on disk: what they are and where they come from. Reads configs, headers, tokenizers and templates, fetches
+ * files; computes nothing. The engine takes architectures and places of tensors from here, the ring tokenizers.
+ */
+export type {
+  Architecture,
+  Family,
+  LayerSpec,
+  LayerWeights,
+  RopeScheme,
+  WeightRef,
+} from './architecture.js';
+export { type ArchitectureOptions, readArchitecture } from './config.js';
+export {
+  parseSafetensorsHeader,
+  readSafetensors,
+  SAFETENSORS_LENGTH_BYTES,
+  type SafetensorsEntry,
+  type SafetensorsFile,
+  type SafetensorsType,
+  safetensorsHeaderBytes,
+} from './safetensors.js';
+export type { MlxQuantization, TensorEntry, WeightType } from './tensor-entry.js';
