@@ -2,6 +2,7 @@
 import { ExoError, printable } from '../shared/index.js';
 import type { Fields } from './fields.js';
 import type { MlxQuantization } from './tensor-entry.js';
+import type { WantedTensor } from './weight-shapes.js';
 
 /** Sizes of a group in mlx. */
 const GROUP_SIZES = [32, 64, 128];
@@ -34,4 +35,29 @@ function unsupported(fields: Fields, has: string, known: string): ExoError {
     'model-unsupported',
     `${fields.place} has ${has}; this version computes ${known}. Take another conversion of the model`,
   );
+}
+
+/** The three tensors that a quantised matrix is made of. */
+export interface MlxParts {
+  /** Packed, lowest bits first: [rows, columns × bits / 32]. */
+  readonly weight: WantedTensor;
+  /** A value is its number × scale + bias of its group: [rows, columns / groupSize]. */
+  readonly scales: WantedTensor;
+  readonly biases: WantedTensor;
+}
+
+/** The parts of a matrix `name.weight`; undefined for what mlx leaves as it is: vectors, and rows that are no whole groups. */
+export function mlxParts(
+  { name, shape }: WantedTensor,
+  { bits, groupSize }: MlxQuantization,
+): MlxParts | undefined {
+  const [rows, columns] = shape;
+  if (rows === undefined || columns === undefined || columns % groupSize !== 0) return undefined;
+  const stem = name.replace(/\.weight$/, '');
+  const groups = [rows, columns / groupSize];
+  return {
+    weight: { name, shape: [rows, (columns * bits) / 32] },
+    scales: { name: `${stem}.scales`, shape: groups },
+    biases: { name: `${stem}.biases`, shape: groups },
+  };
 }
