@@ -129,10 +129,13 @@ export const BASE = {
   ggml_backend_tensor_alloc: ['int32', 'pointer', 'pointer', 'pointer'],
   ggml_backend_tensor_set: ['void', 'pointer', 'bytes', 'size', 'size'],
   ggml_backend_tensor_get: ['void', 'pointer', 'bytes', 'size', 'size'],
+  ggml_backend_view_init: ['int32', 'pointer'],
   ggml_backend_tensor_copy: ['void', 'pointer', 'pointer'],
   ggml_backend_alloc_ctx_tensors_from_buft: ['optional', 'pointer', 'pointer'],
 
   ggml_threadpool_params_init: ['void', 'bytes', 'int32'],
+  ggml_fp16_to_fp32_row: ['void', 'bytes', 'bytes', 'int64'],
+  ggml_bf16_to_fp32_row: ['void', 'bytes', 'bytes', 'int64'],
   ggml_quantize_chunk: ['size', 'int32', 'bytes', 'bytes', 'int64', 'int64', 'int64', 'optional'],
 } as const satisfies Record<string, Signature>;
 

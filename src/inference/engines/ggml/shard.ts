@@ -1,0 +1,155 @@
+/**
+ * A loaded shard: its weights, the graph of the last step's shape, and the step itself. One step at a time, over the
+ * tokens of several requests. Called by `child/scheduler.ts`, in the engine's process.
+ */
+import type { Architecture } from '../../../models/index.js';
+import { ExoError } from '../../../shared/index.js';
+import type { CacheShape } from './cache/sequence-cache.js';
+import { fillMask } from './graph/mask.js';
+import { buildStepGraph, type StepGraph } from './graph/step-graph.js';
+import { type StepPart, shapeKey } from './graph/step-shape.js';
+import { type Device, type ElementType, type Pointer, TYPE } from './library/index.js';
+import { EmbeddingRows } from './weights/embedding-rows.js';
+import { type ShardSource, ShardWeights } from './weights/shard-weights.js';
+import { elementType, findTensor } from './weights/stored-tensor.js';
+
+/** How a shard computes. */
+export interface ShardOptions {
+  /** Type of the cache; `auto` is float32 for a float32 checkpoint, so that it computes exactly, else float16. */
+  readonly cacheType: 'auto' | 'f16' | 'f32';
+}
+
+/** The part of one request in a step. */
+export interface StepInput extends StepPart {
+  /** [sequence, hidden]. */
+  readonly hidden: Float32Array;
+}
+
+/** A shard, until it is closed. */
+export class Shard {
+  readonly architecture: Architecture;
+  readonly cacheShape: CacheShape;
+  readonly isFirst: boolean;
+  readonly isLast: boolean;
+  readonly #device: Device;
+  readonly #startLayer: number;
+  readonly #weights: ShardWeights;
+  readonly #embedding: EmbeddingRows | undefined;
+  readonly #allocator: Pointer;
+  #built: { readonly key: string; readonly graph: StepGraph } | undefined;
+
+  /** Throws `checkpoint-invalid` or `out-of-memory`. */
+  constructor(device: Device, source: ShardSource, options: ShardOptions) {
+    const { architecture, tensors, startLayer, endLayer } = source;
+    const { hidden, vocab, kvHeads, headDim, embedding, embeddingScale } = architecture;
+    this.#device = device;
+    this.architecture = architecture;
+    this.#startLayer = startLayer;
+    this.isFirst = startLayer === 0;
+    this.isLast = endLayer === architecture.layers.length - 1;
+    this.cacheShape = {
+      layers: endLayer - startLayer + 1,
+      rowElements: kvHeads * headDim,
+      type: cacheType(source, options),
+    };
+    const table = this.isFirst ? findTensor(tensors, embedding, [vocab, hidden]) : undefined;
+    this.#weights = new ShardWeights(device, source);
+    this.#embedding = table === undefined ? undefined : new EmbeddingRows(device.ggml, table, embeddingScale);
+    this.#allocator = device.ggml.ggml_gallocr_new(device.bufferType);
+  }
+
+  /** Embeddings of tokens, [tokens, hidden]; only on the first shard. Throws `tensor-invalid`. */
+  embed(tokens: ArrayLike<number>): Float32Array {
+    if (this.#embedding === undefined) {
+      throw new ExoError('engine-failed', 'tokens enter at layer 0 and hidden states at any other layer');
+    }
+    return this.#embedding.read(tokens);
+  }
+
+  /**
+   * One step; the caches have the room for it and grow by it. Gives [sequence, hidden] of each part, or from the last
+   * shard [vocab] of those that want logits and nothing of the others. Throws `engine-failed` or `out-of-memory`.
+   */
+  async step(parts: readonly StepInput[]): Promise<(Float32Array | undefined)[]> {
+    const graph = this.#graphFor(parts);
+    this.#setInputs(graph, parts);
+    await this.#device.compute(graph.graph);
+    for (const { cache, sequence } of parts) cache.length += sequence;
+    return this.#outputs(graph, parts);
+  }
+
+  /** No step may run. */
+  close(): void {
+    this.#built?.graph.close();
+    this.#built = undefined;
+    this.#device.ggml.ggml_gallocr_free(this.#allocator);
+    this.#weights.close();
+    this.#embedding?.close();
+  }
+
+  #graphFor(parts: readonly StepPart[]): StepGraph {
+    const key = shapeKey(parts);
+    if (this.#built?.key === key) return this.#built.graph;
+    this.#built?.graph.close();
+    this.#built = undefined;
+    const source = {
+      architecture: this.architecture,
+      weights: this.#weights,
+      startLayer: this.#startLayer,
+      isExact: this.cacheShape.type === TYPE.F32,
+    };
+    const graph = buildStepGraph(this.#device, this.#allocator, source, parts);
+    this.#built = { key, graph };
+    return graph;
+  }
+
+  #setInputs(graph: StepGraph, parts: readonly StepInput[]): void {
+    const { hidden } = this.architecture;
+    const positions: number[] = [];
+    const outputRows: number[] = [];
+    for (const [index, part] of parts.entries()) {
+      const { cache, sequence } = part;
+      this.#set(graph.hidden, part.hidden, positions.length * hidden * 4);
+      const rows = Array.from({ length: sequence }, (_, row) => cache.length + row);
+      positions.push(...rows);
+      if (part.wantsLogits) outputRows.push(positions.length - 1);
+      const inputs = graph.parts[index]!;
+      this.#set(inputs.rows, BigInt64Array.from(rows, BigInt));
+      for (const [window, tensor] of inputs.masks) {
+        const mask = new Uint16Array(sequence * inputs.positions);
+        fillMask(mask, cache.length, sequence, inputs.positions, window === 0 ? undefined : window);
+        this.#set(tensor, mask);
+      }
+    }
+    this.#set(graph.positions, Int32Array.from(positions));
+    if (graph.outputRows !== undefined) this.#set(graph.outputRows, Int32Array.from(outputRows));
+  }
+
+  #set(tensor: Pointer, values: Float32Array | Int32Array | BigInt64Array | Uint16Array, offset = 0): void {
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    this.#device.ggml.ggml_backend_tensor_set(tensor, bytes, offset, bytes.length);
+  }
+
+  #outputs(graph: StepGraph, parts: readonly StepPart[]): (Float32Array | undefined)[] {
+    const { hidden, vocab } = this.architecture;
+    let offset = 0;
+    return parts.map(({ sequence, wantsLogits }) => {
+      if (graph.output === undefined || (this.isLast && !wantsLogits)) return undefined;
+      const values = new Float32Array(this.isLast ? vocab : sequence * hidden);
+      const bytes = new Uint8Array(values.buffer);
+      this.#device.ggml.ggml_backend_tensor_get(graph.output, bytes, offset, bytes.length);
+      offset += bytes.length;
+      return values;
+    });
+  }
+}
+
+function cacheType(
+  { architecture, tensors, startLayer }: ShardSource,
+  { cacheType: wanted }: ShardOptions,
+): ElementType {
+  if (wanted !== 'auto') return wanted === 'f32' ? TYPE.F32 : TYPE.F16;
+  const { q } = architecture.layers[startLayer]!.weights;
+  const shape = [architecture.heads * architecture.headDim, architecture.hidden];
+  return elementType(findTensor(tensors, q, shape)) === TYPE.F32 ? TYPE.F32 : TYPE.F16;
+}

@@ -1,0 +1,53 @@
+/**
+ * Tensors that have memory of their own on the device: gathered first, so that one buffer holds them all, then filled
+ * one after the other. Called by `shard-weights.ts`.
+ */
+import { ExoError } from '../../../../shared/index.js';
+import type { Device, Pointer } from '../library/index.js';
+
+/** Tensors and how to get their bytes. */
+export class OwnedTensors {
+  readonly #device: Device;
+  readonly #bufferType: Pointer;
+  readonly #tensors: { readonly tensor: Pointer; readonly read: () => Uint8Array }[] = [];
+  #buffer: Pointer | undefined;
+
+  constructor(device: Device, bufferType: Pointer = device.bufferType) {
+    this.#device = device;
+    this.#bufferType = bufferType;
+  }
+
+  /** `read` is called once, in `allocate`. */
+  add(tensor: Pointer, read: () => Uint8Array): void {
+    this.#tensors.push({ tensor, read });
+  }
+
+  /** Throws `out-of-memory`. */
+  allocate(): void {
+    const { ggml } = this.#device;
+    if (this.#tensors.length === 0) return;
+    const alignment = ggml.ggml_backend_buft_get_alignment(this.#bufferType);
+    const aligned = (bytes: number) => Math.ceil(bytes / alignment) * alignment;
+    const sizes = this.#tensors.map(({ tensor }) =>
+      aligned(ggml.ggml_backend_buft_get_alloc_size(this.#bufferType, tensor)),
+    );
+    const total = sizes.reduce((sum, size) => sum + size, 0);
+    const buffer = ggml.ggml_backend_buft_alloc_buffer(this.#bufferType, total + alignment);
+    if (buffer === null) throw new ExoError('out-of-memory', `no memory for ${total} bytes of weights`);
+    this.#buffer = buffer;
+    const base = ggml.ggml_backend_buffer_get_base(buffer);
+    let at = Number((BigInt(alignment) - (base % BigInt(alignment))) % BigInt(alignment));
+    for (const [index, { tensor, read }] of this.#tensors.entries()) {
+      ggml.ggml_backend_tensor_alloc(buffer, tensor, base + BigInt(at));
+      const bytes = read();
+      ggml.ggml_backend_tensor_set(tensor, bytes, 0, bytes.length);
+      at += sizes[index]!;
+    }
+    this.#tensors.length = 0;
+  }
+
+  close(): void {
+    if (this.#buffer !== undefined) this.#device.ggml.ggml_backend_buffer_free(this.#buffer);
+    this.#buffer = undefined;
+  }
+}
