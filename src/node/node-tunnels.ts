@@ -8,6 +8,7 @@ import {
   type Address,
   type Clock,
   formatAddress,
+  isLoopback,
   type Logger,
   parseAddress,
   printable,
@@ -27,6 +28,7 @@ import {
 } from '../tunnels/index.js';
 import type { Dialer } from './dialer.js';
 import { NO_TUNNELS } from './no-tunnels.js';
+import type { Link, Peer } from './peer.js';
 import type { Target } from './target.js';
 import { readTunnels } from './tunnel-config.js';
 import { createTunnelProbe } from './tunnel-probe.js';
@@ -44,6 +46,8 @@ export interface NodeTunnelsComponents {
   readonly baseFolder: string;
   /** Made after this, so asked for when it is needed. */
   readonly dialer: () => Dialer;
+  /** Those that are connected, or were. */
+  readonly peers: () => Iterable<Peer>;
   /** Something that people look at has changed. */
   onChange(): void;
 }
@@ -70,6 +74,7 @@ export class NodeTunnels implements Startable {
             logger,
             ownPorts,
             probe: createTunnelProbe(clock),
+            isInUse: (spec) => this.#isInUse(spec),
             onUp: (spec) => this.#dialThrough(spec),
           });
     this.view = this.#manager ?? NO_TUNNELS;
@@ -128,6 +133,25 @@ export class NodeTunnels implements Startable {
       return `its tunnel "${status.name}" is not up (${status.state}): ${status.reason}`;
     }
     return undefined;
+  }
+
+  #isInUse(spec: TunnelSpec): boolean {
+    for (const peer of this.#c.peers()) {
+      if (peer.links.some((link) => this.#mayRunThrough(spec, peer, link))) return true;
+    }
+    return false;
+  }
+
+  /** What was dialled shows its address; what came in over loopback may have come through any `-R` of its peer. */
+  #mayRunThrough({ forward, reverse, peer: name }: TunnelSpec, peer: Peer, link: Link): boolean {
+    if (link.outgoing) {
+      const target = link.targetKey === undefined ? undefined : this.#c.dialer().get(link.targetKey);
+      return (
+        target !== undefined && forward.some(({ listen }) => listensAt(listen, target.candidate.address))
+      );
+    }
+    const isOfPeer = name === undefined || name === peer.id || peer.aliases.has(name);
+    return reverse.length > 0 && isOfPeer && isLoopback(link.connection.remoteHost);
   }
 
   #dialThrough(spec: TunnelSpec): void {

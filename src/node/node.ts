@@ -190,6 +190,7 @@ class MeshNode implements Node {
       create: components.tunnels ?? createTunnels,
       baseFolder: path.dirname(path.resolve(options.discovery.configPath ?? '.')),
       dialer: () => this.#dialer,
+      peers: () => this.#peers.all(),
       onChange: () => this.#changed(),
     });
     const self = new SelfDescription(options, {

@@ -36,6 +36,8 @@ export interface TunnelsComponents {
   readonly probe: TunnelProbe;
   /** Ports of this machine that the node itself uses, and for what ("the HTTP API"): a forward must not take them. */
   readonly ownPorts: () => ReadonlyArray<{ readonly port: number; readonly what: string }>;
+  /** Whether a peer is connected through a tunnel: then its session is not ended to make it faster. @default never known */
+  isInUse?(spec: TunnelSpec): boolean;
   /** A tunnel has become `up` (again): dial what it leads to now. */
   onUp?(spec: TunnelSpec): void;
   /** @default both, openssh first */

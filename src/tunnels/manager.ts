@@ -172,6 +172,7 @@ class Manager implements TunnelManager {
       farPids: this.#farPids,
       gate: this.#gate,
       driverOf: () => this.#driverOf(runner),
+      isInUse: (used) => this.#c.isInUse?.(used) === true,
       onChange: () => this.#changed(),
       onUp: (up) => this.#c.onUp?.(up),
     });

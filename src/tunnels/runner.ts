@@ -30,6 +30,8 @@ export interface RunnerComponents {
   readonly gate: OpeningGate;
   /** The driver for this tunnel, or why there is none. */
   driverOf(spec: TunnelSpec): Promise<TunnelDriver | TunnelFailure>;
+  /** Whether a peer is connected through the tunnel, as far as can be told. */
+  isInUse(spec: TunnelSpec): boolean;
   onChange(): void;
   onUp(spec: TunnelSpec): void;
 }
@@ -222,8 +224,11 @@ export class Runner {
     const { signal } = this.#abort;
     const probed = this.#probed();
     if (probed === undefined) return;
+    const inUse = () => this.#c.isInUse(this.spec);
     this.#try(signal, async () => {
-      return { kind: 'measured', round, stalls: await measureStalls(probed, forward, this.#c, signal) };
+      // The far side may dial in as soon as the forwards stand; nothing is measured beside its traffic.
+      const stalls = inUse() ? undefined : await measureStalls(probed, forward, this.#c, signal);
+      return { kind: 'measured', round, stalls, inUse: inUse() };
     });
   }
 

@@ -4,6 +4,7 @@ import { describe, type TestContext, test } from 'node:test';
 import type { Candidate, PeerEntry } from '../../src/discovery/index.js';
 import { Dialer } from '../../src/node/dialer.js';
 import { NodeTunnels } from '../../src/node/node-tunnels.js';
+import { type Link, Peer } from '../../src/node/peer.js';
 import { Warnings } from '../../src/node/warnings.js';
 import { ExoError, parseAddress, seededRandom, silentLogger, VirtualClock } from '../../src/shared/index.js';
 import { createTunnels } from '../../src/tunnels/index.js';
@@ -24,6 +25,7 @@ async function lab(t: TestContext) {
   const world = new MemoryTunnelWorld(clock);
   const driver = new MemoryTunnelDriver(world);
   const warnings = new Warnings(clock);
+  const peers: Peer[] = [];
   const dials: Array<{ to: string; atMs: number }> = [];
   const dialer = new Dialer({
     clock,
@@ -54,6 +56,7 @@ async function lab(t: TestContext) {
         }),
       baseFolder: '/etc',
       dialer: () => dialer,
+      peers: () => peers,
       onChange: () => undefined,
     },
   );
@@ -68,13 +71,14 @@ async function lab(t: TestContext) {
   });
   const gate = world.host('gate');
   gate.programs.set('localhost:50051', 'exo');
+  world.localPrograms.set('localhost:50060', 'exo');
   const until = async (state: string, name = 'mac2') => {
     for (let waitedMs = 0; tunnels.view.get(name).state !== state; waitedMs += 10) {
       assert.ok(waitedMs < 60_000, `${name} is ${tunnels.view.get(name).state}, not ${state}`);
       await clock.advance(10);
     }
   };
-  return { clock, driver, warnings, dials, dialer, tunnels, gate, until };
+  return { clock, driver, warnings, dials, dialer, tunnels, gate, until, peers };
 }
 
 const MAC2: Candidate = candidateFor('127.0.0.1', {
@@ -168,6 +172,33 @@ describe('the tunnels of a node', () => {
     );
   });
 
+  test('keep a session that a peer uses, whoever dialled, also where it could be faster', async (t) => {
+    const elsewhere = { ...MAC2, key: 'manual:lan', address: { host: '192.168.2.9', port: 50051 } };
+    const dialled = { outgoing: true, targetKey: MAC2.key, remoteHost: '127.0.0.1' };
+    const accepted = { outgoing: false, targetKey: undefined, remoteHost: '127.0.0.1' };
+    const both = { ...TUNNEL, reverse: ['50062:localhost:50060'] };
+    for (const [what, id, tunnel, link, starts] of [
+      ['dialled through -L', 'mac2', TUNNEL, dialled, 1],
+      ['dialled past it', 'mac2', TUNNEL, { ...dialled, targetKey: elsewhere.key }, 2],
+      ['came through -R', 'mac2', both, accepted, 1],
+      ['came over the LAN', 'mac2', both, { ...accepted, remoteHost: '192.168.2.9' }, 2],
+      ['came, and there is no -R', 'mac2', TUNNEL, accepted, 2],
+      ['is another peer', 'mac3', both, accepted, 2],
+    ] as const) {
+      const { driver, dialer, tunnels, gate, until, peers } = await lab(t);
+      gate.stalls = true;
+      dialer.offer(MAC2);
+      dialer.offer(elsewhere);
+      const peer = new Peer(id, 'exo');
+      const { remoteHost, ...rest } = link;
+      peer.links.push({ ...rest, connection: { remoteHost } } as unknown as Link);
+      peers.push(peer);
+      tunnels.apply({}, [entry('mac2', '127.0.0.1:50052', tunnel)]);
+      await until('up');
+      assert.equal(driver.startsOf('mac2'), starts, what);
+    }
+  });
+
   test('have what is wrong with the file among the warnings until it is mended, however long that takes', async (t) => {
     const { clock, warnings, tunnels } = await lab(t);
     const peers = [entry('mac2', '192.168.2.1:50051', TUNNEL)];
@@ -196,6 +227,7 @@ describe('the tunnels of a node', () => {
       create: () => assert.fail('nothing is made'),
       baseFolder: '/etc',
       dialer: () => assert.fail('nobody is asked'),
+      peers: () => [],
       onChange: () => undefined,
     });
     tunnels.apply({ gw1: TUNNEL }, []);

@@ -36,6 +36,8 @@ export class TunnelLab {
   /** Names, each time one became up. */
   readonly ups: string[] = [];
   interfaces = 'eth0 192.168.2.2';
+  /** Whether peers are connected through the tunnels. */
+  isInUse = (): boolean => false;
 
   constructor(options: LabOptions, stateFolder: string, world?: MemoryTunnelWorld) {
     this.clock = options.clock ?? new VirtualClock();
@@ -59,6 +61,7 @@ export class TunnelLab {
         logger,
         probe: memoryProbe(this.clock),
         ownPorts: () => ownPorts,
+        isInUse: () => this.isInUse(),
         onUp: ({ name }) => void this.ups.push(name),
         drivers: [this.driver],
         interfaces: () => this.interfaces,

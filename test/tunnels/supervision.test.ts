@@ -354,6 +354,40 @@ describe('a session that stands', () => {
     assert.equal(lab.driver.startsOf('mac2'), 3, 'measured once, remembered');
   });
 
+  it('measures nothing while a peer uses the session, and does so at the next', async (t) => {
+    const { lab, gate, session } = await one(t);
+    gate.stalls = true;
+    lab.isInUse = () => true;
+    await lab.until('mac2', 'up', 4_000);
+    await lab.clock.advance(60_000);
+    assert.equal(lab.driver.startsOf('mac2'), 1);
+    assert.deepEqual(lab.manager.get('mac2').notes, []);
+    lab.isInUse = () => false;
+    session().kill();
+    await lab.until('mac2', 'starting');
+    await lab.until('mac2', 'up', 4_000);
+    assert.deepEqual([lab.driver.startsOf('mac2'), session().facts?.pty], [3, 'held']);
+  });
+
+  it('lets a session be that a peer began to use while it was measured; the next one is better', async (t) => {
+    const { lab, gate, session } = await one(t);
+    gate.stalls = true;
+    let asked = 0;
+    lab.isInUse = () => {
+      asked += 1;
+      return asked > 1;
+    };
+    await lab.until('mac2', 'up', 4_000);
+    assert.equal(asked, 2, 'before and after');
+    assert.equal(lab.driver.startsOf('mac2'), 1);
+    assert.match(lab.manager.get('mac2').notes.join(), /is held from the next connect on/);
+    session().kill();
+    await lab.until('mac2', 'starting');
+    await lab.until('mac2', 'up', 4_000);
+    assert.deepEqual([lab.driver.startsOf('mac2'), session().facts?.pty], [2, 'held']);
+    assert.match(lab.manager.get('mac2').notes.join(), /a terminal session is held, which/);
+  });
+
   it('works without a terminal session where the server allows none, and says what it costs', async (t) => {
     const { lab, gate } = await one(t);
     gate.stalls = true;

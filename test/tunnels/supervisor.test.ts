@@ -201,7 +201,12 @@ class Bench {
       this.happens({ kind: 'probed', round: asked.round, results }, chance);
     } else if (asked.kind === 'measure') {
       this.happens(
-        { kind: 'measured', round: asked.round, stalls: [true, false, undefined][what.choice] },
+        {
+          kind: 'measured',
+          round: asked.round,
+          stalls: [true, false, undefined][what.choice],
+          inUse: chance < 0.5,
+        },
         chance,
       );
     } else if (asked.kind === 'knock') {
@@ -253,6 +258,34 @@ describe('the supervisor', () => {
       }),
       { numRuns: 1_000 },
     );
+  });
+
+  it('measures no session that was up before, whatever became of it since', () => {
+    const supervisor = new Supervisor(SPEC, { probeIntervalMs: 10_000, probeTimeoutMs: 3_000 });
+    let nowMs = 0;
+    const step = (event: SupervisorEvent) => {
+      nowMs += 3_000;
+      return supervisor.step(event, nowMs, 0.5);
+    };
+    const asked = <K extends SupervisorAction['kind']>(actions: readonly SupervisorAction[], kind: K) =>
+      actions.find((action): action is SupervisorAction & { kind: K } => action.kind === kind);
+    const results = (verdict: ForwardVerdict, rttMs: number | null) =>
+      [verdict, verdict].map((each): ProbeResult => ({ verdict: each, rttMs, detail: 'it said something' }));
+    const session = asked(step({ kind: 'start' }), 'open')!.session;
+    const facts = { forwardPorts: [50052], reversePorts: [50060], pty: 'not-asked' as const };
+    let round = asked(step({ kind: 'opened', session, facts }), 'probe')!.round;
+    const measure = asked(step({ kind: 'probed', round, results: results('ok', 1) }), 'measure');
+    // It could not be told: only then it may be measured again at all.
+    step({ kind: 'measured', round: measure!.round, stalls: undefined, inUse: false });
+    assert.equal(supervisor.view.state, 'up');
+    for (const verdict of ['silent', 'closed'] as const) {
+      for (const now of [results(verdict, null), results('ok', 1)]) {
+        round = asked(step({ kind: 'retry' }), 'probe')!.round;
+        const actions = step({ kind: 'probed', round, results: now });
+        assert.equal(asked(actions, 'measure'), undefined, verdict);
+        assert.equal(supervisor.view.state, now[0]!.verdict === 'ok' ? 'up' : 'degraded');
+      }
+    }
   });
 
   it('throws for a way between two states that is not in the table', () => {

@@ -126,8 +126,8 @@ export class ProbeWatch {
     return undefined;
   }
 
-  /** Takes the results of a round; undefined: they were late. `isUp`: the tunnel is up already. */
-  probed(round: number, results: readonly ProbeResult[], isUp: boolean): Finding | undefined {
+  /** Takes the results of a round; undefined: they were late. `wasUp`: the session was up before, so others may use it. */
+  probed(round: number, results: readonly ProbeResult[], wasUp: boolean): Finding | undefined {
     if (this.#round?.number !== round) return undefined;
     const { urgent } = this.#round;
     this.#round = undefined;
@@ -137,17 +137,17 @@ export class ProbeWatch {
       this.#answered = true;
       this.#misses = 0;
     }
-    if (judgement.proven) return this.#proven(results, isUp);
+    if (judgement.proven) return this.#proven(results, wasUp);
     if (!judgement.answered) return this.#missed(judgement.reason, urgent);
     this.#askBehind();
     return { kind: 'down', code: judgement.code, reason: judgement.reason };
   }
 
   /** Takes the result of a burst; undefined: it was late. Whether the session should be opened again with a pty. */
-  measured(round: number, stalls: boolean | undefined): boolean | undefined {
+  measured(round: number, stalls: boolean | undefined, inUse: boolean): boolean | undefined {
     if (this.#measuring?.number !== round) return undefined;
     this.#measuring = undefined;
-    return this.#pty.measured(stalls);
+    return this.#pty.measured(stalls, inUse);
   }
 
   /** The tunnel is up: the next round comes at the usual time. */
@@ -158,14 +158,14 @@ export class ProbeWatch {
     if (this.enabled) this.#nextAtMs = this.#step.nowMs + gapMs;
   }
 
-  #proven(results: readonly ProbeResult[], isUp: boolean): Finding {
+  #proven(results: readonly ProbeResult[], wasUp: boolean): Finding {
     const times = results.flatMap(({ rttMs }) => (rttMs === null ? [] : [rttMs]));
     if (times.length === 0) {
       return { kind: 'proven', reason: 'the forwards stand; the server lets nobody test them' };
     }
     const slowestMs = Math.max(...times);
     this.#rttMs = (this.#rttMs ?? slowestMs) * (1 - RTT_SHARE) + slowestMs * RTT_SHARE;
-    if (isUp || !this.#pty.shouldMeasure(Math.min(...times))) return PROVEN;
+    if (wasUp || !this.#pty.shouldMeasure(Math.min(...times))) return PROVEN;
     const forward = results.findIndex(({ rttMs }) => rttMs === Math.min(...times));
     this.#measuring = { number: this.#step.number(), untilMs: this.#step.nowMs + 2 * LIMITS.tunnelBurstMs };
     this.#step.ask({ kind: 'measure', round: this.#measuring.number, forward });

@@ -30,11 +30,17 @@ export class PtyChoice {
     return this.#choice === 'unknown' && rttMs !== undefined && rttMs <= MEASURE_RTT_MS_MAX;
   }
 
-  /** Returns whether the session is to be opened again, with a pty. Undefined could not tell: it is measured again next time. */
-  measured(stalls: boolean | undefined): boolean {
+  /**
+   * Returns whether the session is to be opened again, with a pty; one that is in use is left, and the next has it. Undefined could not
+   * tell: it is measured again next time.
+   */
+  measured(stalls: boolean | undefined, inUse: boolean): boolean {
     if (stalls === undefined) return false;
     this.#choice = stalls ? 'asked' : 'no';
-    return stalls;
+    if (!stalls || !inUse) return stalls;
+    this.#note =
+      'one small message in twelve or so waits 40 ms (Nagle): a terminal session, which mends it, is held from the next connect on, because a peer uses this one';
+    return false;
   }
 
   /** A session that asked for a pty stands. */

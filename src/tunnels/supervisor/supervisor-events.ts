@@ -30,8 +30,16 @@ export type SupervisorEvent =
   /** Who holds the `-R` listeners of this session on the far machine, where that was not known when it opened. */
   | { readonly kind: 'named'; readonly session: number; readonly farPid: number }
   | { readonly kind: 'probed'; readonly round: number; readonly results: readonly ProbeResult[] }
-  /** Whether small messages wait for a delayed acknowledgement; undefined: could not be told. */
-  | { readonly kind: 'measured'; readonly round: number; readonly stalls: boolean | undefined }
+  /**
+   * Whether small messages wait for a delayed acknowledgement; undefined: could not be told. `inUse`: a peer is connected through the
+   * session, which must not be ended for this.
+   */
+  | {
+      readonly kind: 'measured';
+      readonly round: number;
+      readonly stalls: boolean | undefined;
+      readonly inUse: boolean;
+    }
   /** `blind`: there is no address to knock at (a ProxyCommand). */
   | { readonly kind: 'knocked'; readonly knock: number; readonly answer: 'open' | 'blind' }
   | {

@@ -92,7 +92,7 @@ export class Supervisor {
     else if (event.kind === 'ended') this.#onEnded(event.session, event.cause);
     else if (event.kind === 'named') this.#remember(event.session, event.farPid);
     else if (event.kind === 'probed') this.#onProbed(event.round, event.results);
-    else if (event.kind === 'measured') this.#onMeasured(event.round, event.stalls);
+    else if (event.kind === 'measured') this.#onMeasured(event.round, event.stalls, event.inUse);
     else if (event.kind === 'knocked') this.#onKnocked(event);
     else if (event.kind === 'evicted') this.#onEvicted(event.eviction, event.outcome);
     else this.#nudged(event.kind);
@@ -241,9 +241,10 @@ export class Supervisor {
   // ---------------------------------------------------------------- proof
 
   #onProbed(round: number, results: readonly ProbeResult[]): void {
-    if (this.#session?.phase !== 'open') return;
-    const finding = this.#watch.probed(round, results, this.#state === 'up');
-    if (finding !== undefined) this.#found(this.#session, finding);
+    const session = this.#session;
+    if (session?.phase !== 'open') return;
+    const finding = this.#watch.probed(round, results, session.provenAtMs !== undefined);
+    if (finding !== undefined) this.#found(session, finding);
   }
 
   #found(session: Session, finding: Finding): void {
@@ -259,8 +260,8 @@ export class Supervisor {
     }
   }
 
-  #onMeasured(round: number, stalls: boolean | undefined): void {
-    const again = this.#watch.measured(round, stalls);
+  #onMeasured(round: number, stalls: boolean | undefined, inUse: boolean): void {
+    const again = this.#watch.measured(round, stalls, inUse);
     if (again === undefined) return;
     if (!again) {
       this.#up('proven end to end');
