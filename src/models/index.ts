@@ -10,6 +10,8 @@ export type {
   RopeScheme,
   WeightRef,
 } from './architecture.js';
+export { CHECKPOINT_FILE, Checkpoint } from './checkpoint.js';
+export { CHECKPOINT_INDEX, parseCheckpointIndex } from './checkpoint-index.js';
 export { type ArchitectureOptions, readArchitecture } from './config.js';
 export {
   parseSafetensorsHeader,
@@ -21,3 +23,4 @@ export {
   safetensorsHeaderBytes,
 } from './safetensors.js';
 export type { MlxQuantization, TensorEntry, WeightType } from './tensor-entry.js';
+export { type WantedTensor, wantedTensors } from './weight-shapes.js';
