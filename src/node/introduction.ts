@@ -9,6 +9,7 @@ import {
   type Connection,
   type ConnectionHandlers,
   type Hello,
+  reaches,
   type Transport,
   UNKNOWN_CAPABILITIES,
 } from '../protocol/index.js';
@@ -117,9 +118,8 @@ export class Introduction implements Startable {
     try {
       const startedAtMs = this.#c.clock.now();
       const hello = await connection.introduce(
-        this.#c.hello({
+        this.#hello(connection, {
           path: { description: candidate.description, priority: candidate.priority },
-          ...this.#c.admission.helloAuth(connection),
         }),
         { timeoutMs: LIMITS.healthTimeoutMs, signal },
       );
@@ -246,7 +246,15 @@ export class Introduction implements Startable {
     // In the next microtask, when the answer is on its way and nothing else was read: both sides know of it then.
     const meeting = Promise.resolve().then(() => this.#adoptInbound(connection, hello));
     this.#arrivals.wait(connection, meeting).catch(() => undefined);
-    return this.#c.hello(this.#c.admission.helloAuth(connection));
+    return this.#hello(connection, {});
+  }
+
+  /** Who has to prove something first is not told what this machine is: peers hear that with the topology. */
+  #hello(connection: Connection, extras: Pick<Hello, 'path'>): Hello {
+    const { admission } = this.#c;
+    const hello = this.#c.hello({ ...extras, ...admission.helloAuth(connection) });
+    if (reaches(connection.access, 'member')) return hello;
+    return { ...hello, capabilities: UNKNOWN_CAPABILITIES, agent: '' };
   }
 
   async #adoptInbound(connection: Connection, hello: Hello): Promise<void> {

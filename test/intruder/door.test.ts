@@ -101,7 +101,7 @@ describe('without a proof', () => {
       );
       assertUntouched(fortress);
       assert.deepEqual(fortress.target.node.mesh.warnings(), []);
-      return `${refused} kinds of request: auth-required; the rest unheard; shown out after 5 s; learns id, capabilities, version`;
+      return `${refused} kinds of request: auth-required; the rest unheard; shown out after 5 s; learns id, port and start`;
     }));
 
   test('a connection whose hello lacks the nonce, or the correlated form, or comes twice', (t) =>

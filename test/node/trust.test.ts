@@ -5,7 +5,9 @@ import { appendFileSync, copyFileSync, readFileSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { describe, test } from 'node:test';
+import { UNKNOWN_CAPABILITIES } from '../../src/protocol/index.js';
 import { silentLogger } from '../../src/shared/index.js';
+import { knock } from '../intruder/intruder.js';
 import { eventually } from '../support/eventually.js';
 import { alive } from '../support/memory-mesh.js';
 import { Cleanup } from '../support/processes.js';
@@ -67,6 +69,34 @@ describe('with a mesh key', () => {
       await untilTrusted(a, b, /^mesh key [0-9a-f]{8}$/);
       await until('both members are in the ring', () => a.node.mesh.topology().partitions.length === 2);
       assert.equal(await answerOf(a), 'dummy'.repeat(10));
+    }));
+
+  test('what a machine is, its peers hear, at once, and only they', () =>
+    inCleanup(async (cleanup) => {
+      const of = (model: string) => ({
+        model,
+        chip: 'C',
+        memory: 1024,
+        flops: { fp32: 1, fp16: 2, int8: 4 },
+      });
+      const nodes = await Promise.all(
+        ['a', 'b', 'c'].map((id) =>
+          trustingNode(cleanup, { id, token: KEY, capabilities: of(`model of ${id}`) }),
+        ),
+      );
+      const [a, b, c] = nodes as [TrustingNode, TrustingNode, TrustingNode];
+      a.dial('b', b.port);
+      c.dial('a', a.port);
+      await until('all are up', () => alive(a.node).length === 2);
+      const { tookMs } = await until('all know what the others are', () =>
+        nodes.every(({ node }) =>
+          ['a', 'b', 'c'].every((id) => node.mesh.topology().nodes.get(id)?.model === `model of ${id}`),
+        ),
+      );
+      assert.ok(tookMs < 2_000, `${tookMs} ms`);
+      const { answer } = await knock(cleanup, a.port);
+      assert.ok(answer.kind === 'health-response');
+      assert.deepEqual([answer.hello?.capabilities, answer.hello?.agent], [UNKNOWN_CAPABILITIES, '']);
     }));
 
   for (const [who, token] of [

@@ -1,7 +1,7 @@
 /** Nodes with keys of their own in one process, over real sockets on loopback: the composition that `exo node` uses. */
 import type { NodeSettings } from '../../src/node/index.js';
 import { createNode, type Node, type OpenedTrust, openNodeTrust } from '../../src/node/index.js';
-import { UNKNOWN_CAPABILITIES } from '../../src/protocol/index.js';
+import { type DeviceCapabilities, UNKNOWN_CAPABILITIES } from '../../src/protocol/index.js';
 import { type Logger, silentLogger, systemClock, systemRandom } from '../../src/shared/index.js';
 import { AddressList, candidateFor } from './memory-mesh.js';
 import type { Cleanup } from './processes.js';
@@ -16,6 +16,8 @@ export interface TrustingNodeOptions {
   readonly home?: string;
   readonly trust?: Partial<NodeSettings['trust']>;
   readonly logger?: Logger;
+  /** @default unknown */
+  readonly capabilities?: DeviceCapabilities;
 }
 
 /** A node that runs. */
@@ -31,7 +33,7 @@ export interface TrustingNode {
 
 /** Starts one on a free port; it ends with the test. */
 export async function trustingNode(cleanup: Cleanup, options: TrustingNodeOptions): Promise<TrustingNode> {
-  const { id, token } = options;
+  const { id, token, capabilities = UNKNOWN_CAPABILITIES } = options;
   const home = options.home ?? cleanup.folder();
   const clock = systemClock;
   const random = systemRandom;
@@ -67,7 +69,7 @@ export async function trustingNode(cleanup: Cleanup, options: TrustingNodeOption
       transport: opened.transport,
       trust: opened.node,
       discover: (_, components) => list.connect(components),
-      capabilities: { instant: UNKNOWN_CAPABILITIES, refined: Promise.resolve(UNKNOWN_CAPABILITIES) },
+      capabilities: { instant: capabilities, refined: Promise.resolve(capabilities) },
     },
   );
   let stopped: Promise<void> | undefined;
