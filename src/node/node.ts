@@ -24,6 +24,7 @@ import { type CapabilityProbe, probeCapabilities, TopologyView } from '../topolo
 import { createTunnels } from '../tunnels/index.js';
 import { Acceptor } from './acceptor.js';
 import { Admission } from './admission.js';
+import { ChangeSignal } from './change-signal.js';
 import { DialRecord } from './dial-record.js';
 import { Dialer } from './dialer.js';
 import { Gossip } from './gossip.js';
@@ -71,6 +72,7 @@ class MeshNode implements Node {
   readonly #logger: Logger;
   readonly #probe: CapabilityProbe;
   readonly #warnings: Warnings;
+  readonly #changes: ChangeSignal;
   readonly #view: TopologyView;
   readonly #peers: PeerTable;
   readonly #dialer: Dialer;
@@ -98,6 +100,7 @@ class MeshNode implements Node {
     this.#logger = logger;
     this.#probe = components.capabilities ?? probeCapabilities({ clock });
     this.#warnings = new Warnings(clock);
+    this.#changes = new ChangeSignal(clock, () => this.mesh.changed());
     this.#view = new TopologyView({
       id: selfId,
       epoch: options.epoch,
@@ -135,7 +138,7 @@ class MeshNode implements Node {
           const target = link.targetKey === undefined ? undefined : this.#dialer.get(link.targetKey);
           if (target !== undefined) this.#dialer.rest(target);
         },
-        onChange: () => this.#meshChanged(),
+        onChange: () => this.#changes.meshChanged(),
         onDuplicateId: (peer, other) => {
           const message = `two machines use the id "${peer.id}": ${peer.link?.connection.remote} and ${other}; give one of them another --node-id`;
           this.#warn('duplicate-id', message);
@@ -144,13 +147,13 @@ class MeshNode implements Node {
       },
     });
 
-    const activeNode = new ActiveNode(() => this.#changed());
+    const activeNode = new ActiveNode(() => this.#changes.changed());
     const port = createRingPort({
       selfId,
       clock,
       peers: this.#peers,
       snapshot: () => this.#gossip.snapshot(),
-      changedAtMs: () => this.#meshChangedAtMs,
+      changedAtMs: () => this.#changes.meshAtMs,
     });
     const { maxGenerateTokens, defaultTemperature, responseTimeoutMs, defaultModel, systemPrompt } = options;
     this.#ring = new Ring(
@@ -168,7 +171,7 @@ class MeshNode implements Node {
       logger,
       view: this.#view,
       peers: this.#peers,
-      onChange: () => this.#meshChanged(),
+      onChange: () => this.#changes.meshChanged(),
       onHeardOf: (id) => this.#dialer.hint({ peerId: id }),
     });
     const router = new Router({
@@ -191,7 +194,7 @@ class MeshNode implements Node {
       baseFolder: path.dirname(path.resolve(options.discovery.configPath ?? '.')),
       dialer: () => this.#dialer,
       peers: () => this.#peers.all(),
-      onChange: () => this.#changed(),
+      onChange: () => this.#changes.changed(),
     });
     const self = new SelfDescription(options, {
       view: this.#view,
@@ -235,7 +238,7 @@ class MeshNode implements Node {
       peers: this.#peers,
       dialer: () => this.#dialer,
       discovery: () => this.#discovery,
-      onChange: () => this.#changed(),
+      onChange: () => this.#changes.changed(),
     });
     this.#dialer = new Dialer({
       clock,
@@ -318,6 +321,7 @@ class MeshNode implements Node {
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
+    this.#changes.stop();
     this.#stopping.abort(new ExoError('request-cancelled', 'the node stops'));
     await this.chat.stop();
     await stopAll(this.#parts);
@@ -334,24 +338,6 @@ class MeshNode implements Node {
   #warn(code: string, message: string, source?: string): void {
     const text = printable(message, 400);
     if (this.#warnings.add(code, text, source)) this.#logger.warn(code, { message: text });
-    this.#changed();
+    this.#changes.changed();
   }
-
-  /** A peer or the view changed. */
-  #meshChanged(): void {
-    this.#meshChangedAtMs = this.#clock.now();
-    this.#changed();
-  }
-  #meshChangedAtMs = 0;
-
-  /** Many things change at once; listeners hear of it once. */
-  #changed(): void {
-    if (this.#changePending || this.#stopped) return;
-    this.#changePending = true;
-    queueMicrotask(() => {
-      this.#changePending = false;
-      this.mesh.changed();
-    });
-  }
-  #changePending = false;
 }
