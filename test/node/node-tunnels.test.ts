@@ -1,5 +1,8 @@
 /** Tunnels and dialling of one node: who tells whom what. Machines, sshds and time are in memory. */
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import type { Candidate, PeerEntry } from '../../src/discovery/index.js';
 import { Dialer } from '../../src/node/dialer.js';
@@ -25,6 +28,8 @@ async function lab(t: TestContext) {
   const world = new MemoryTunnelWorld(clock);
   const driver = new MemoryTunnelDriver(world);
   const warnings = new Warnings(clock);
+  // Tunnels with -R write who holds their far listeners.
+  const stateFolder = mkdtempSync(path.join(tmpdir(), 'exo-tunnels-'));
   const peers: Peer[] = [];
   const dials: Array<{ to: string; atMs: number }> = [];
   const dialer = new Dialer({
@@ -39,7 +44,7 @@ async function lab(t: TestContext) {
     onOutcome: () => undefined,
   });
   const tunnels = new NodeTunnels(
-    { stateFolder: '/nonexistent/never-made' },
+    { stateFolder },
     {
       clock,
       random,
@@ -68,6 +73,7 @@ async function lab(t: TestContext) {
     });
     while (!isOver) await clock.advance(10);
     await stopped;
+    rmSync(stateFolder, { recursive: true, force: true });
   });
   const gate = world.host('gate');
   gate.programs.set('localhost:50051', 'exo');
