@@ -33,10 +33,66 @@ export type ForwardResult =
   | { readonly kind: 'hidden'; readonly hidden: Tensor }
   | { readonly kind: 'logits'; readonly logits: Tensor };
 
-/** How to choose a token. */
+/** How to choose a token. What is absent changes nothing. */
 export interface SamplingOptions {
-  /** 0 is greedy. */
+  /** 0 is greedy: the token of the highest logit, of equal ones the lowest id. At most 2. */
   readonly temperature: number;
+  /** Only so many of the likeliest tokens; 0 and absent: all. */
+  readonly topK?: number;
+  /** Only the likeliest tokens that together have this probability, in (0, 1]. */
+  readonly topP?: number;
+  /** Only tokens that are at least this part, in [0, 1], as likely as the likeliest. */
+  readonly minP?: number;
+  /** In (0, 2]; logits of tokens in prompt or answer are divided by it (multiplied where negative). */
+  readonly repetitionPenalty?: number;
+  /** -2 to 2; taken off a logit for each time that the token is in the answer. */
+  readonly frequencyPenalty?: number;
+  /** -2 to 2; taken off a logit once when the token is in the answer. */
+  readonly presencePenalty?: number;
+  /** Added to the logits of these token ids, -100 to 100. */
+  readonly logitBias?: ReadonlyMap<number, number>;
+  /** A safe integer. Absent: the node that samples draws one. */
+  readonly seed?: number;
+  /** The log probability of the chosen token is wanted, and those of so many of the likeliest (0 to 20). */
+  readonly logprobs?: number;
+}
+
+/** Tokens and how often they are there, within the last `LIMITS.penaltyTokensMax` of the sequence. */
+export interface TokenCounts {
+  /** Of prompt and answer. */
+  readonly all: ReadonlyMap<number, number>;
+  /** Of the answer only. */
+  readonly answer: ReadonlyMap<number, number>;
+}
+
+/** Which token of which answer is chosen. The same place and logits give the same token on every node. */
+export interface SamplingPlace {
+  /** A safe integer. */
+  readonly seed: number;
+  /** Of the token in the answer, from 0. */
+  readonly index: number;
+  /** What the penalties look at; absent: nothing came before. */
+  readonly history?: TokenCounts;
+}
+
+/** Natural logarithms of what the model gives, before temperature, penalties, bias and cuts. */
+export interface TokenLogprobs {
+  readonly logprob: number;
+  /** The likeliest tokens, likeliest first; as many as were asked for. */
+  readonly top: readonly TokenLogprob[];
+}
+
+/** One candidate. */
+export interface TokenLogprob {
+  readonly token: number;
+  readonly logprob: number;
+}
+
+/** A token that was chosen. */
+export interface SampledToken {
+  readonly token: number;
+  /** Where they were asked for, and the engine has them. */
+  readonly logprobs?: TokenLogprobs;
 }
 
 /** Computes shards. `stop` ends all its children and frees all caches; afterwards every call throws `engine-failed`. */
@@ -49,13 +105,17 @@ export interface InferenceEngine extends Startable {
   tokenizer(modelId: string, signal: AbortSignal): Promise<Tokenizer>;
   /**
    * One step; steps of one request come one after the other, steps of different requests at once. The KV cache of the
-   * request grows by the sequence. `input` is the engine's until the promise settles. Tokens go only into a shard that
+   * request grows by the sequence. `input` is the engine's until the promise settles; what it gives is the caller's for ever
+   * (it is sent on while the next part of a prompt is computed). Tokens go only into a shard that
    * begins with layer 0, hidden states only into the others.
    * Throws `tensor-invalid`, `engine-failed` or, when `signal` is aborted, `request-cancelled`.
    */
   forward(request: ForwardRequest): Promise<ForwardResult>;
-  /** Chooses the next token from what the last shard gave. Throws `engine-failed` when there is none to choose (NaN). */
-  sample(logits: Tensor, options: SamplingOptions): number;
+  /**
+   * Chooses the next token from what the last shard gave; an engine with logits calls `sampleLogits` of `sampler.ts`.
+   * Throws `engine-failed` when there is none to choose (NaN).
+   */
+  sample(logits: Tensor, options: SamplingOptions, place: SamplingPlace): SampledToken;
   /** Frees the KV cache of a request, whose steps have been aborted before. Unknown ids are fine. */
   release(requestId: string): void;
 }

@@ -2,7 +2,7 @@
  * One answer on the node that serves the client: results of the ring in, text out, and exactly one end, whether
  * finished, cut at `maxTokens`, failed, late, too slowly read, or given up by the client.
  */
-import type { Result } from '../protocol/index.js';
+import type { Result, ResultLogprobs } from '../protocol/index.js';
 import { type Clock, ExoError, LIMITS, type TimerHandle, toExoError } from '../shared/index.js';
 import type { Tokenizer } from './engine.js';
 import { IncrementalDecoder } from './incremental-decoder.js';
@@ -10,6 +10,7 @@ import { ResultOrder } from './result-order.js';
 import { resultError, ringError } from './ring-errors.js';
 import type { RingClient } from './ring-request.js';
 import { TokenQueue } from './token-queue.js';
+import { textOfToken } from './token-text.js';
 
 /** One token of an answer. */
 export interface GeneratedToken {
@@ -18,6 +19,22 @@ export interface GeneratedToken {
   readonly token: number;
   /** Counts from 0. */
   readonly index: number;
+  /** Where they were asked for, for tokens that are not the end. */
+  readonly logprobs?: GeneratedLogprobs;
+}
+
+/** A candidate for a place in the answer. */
+export interface Candidate {
+  readonly token: number;
+  /** With U+FFFD in it: a part of a character. */
+  readonly text: string;
+  /** Natural logarithm. */
+  readonly logprob: number;
+}
+
+/** The chosen candidate, and the likeliest ones, likeliest first. */
+export interface GeneratedLogprobs extends Candidate {
+  readonly top: readonly Candidate[];
 }
 
 /** `length`: cut at the maximum number of tokens. */
@@ -144,7 +161,8 @@ export class RunningGeneration implements Generation, RingClient {
       const isCut = this.#count + 1 === this.#options.maxTokens;
       const isLast = isCut || (result.isFinished && place === result.result.length - 1);
       const text = this.#decoder.push(token) + (isLast ? this.#decoder.flush() : '');
-      if (!this.#queue.push({ token, text, index: this.#count })) {
+      const logprobs = this.#logprobsOf(token, result.logprobs?.[place]);
+      if (!this.#queue.push({ token, text, index: this.#count, ...(logprobs && { logprobs }) })) {
         this.fail(
           ringError('overloaded', `the answer was not read: ${this.#count} tokens wait for the client`),
         );
@@ -153,6 +171,14 @@ export class RunningGeneration implements Generation, RingClient {
       if (isCut) this.#finish(token);
     }
     if (result.isFinished) this.#finish(last);
+  }
+
+  #logprobsOf(token: number, wire: ResultLogprobs | undefined): GeneratedLogprobs | undefined {
+    if (wire === undefined || this.#tokenizer.eosTokenIds.has(token)) return undefined;
+    const candidate = (id: number, logprob: number): Candidate => {
+      return { token: id, text: textOfToken(this.#tokenizer, id), logprob };
+    };
+    return { ...candidate(token, wire.logprob), top: wire.top.map((each) => candidate(...each)) };
   }
 
   /** An end without a token is what an old peer's ring is told when something failed. */

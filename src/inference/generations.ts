@@ -8,7 +8,7 @@ import { GenerationRetry } from './generation-retry.js';
 import { defaultModelId, type ModelEntry, modelsOf, resolveModel } from './models.js';
 import type { Ring } from './ring.js';
 import { ringError } from './ring-errors.js';
-import { samplingState } from './sampling-state.js';
+import { type RequestedSampling, samplingState } from './sampling-state.js';
 
 /** Settings of all answers of this node. */
 export interface GenerationsOptions {
@@ -29,18 +29,17 @@ export interface GenerationsComponents {
   readonly log: Logger;
 }
 
-/** A question. */
+/** A question, and how to sample its answer; a temperature that is absent is `--default-temp` of the node that samples. */
 export type GenerationRequest = {
   /** `gpt-*` and empty: the default model. */
   readonly model?: string;
-  /** 0 to 2. Absent: `--default-temp` of the node that samples. */
-  readonly temperature?: number;
   /** At least 1. Absent: `--max-generate-tokens` of the node that samples. */
   readonly maxTokens?: number;
   readonly signal?: AbortSignal;
   /** Unique in the mesh. @default a new UUID */
   readonly requestId?: string;
-} & ({ readonly messages: readonly ChatMessage[] } | { readonly prompt: string });
+} & RequestedSampling &
+  ({ readonly messages: readonly ChatMessage[] } | { readonly prompt: string });
 
 /** A model that can be asked for. */
 export interface AvailableModel {
@@ -163,7 +162,7 @@ export class Generations {
       },
     );
     const onAbort = () => generation.cancel();
-    const inferenceState = samplingState(request.temperature);
+    const inferenceState = samplingState(request);
     const retry = new GenerationRetry(
       { requestId, model, prompt, tokens, inferenceState, client: generation },
       timeoutMs,

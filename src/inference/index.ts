@@ -9,11 +9,22 @@ export type {
   ForwardRequest,
   ForwardResult,
   InferenceEngine,
+  SampledToken,
   SamplingOptions,
+  SamplingPlace,
   Tokenizer,
+  TokenLogprob,
+  TokenLogprobs,
 } from './engine.js';
 export { createEngine, ENGINE_NAMES, type EngineName } from './engines/index.js';
-export type { FinishReason, GeneratedToken, Generation, GenerationResult } from './generation.js';
+export type {
+  Candidate,
+  FinishReason,
+  GeneratedLogprobs,
+  GeneratedToken,
+  Generation,
+  GenerationResult,
+} from './generation.js';
 export {
   type AvailableModel,
   type EncodedChat,
@@ -27,3 +38,4 @@ export { Ring } from './ring.js';
 export type { LocalPrompt, RingComponents, RingOptions } from './ring-options.js';
 export type { RingMember, RingPort } from './ring-port.js';
 export type { RingClient } from './ring-request.js';
+export type { RequestedSampling } from './sampling-state.js';

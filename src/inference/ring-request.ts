@@ -3,9 +3,11 @@
  * node that joins meanwhile does not shift the layers under a KV cache), its place in it, and its steps in order.
  */
 import type { JsonObject, Result, Shard } from '../protocol/index.js';
-import { ExoError, LIMITS } from '../shared/index.js';
+import { ExoError } from '../shared/index.js';
 import type { ModelEntry } from './models.js';
+import type { RequestSampler } from './request-sampler.js';
 import type { RingMember } from './ring-port.js';
+import { StepLine } from './step-line.js';
 
 /** The entry node's side of a request: where its answer goes. */
 export interface RingClient {
@@ -45,15 +47,17 @@ export class RingRequest {
   inferenceState: JsonObject | null;
   /** Elements of the sequence that have gone through this shard. */
   position = 0;
-  /** Tokens chosen here (last shard only). */
-  sampled = 0;
+  /** Chooses the tokens (last shard only). */
+  sampler: RequestSampler | undefined;
+  /** Members that have been sent the inference state; they keep it. */
+  readonly told = new Set<string>();
   /** The prompt was passed on to the first member. */
   forwarded = false;
   /** `clock.now()` of the last sign of life. */
   activeAtMs = 0;
+  /** Its steps, in order. */
+  readonly line: StepLine;
   readonly #abort = new AbortController();
-  #steps = 0;
-  #tail: Promise<void> = Promise.resolve();
 
   constructor(start: RingRequestStart) {
     this.requestId = start.requestId;
@@ -63,6 +67,7 @@ export class RingRequest {
     this.client = start.client;
     this.origin = start.origin;
     this.inferenceState = start.inferenceState;
+    this.line = new StepLine(start.requestId, this.#abort.signal);
   }
 
   /** Aborted when the request has ended here. */
@@ -76,7 +81,7 @@ export class RingRequest {
 
   /** Resolves when no step runs any more. */
   get idle(): Promise<void> {
-    return this.#tail;
+    return this.line.idle;
   }
 
   get isFirst(): boolean {
@@ -127,22 +132,6 @@ export class RingRequest {
 
   has(nodeId: string): boolean {
     return this.ring.some((member) => member.nodeId === nodeId);
-  }
-
-  /** Runs `step` after those before it; `onError` gets what it throws. Throws `overloaded` when too many wait. */
-  enqueue(step: () => Promise<void>, onError: (error: unknown) => void): void {
-    if (this.#steps >= LIMITS.ringStepsQueuedMax) {
-      throw new ExoError('overloaded', `${this.#steps} steps of request ${this.requestId} wait already`, {
-        retryable: true,
-      });
-    }
-    this.#steps += 1;
-    this.#tail = this.#tail
-      .then(() => (this.ended ? undefined : step()))
-      .catch(onError)
-      .then(() => {
-        this.#steps -= 1;
-      });
   }
 
   /** Stops what runs and drops what waits. Idempotent. */

@@ -428,13 +428,29 @@ const TABLE = {
   ringHopTimeoutMs: [30_000, 'a tensor must be accepted by the next node within this'],
   ringRequestsMax: [1_024, 'requests that a ring member works on: full entry nodes, sixteen of them'],
   ringStepsQueuedMax: [
-    16,
-    'steps of one request that wait on a member; a token is one, a chunked prefill a few',
+    64,
+    'steps of one request that wait on a member that computes longer than ringHoldMs at each; the parts of a prompt of 32,768 tokens',
   ],
   stepTokensMax: [
     65_536,
     'token ids of one tensor for the first layer: one is usual, and reading so many holds up the loop for some ms',
   ],
+  promptTokensMax: [
+    262_144,
+    'token ids of a prompt, and of the answer that it goes on with; the longest contexts of open models, 2 MB of JSON',
+  ],
+  prefillChunkTokens: [
+    512,
+    'of a prompt that are computed at once, so that the nodes of a ring work at the same time; the batch that ggml is tuned for',
+  ],
+  ringStepsHeld: [
+    4,
+    'steps of one request that wait on a member before it lets the next one wait to be taken over: a slow member slows those before it',
+  ],
+  ringHoldMs: [10_000, 'a step is held so long at most; well within ringHopTimeoutMs'],
+  logitBiasMax: [300, 'tokens with a bias in one request, as at OpenAI'],
+  topLogprobsMax: [20, 'of the likeliest tokens that are told beside the chosen one; OpenAI’s bound'],
+  resultTokensMax: [1_024, 'tokens of one result with log probabilities; one is usual'],
   penaltyTokensMax: [
     4_096,
     'tokens of prompt and answer that penalties look at; as JSON they fit the metadata of a tensor (64 KiB)',

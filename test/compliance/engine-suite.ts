@@ -120,9 +120,13 @@ export function engineSuite(name: string, makeEngine: () => Promise<EngineUnderT
     withEngine('chooses no token from NaN', async ({ engine }) => {
       const data = Buffer.alloc(4);
       data.writeFloatLE(Number.NaN);
-      assert.throws(() => engine.sample({ shape: [1], dtype: 'float32', data }, { temperature: 0 }), {
-        code: 'engine-failed',
-      });
+      assert.throws(
+        () =>
+          engine.sample({ shape: [1], dtype: 'float32', data }, { temperature: 0 }, { seed: 0, index: 0 }),
+        {
+          code: 'engine-failed',
+        },
+      );
     });
 
     withEngine('has a tokenizer with an end and a template', async ({ engine, modelId }) => {
@@ -183,7 +187,7 @@ async function generate(
     }
     assert.equal(output?.kind, 'logits');
     if (output?.kind !== 'logits') break;
-    const token = engine.sample(output.logits, { temperature: 0 });
+    const { token } = engine.sample(output.logits, { temperature: 0 }, { seed: 0, index: tokens.length });
     tokens.push(token);
     position += next.length;
     next = [token];

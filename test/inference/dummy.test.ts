@@ -6,6 +6,7 @@ import { tokensOf, tokenTensor } from '../../src/inference/token-tensor.js';
 import type { DType } from '../../src/protocol/index.js';
 import { engineSuite } from '../compliance/engine-suite.js';
 
+const PLACE = { seed: 0, index: 0 };
 const never = new AbortController().signal;
 const LAST = { modelId: 'dummy', startLayer: 4, endLayer: 7, nLayers: 8 };
 
@@ -42,7 +43,7 @@ test('dummy engine adds 1 on the last shard in every number type and keeps the s
       if (out.kind !== 'logits') return;
       assert.equal(out.logits.dtype, dtype);
       assert.deepEqual(out.logits.shape, shape);
-      assert.equal(engine.sample(out.logits, { temperature: 0 }), 10, dtype);
+      assert.equal(engine.sample(out.logits, { temperature: 0 }, PLACE).token, 10, dtype);
     }
   }
 });
@@ -58,12 +59,12 @@ test('dummy engine passes hidden states on unchanged before the last shard', asy
 
 test('dummy engine ends above 10 with token 69', () => {
   const engine = createEngine('dummy');
-  assert.equal(engine.sample(tensorOf('int64', [1, 1], [10]), { temperature: 0 }), 10);
-  assert.equal(engine.sample(tensorOf('int64', [1, 1], [11]), { temperature: 1 }), 69);
-  assert.throws(() => engine.sample(tensorOf('int64', [1], [-1]), { temperature: 0 }), {
+  assert.equal(engine.sample(tensorOf('int64', [1, 1], [10]), { temperature: 0 }, PLACE).token, 10);
+  assert.equal(engine.sample(tensorOf('int64', [1, 1], [11]), { temperature: 0 }, PLACE).token, 69);
+  assert.throws(() => engine.sample(tensorOf('int64', [1], [-1]), { temperature: 0 }, PLACE), {
     code: 'engine-failed',
   });
-  assert.throws(() => engine.sample(tensorOf('float32', [1], [1.5]), { temperature: 0 }), {
+  assert.throws(() => engine.sample(tensorOf('float32', [1], [1.5]), { temperature: 0 }, PLACE), {
     code: 'engine-failed',
   });
 });

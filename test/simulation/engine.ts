@@ -3,7 +3,13 @@
  * prompt, so that a lost, doubled, mixed-up or damaged step shows as a wrong token or is refused. Like a real engine it
  * keeps something per request and takes virtual time. Not a mock: the ring computes with it what it says.
  */
-import type { ForwardRequest, ForwardResult, InferenceEngine, Tokenizer } from '../../src/inference/index.js';
+import type {
+  ForwardRequest,
+  ForwardResult,
+  InferenceEngine,
+  SampledToken,
+  Tokenizer,
+} from '../../src/inference/index.js';
 import type { Tensor } from '../../src/protocol/index.js';
 import { type Clock, ExoError, type Random, sleep } from '../../src/shared/index.js';
 
@@ -69,8 +75,8 @@ export class ExactEngine implements InferenceEngine {
     return { kind: 'logits', logits: tensorOf([1], new Float32Array([tokenOf(state, position)])) };
   }
 
-  sample(logits: Tensor): number {
-    return floatsOf(logits)[0]!;
+  sample(logits: Tensor): SampledToken {
+    return { token: floatsOf(logits)[0]! };
   }
 
   release(requestId: string): void {

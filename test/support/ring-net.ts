@@ -166,6 +166,8 @@ export class RingNet {
       await this.run(node.ring.stop());
       await node.engine.stop();
     }
+    // A lost node is not told that it is; what it sends at its end is still on its way.
+    await this.clock.advance(20);
   }
 
   /** Delivers a message to its handler after a random time. Resolves with the answer; rejects as a connection does. */
@@ -296,6 +298,7 @@ function copyOf(message: Message, isBase: boolean): Message {
       ? { ...message, tensor: { ...message.tensor, data: Buffer.from(message.tensor.data) } }
       : { ...message };
   if (!isBase) return copy;
-  const { origin: _origin, error: _error, index: _index, ...base } = copy as Record<string, unknown>;
+  const base = { ...copy } as Record<string, unknown>;
+  for (const field of ['origin', 'error', 'index', 'tokens', 'more', 'logprobs']) delete base[field];
   return base as unknown as Message;
 }

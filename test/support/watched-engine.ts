@@ -3,7 +3,9 @@ import type {
   ForwardRequest,
   ForwardResult,
   InferenceEngine,
+  SampledToken,
   SamplingOptions,
+  SamplingPlace,
   Tokenizer,
 } from '../../src/inference/index.js';
 import type { Shard, Tensor } from '../../src/protocol/index.js';
@@ -54,9 +56,10 @@ export class WatchedEngine implements InferenceEngine {
     return this.#inner.forward(request);
   }
 
-  sample(logits: Tensor, options: SamplingOptions): number {
+  sample(logits: Tensor, options: SamplingOptions, place: SamplingPlace): SampledToken {
     this.sampled.push(options);
-    return this.#hooks.sample?.(logits, options) ?? this.#inner.sample(logits, options);
+    const token = this.#hooks.sample?.(logits, options);
+    return token === undefined ? this.#inner.sample(logits, options, place) : { token };
   }
 
   release(requestId: string): void {

@@ -6,7 +6,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Shard, Tensor } from '../../protocol/index.js';
 import { ExoError } from '../../shared/index.js';
-import type { ForwardRequest, ForwardResult, InferenceEngine, Tokenizer } from '../engine.js';
+import type { ForwardRequest, ForwardResult, InferenceEngine, SampledToken, Tokenizer } from '../engine.js';
 import { findModel } from '../models.js';
 import { elementAt, elementCount, mapElements } from '../tensor-elements.js';
 import { tokenTensor } from '../token-tensor.js';
@@ -89,13 +89,14 @@ export class DummyEngine implements InferenceEngine {
     return { ...hidden, data };
   }
 
-  sample(logits: Tensor): number {
+  /** As the original: whatever the options say. */
+  sample(logits: Tensor): SampledToken {
     const value = elementAt(logits, -1);
-    if (value > LAST_VALUE) return EOS_TOKEN;
+    if (value > LAST_VALUE) return { token: EOS_TOKEN };
     if (!Number.isInteger(value) || value < 0) {
       throw new ExoError('engine-failed', `no token can be chosen from the value ${value}`);
     }
-    return value;
+    return { token: value };
   }
 
   release(): void {

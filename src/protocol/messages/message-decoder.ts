@@ -74,6 +74,7 @@ export class MessageDecoder {
           requestId: prompt.request_id ?? null,
           inferenceState: prompt.inference_state ?? null,
           ...(prompt.origin !== undefined && { origin: prompt.origin }),
+          ...(prompt.tokens !== undefined && { tokens: prompt.tokens }),
         };
       }
       case TYPE.promptResponse:
@@ -167,7 +168,12 @@ export class MessageDecoder {
       requestId: head.requestId,
       inferenceState: head.inferenceState,
     };
-    return head.origin === undefined ? message : { ...message, origin: head.origin };
+    if (head.origin === undefined && head.more === undefined) return message;
+    return {
+      ...message,
+      ...(head.origin !== undefined && { origin: head.origin }),
+      ...(head.more && { more: head.more }),
+    };
   }
 
   #tensorResponse(body: Buffer): Message {
@@ -209,6 +215,7 @@ function readTensorMetadata(bytes: Buffer): TensorMetadata {
       requestId: meta.request_id ?? null,
       inferenceState: meta.inference_state ?? null,
       ...(meta.origin !== undefined && { origin: meta.origin }),
+      ...(meta.more === true && { more: meta.more }),
     },
     tensor: meta.tensor,
   };
@@ -252,9 +259,14 @@ function result(body: Buffer): Result {
     isFinished: meta.is_finished,
     ...(framed &&
       meta.tensor && { tensor: makeTensor(meta.tensor.shape, meta.tensor.dtype, body.subarray(metaEnd)) }),
-    ...(meta.error && { error: { code: meta.error.code, message: meta.error.message } }),
+    ...(meta.error && { error: fault(meta.error) }),
+    ...(meta.logprobs && { logprobs: meta.logprobs }),
     ...(meta.index !== undefined && { index: meta.index }),
   };
+}
+
+function fault({ code, message, retryable }: NonNullable<Result['error']>): NonNullable<Result['error']> {
+  return retryable === undefined ? { code, message } : { code, message, retryable };
 }
 
 function topologyResponse(body: Buffer): TopologyResponse {

@@ -90,14 +90,22 @@ export function encodeCorrelated(message: Message): EncodedBody {
           request_id: message.requestId,
           inference_state: message.inferenceState,
           origin: message.origin,
+          tokens: message.tokens,
         }),
       );
     case 'tensor-request':
-      return withTensor(withExtras(tensorRequestText(message), { origin: message.origin }), message.tensor);
+      return withTensor(
+        withExtras(tensorRequestText(message), { origin: message.origin, more: message.more }),
+        message.tensor,
+      );
     case 'result':
       return encodeResult(
         message,
-        withExtras(resultText(message), { index: message.index, error: message.error }),
+        withExtras(resultText(message), {
+          index: message.index,
+          error: message.error,
+          logprobs: message.logprobs?.map(({ logprob, top }) => ({ logprob, top })),
+        }),
       );
     case 'prompt-response':
     case 'topology-updated':

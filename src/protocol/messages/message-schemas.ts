@@ -81,6 +81,16 @@ const proof = {
   additionalProperties: { type: 'string', maxLength: LIMITS.authFieldCharsMax },
   maxProperties: 8,
 } as const;
+const logprobs = list(
+  object({
+    logprob: { type: 'number' },
+    top: list(
+      { type: 'array', items: [count, { type: 'number' }], minItems: 2, maxItems: 2 },
+      LIMITS.topLogprobsMax,
+    ),
+  }),
+  LIMITS.resultTokensMax,
+);
 const entry = object(
   {
     id,
@@ -152,6 +162,10 @@ interface Fault {
   readonly code: string;
   readonly message: string;
 }
+interface LogprobsBody {
+  readonly logprob: number;
+  readonly top: Array<[token: number, logprob: number]>;
+}
 interface Inference {
   readonly shard: ShardBody;
   readonly request_id?: string | null;
@@ -177,10 +191,13 @@ export const check = {
   ),
   hello: lazy<HelloBody>('a hello', hello),
   capabilities: lazy<CapabilitiesBody>('device capabilities', capabilities),
-  prompt: lazy<Inference & { prompt: string }>('a prompt', object({ shard, prompt: string }, inference)),
-  tensorRequest: lazy<Inference & { tensor: TensorBody }>(
+  prompt: lazy<Inference & { prompt: string; tokens?: number[] }>(
+    'a prompt',
+    object({ shard, prompt: string }, { ...inference, tokens: list(count, LIMITS.promptTokensMax) }),
+  ),
+  tensorRequest: lazy<Inference & { tensor: TensorBody; more?: boolean }>(
     'tensor metadata',
-    object({ shard, tensor }, inference),
+    object({ shard, tensor }, { ...inference, more: bool }),
   ),
   flatTensor: lazy<TensorBody>('tensor metadata', tensor),
   nestedTensor: lazy<{ tensor: TensorBody }>('tensor metadata', object({ tensor })),
@@ -189,13 +206,19 @@ export const check = {
     result: number[];
     is_finished: boolean;
     tensor?: TensorBody;
-    error?: Fault;
+    error?: Fault & { readonly retryable?: boolean };
     index?: number;
+    logprobs?: LogprobsBody[];
   }>(
     'a result',
     object(
       { request_id: string, result: list({ type: 'integer' }, 1_000_000), is_finished: bool },
-      { tensor, error: fault, index: count },
+      {
+        tensor,
+        error: object({ code: string, message: string }, { retryable: bool }),
+        index: count,
+        logprobs,
+      },
     ),
   ),
   topologyRequest: lazy<{ visited: string[]; max_depth: number }>(

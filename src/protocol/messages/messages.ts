@@ -66,6 +66,11 @@ export interface Prompt {
   readonly inferenceState: JsonObject | null;
   /** Node id of the node that serves the client. Correlated form only; an old peer never sees it. */
   readonly origin?: string;
+  /**
+   * The ids that go into the first shard: those of `prompt`, then those of the answer so far. Where they are there, `prompt` is
+   * only for people. Correlated form only.
+   */
+  readonly tokens?: readonly number[];
 }
 
 /** 0x11, correlated only. */
@@ -82,12 +87,20 @@ export interface TensorRequest {
   readonly inferenceState: JsonObject | null;
   /** As in `Prompt`. */
   readonly origin?: string;
+  /** A part of the prompt that is not the last one: computed and passed on, but no token is chosen after it. Correlated form only. */
+  readonly more?: true;
 }
 
 /** 0x13. Base `00 00 00 00` is `tensor: null`. */
 export interface TensorResponse {
   readonly kind: 'tensor-response';
   readonly tensor: Tensor | null;
+}
+
+/** Natural logarithms of the probability of a chosen token, and of the likeliest ones, likeliest first. */
+export interface ResultLogprobs {
+  readonly logprob: number;
+  readonly top: ReadonlyArray<readonly [token: number, logprob: number]>;
 }
 
 /** 0x20, never answered. `result` holds token ids, usually one. */
@@ -98,7 +111,9 @@ export interface Result {
   readonly isFinished: boolean;
   readonly tensor?: Tensor;
   /** Why a generation ended early; not sent to old peers. Correlated form only. */
-  readonly error?: { readonly code: string; readonly message: string };
+  readonly error?: { readonly code: string; readonly message: string; readonly retryable?: boolean };
+  /** Where they were asked for, one for each token of `result`. Correlated form only. */
+  readonly logprobs?: readonly ResultLogprobs[];
   /** Place of the first token of `result` in the answer, from 0, so that a reader can restore the order. Correlated form only. */
   readonly index?: number;
 }
