@@ -87,6 +87,15 @@ export class ModelRecord {
     });
   }
 
+  /** The file was found to be another than it should: its time stamp means nothing any more. */
+  doubted(file: ModelFile): Promise<void> {
+    return this.#change((before) => {
+      if (before === undefined) return undefined;
+      const { path: name, size, hash } = file;
+      return { ...before, files: new Map(before.files).set(name, { path: name, size, hash }) };
+    });
+  }
+
   /** Whether the file was found to have this hash and was not touched since. */
   isVerified(file: ModelFile, now: Stamp): boolean {
     const known = this.#data?.files.get(file.path);
