@@ -10,6 +10,7 @@ export type {
   RopeScheme,
   WeightRef,
 } from './architecture.js';
+export type { TemplateMessage } from './chat-template.js';
 export { CHECKPOINT_FILE, Checkpoint } from './checkpoint.js';
 export { CHECKPOINT_INDEX, parseCheckpointIndex } from './checkpoint-index.js';
 export { type ArchitectureOptions, readArchitecture } from './config.js';
@@ -23,4 +24,5 @@ export {
   safetensorsHeaderBytes,
 } from './safetensors.js';
 export type { MlxQuantization, TensorEntry, WeightType } from './tensor-entry.js';
+export { type ModelTokenizer, openTokenizer, type TokenizerComponents } from './tokenizer.js';
 export { type WantedTensor, wantedTensors } from './weight-shapes.js';
