@@ -1,10 +1,11 @@
 /**
  * A chat request as clients of OpenAI and of the original send it, and what it means to us. Fields that change
- * nothing here (tools, top_p, user, …) are accepted and ignored, as the original does.
+ * nothing here (tools, user, …) are accepted and ignored, as the original does.
  */
 import { z } from 'zod';
-import type { ChatMessage } from '../inference/index.js';
+import type { ChatMessage, RequestedSampling } from '../inference/index.js';
 import { ExoError, LIMITS, printable } from '../shared/index.js';
+import { samplingFields, toSampling } from './chat-sampling.js';
 import { HttpError } from './openai-errors.js';
 import type { ChatService } from './ports.js';
 
@@ -43,11 +44,7 @@ const conversation = {
 export const chatBody = z.looseObject(
   {
     ...conversation,
-    temperature: z
-      .number({ error: 'must be a number from 0 to 2' })
-      .min(0, { error: 'must be a number from 0 to 2' })
-      .max(2, { error: 'must be a number from 0 to 2' })
-      .nullish(),
+    ...samplingFields,
     max_tokens: tokenCount,
     max_completion_tokens: tokenCount,
     stop: z
@@ -74,7 +71,7 @@ export const encodeBody = z.looseObject(conversation, { error: 'must be a JSON o
 export interface ChatCall {
   readonly model: string;
   readonly messages: readonly ChatMessage[];
-  readonly temperature: number | undefined;
+  readonly sampling: RequestedSampling;
   readonly maxTokens: number | undefined;
   readonly stops: readonly string[];
   readonly stream: boolean;
@@ -87,7 +84,7 @@ export function toChatCall(body: z.infer<typeof chatBody>, chat: ChatService): C
   return {
     model: resolveModel(body.model, chat),
     messages: toMessages(body.messages),
-    temperature: body.temperature ?? undefined,
+    sampling: toSampling(body),
     maxTokens: body.max_completion_tokens ?? body.max_tokens ?? undefined,
     stops: typeof stop === 'string' ? [stop] : stop,
     stream: body.stream ?? false,

@@ -1,4 +1,5 @@
 /** The answers of the chat endpoint in OpenAI's shape. Pure. */
+import type { Candidate, GeneratedLogprobs } from '../inference/index.js';
 
 /** Why an answer ended. */
 export type FinishReason = 'stop' | 'length';
@@ -19,15 +20,26 @@ export interface Usage {
   readonly completionTokens: number;
 }
 
+/** Text, and the log probabilities of its tokens; null where nobody asked for them. */
+export interface Answer {
+  readonly content: string;
+  readonly logprobs: readonly GeneratedLogprobs[] | null;
+}
+
 /** The whole answer. */
-export function completion(head: CompletionHead, content: string, finishReason: FinishReason, usage: Usage) {
+export function completion(
+  head: CompletionHead,
+  { content, logprobs }: Answer,
+  finishReason: FinishReason,
+  usage: Usage,
+) {
   return {
     ...headFields(head, 'chat.completion'),
     choices: [
       {
         index: 0,
         message: { role: 'assistant', content },
-        logprobs: null,
+        logprobs: logprobFields(logprobs),
         finish_reason: finishReason,
       },
     ],
@@ -40,10 +52,11 @@ export function chunk(
   head: CompletionHead,
   delta: { readonly role?: 'assistant'; readonly content?: string },
   finishReason: FinishReason | null,
+  logprobs: readonly GeneratedLogprobs[] | null = null,
 ) {
   return {
     ...headFields(head, 'chat.completion.chunk'),
-    choices: [{ index: 0, delta, logprobs: null, finish_reason: finishReason }],
+    choices: [{ index: 0, delta, logprobs: logprobFields(logprobs), finish_reason: finishReason }],
   };
 }
 
@@ -60,6 +73,20 @@ function headFields(head: CompletionHead, object: string) {
     model: head.model,
     system_fingerprint: `exo_${head.version}`,
   };
+}
+
+function logprobFields(logprobs: readonly GeneratedLogprobs[] | null) {
+  if (logprobs === null) return null;
+  const content = logprobs.map((each) => ({
+    ...candidateFields(each),
+    top_logprobs: each.top.map(candidateFields),
+  }));
+  return { content, refusal: null };
+}
+
+/** OpenAI gives the bytes so that a client can join parts of a character; of such a part the bytes are not known here. */
+function candidateFields({ text, logprob }: Candidate) {
+  return { token: text, logprob, bytes: text.includes('\ufffd') ? null : [...Buffer.from(text)] };
 }
 
 function usageFields(usage: Usage) {

@@ -2,6 +2,7 @@
  * POST /v1/chat/completions, whole and streamed, and POST /v1/chat/token/encode. From here a prompt goes to
  * `inference/generation` through the chat service.
  */
+import type { GeneratedLogprobs } from '../inference/index.js';
 import { ExoError, LIMITS, sleep } from '../shared/index.js';
 import { readAnswer } from './answer.js';
 import { readJsonBody } from './body.js';
@@ -41,19 +42,22 @@ async function complete(api: ApiContext, request: ApiRequest): Promise<Response>
       api.chat.start({
         model: call.model,
         messages: call.messages,
-        ...(call.temperature === undefined ? {} : { temperature: call.temperature }),
+        ...call.sampling,
         ...(call.maxTokens === undefined ? {} : { maxTokens: call.maxTokens }),
         signal: scope.signal,
       }),
     );
     if (call.stream) return await stream(api, request, call, scope, started);
     const generation = await started;
-    let text = '';
+    let content = '';
+    const logprobs: GeneratedLogprobs[] = [];
     const end = await readAnswer(generation, call.stops, scope, (piece) => {
-      text += piece;
+      content += piece.text;
+      logprobs.push(...piece.logprobs);
     });
     scope.end();
-    return request.json(completion(head(api, generation), text, end.finishReason, end.usage));
+    const answer = { content, logprobs: logprobsOf(call, logprobs) };
+    return request.json(completion(head(api, generation), answer, end.finishReason, end.usage));
   } catch (error) {
     scope.end();
     throw error;
@@ -92,8 +96,8 @@ async function pump(
     const generation = await started;
     const top = head(api, generation);
     await events.send(chunk(top, { role: 'assistant', content: '' }, null));
-    const end = await readAnswer(generation, call.stops, scope, (content) =>
-      events.send(chunk(top, { content }, null)),
+    const end = await readAnswer(generation, call.stops, scope, ({ text, logprobs }) =>
+      events.send(chunk(top, { content: text }, null, logprobsOf(call, logprobs))),
     );
     await events.send(chunk(top, {}, end.finishReason));
     if (call.includeUsage) await events.send(usageChunk(top, end.usage));
@@ -106,6 +110,14 @@ async function pump(
     void events.send('[DONE]');
     events.close();
   }
+}
+
+/** Null where they were not asked for. */
+function logprobsOf(
+  call: ChatCall,
+  logprobs: readonly GeneratedLogprobs[],
+): readonly GeneratedLogprobs[] | null {
+  return call.sampling.logprobs === undefined ? null : logprobs;
 }
 
 async function encode(api: ApiContext, request: ApiRequest): Promise<Response> {

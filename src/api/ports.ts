@@ -2,7 +2,7 @@
  * What the API needs from the rest of the program: the mesh as `node` shows it, and a chat service. `node/node.ts`
  * hands both in; a test may hand in a small service of its own.
  */
-import type { ChatMessage } from '../inference/index.js';
+import type { ChatMessage, GeneratedLogprobs, RequestedSampling } from '../inference/index.js';
 
 /** A model that a request may name. */
 export interface ChatModel {
@@ -15,12 +15,10 @@ export interface ChatModel {
   readonly nLayers?: number;
 }
 
-/** One question to the ring. */
-export interface ChatRequest {
+/** One question to the ring, and how to sample its answer; a temperature that is absent is `--default-temp`. */
+export interface ChatRequest extends RequestedSampling {
   readonly model: string;
   readonly messages: readonly ChatMessage[];
-  /** Absent: `--default-temp`. */
-  readonly temperature?: number;
   /** Absent: `--max-generate-tokens`. */
   readonly maxTokens?: number;
   /** Aborted when the client leaves, the deadline passes or the node stops; the work must then end. */
@@ -34,6 +32,8 @@ export interface ChatToken {
   readonly token: number;
   /** Counts from 0. */
   readonly index: number;
+  /** Where they were asked for and the ring has them; never of the token that ends the answer. */
+  readonly logprobs?: GeneratedLogprobs;
 }
 
 /** A generation that was accepted. */

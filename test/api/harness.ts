@@ -51,6 +51,8 @@ export class ScriptedChat implements ChatService {
   endless = false;
   /** Does not even listen to the signal. */
   deaf = false;
+  /** Of each token; undefined for none. */
+  logprobs: ((index: number) => ChatToken['logprobs']) | undefined;
   /** Tokens handed out. */
   handedOut = 0;
 
@@ -91,7 +93,8 @@ export class ScriptedChat implements ChatService {
       for (const [index, text] of this.pieces.entries()) {
         if (!this.deaf) signal.throwIfAborted();
         this.handedOut += 1;
-        yield { text, token: index + 2, index };
+        const logprobs = this.logprobs?.(index);
+        yield { text, token: index + 2, index, ...(logprobs && { logprobs }) };
       }
       if (this.endless) await this.#aborted(signal);
       if (this.failure !== undefined) throw this.failure;
