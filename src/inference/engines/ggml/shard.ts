@@ -47,10 +47,12 @@ export class Shard {
     this.#startLayer = startLayer;
     this.isFirst = startLayer === 0;
     this.isLast = endLayer === architecture.layers.length - 1;
+    const type = cacheType(source, options);
     this.cacheShape = {
       layers: endLayer - startLayer + 1,
       rowElements: kvHeads * headDim,
-      type: cacheType(source, options),
+      type,
+      elementBytes: type === TYPE.F32 ? 4 : 2,
     };
     const table = this.isFirst ? findTensor(tensors, embedding, [vocab, hidden]) : undefined;
     this.#weights = new ShardWeights(device, source);

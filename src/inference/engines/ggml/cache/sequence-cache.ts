@@ -11,6 +11,7 @@ export interface CacheShape {
   /** Elements of a key, and of a value: all heads together. */
   readonly rowElements: number;
   readonly type: ElementType;
+  readonly elementBytes: number;
 }
 
 /** Capacities are multiples of this; a graph is built anew when a sequence crosses one. */

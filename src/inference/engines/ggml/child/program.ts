@@ -1,0 +1,97 @@
+/**
+ * The engine's process: a program of its own, because a fault in native code ends the process that it is in. Talks to
+ * the node over the pipe that it finds as descriptor 3, and ends when that closes, which it does in whatever way the node
+ * ends. `engine-process.ts` starts it.
+ */
+import { Socket } from 'node:net';
+import { ExoError, systemClock, toExoError } from '../../../../shared/index.js';
+import { CachePool } from '../cache/cache-pool.js';
+import { openDevice } from '../library/index.js';
+import { encodeFrame, FrameReader } from '../process/frames.js';
+import type { ProcessOptions, ProcessReply, ProcessReport, ProcessRequest } from '../process/messages.js';
+import { freeBytes, freeCores } from './machine.js';
+import { Scheduler } from './scheduler.js';
+import { Shards } from './shards.js';
+
+/** Where the node left its end of the pipe. */
+const PIPE_FD = 3;
+
+/** What runs after `start`. */
+interface Engine {
+  readonly scheduler: Scheduler;
+  readonly shards: Shards;
+}
+
+const pipe = new Socket({ fd: PIPE_FD, readable: true, writable: true });
+let engine: Engine | undefined;
+
+// Ctrl-C is for the node, which closes the pipe when it is done.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
+pipe.on('error', () => process.exit(0));
+pipe.on('close', () => process.exit(0));
+
+function reply(head: ProcessReply, values?: Float32Array): void {
+  pipe.cork();
+  const bytes = values && new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  for (const chunk of encodeFrame(head, bytes)) pipe.write(chunk);
+  pipe.uncork();
+}
+
+async function start(options: ProcessOptions): Promise<ProcessReport> {
+  const threads = options.threads ?? (await freeCores(systemClock));
+  const device = await openDevice({ device: options.device, threads, quiet: options.quiet });
+  const pool = new CachePool(options, { device, clock: systemClock, freeBytes });
+  const scheduler = new Scheduler({ pool, clock: systemClock });
+  const shards = new Shards(options, {
+    device,
+    pool,
+    freeBytes,
+    drained: (shard) => scheduler.drained(shard),
+  });
+  engine = { scheduler, shards };
+  return { device: device.name, description: device.description, threads };
+}
+
+function running(): Engine {
+  if (engine === undefined) throw new ExoError('engine-failed', 'the engine has not been started');
+  return engine;
+}
+
+async function answer(request: ProcessRequest, payload: Buffer): Promise<void> {
+  switch (request.op) {
+    case 'start':
+      return reply({ id: request.id, report: await start(request.options) });
+    case 'load':
+      await running().shards.load(request.shardKey, request.source);
+      return reply({ id: request.id });
+    case 'forward': {
+      const { requestId, shardKey, position } = request;
+      const { scheduler, shards } = running();
+      const count = payload.length / 4;
+      // The reader gave each payload memory of its own, so that it is aligned.
+      const input =
+        request.input === 'tokens'
+          ? { tokens: new Int32Array(payload.buffer, payload.byteOffset, count) }
+          : { hidden: new Float32Array(payload.buffer, payload.byteOffset, count) };
+      const shard = shards.get(shardKey);
+      if (shard === undefined) return reply({ id: request.id, isUnloaded: true });
+      return reply(
+        { id: request.id },
+        await scheduler.submit({ requestId, shardKey, shard, position, input }),
+      );
+    }
+    case 'cancel':
+      return engine?.scheduler.cancel(request.requestId);
+    case 'release':
+      return engine?.scheduler.release(request.requestId);
+  }
+}
+
+const reader = new FrameReader((head, payload) => {
+  const request = head as ProcessRequest;
+  answer(request, payload).catch((error: unknown) => {
+    const { code, message, retryable } = toExoError(error, 'engine-failed');
+    if ('id' in request) reply({ id: request.id, error: { code, message, retryable } });
+  });
+});
+pipe.on('data', (chunk) => reader.push(chunk));

@@ -1,0 +1,226 @@
+/**
+ * Steps of all requests, run after run: what waits for the same shard is computed together, a long prompt in parts.
+ * Checks that a step continues its cache. Knows nothing of the pipe to the node. Called by `program.ts`.
+ */
+import { type Clock, ExoError, toExoError } from '../../../../shared/index.js';
+import type { CachePool } from '../cache/cache-pool.js';
+import type { SequenceCache } from '../cache/sequence-cache.js';
+import type { Shard } from '../shard.js';
+import { type BatchPart, chooseBatch } from './batch.js';
+import { Lingering } from './lingering.js';
+
+/** One step of one request. */
+export interface Step {
+  readonly requestId: string;
+  readonly shardKey: string;
+  readonly shard: Shard;
+  readonly position: number;
+  /** Tokens, for the first shard, or [sequence, hidden]. */
+  readonly input: { readonly tokens: Int32Array } | { readonly hidden: Float32Array };
+}
+
+/** What the scheduler asks. */
+export interface SchedulerComponents {
+  readonly pool: CachePool;
+  readonly clock: Clock;
+}
+
+interface WaitingStep extends Step {
+  readonly sequence: number;
+  remaining: number;
+  /** From the first part on. */
+  cache: SequenceCache | undefined;
+  /** [sequence, hidden] of a shard that is not the last. */
+  output: Float32Array | undefined;
+  readonly resolve: (values: Float32Array) => void;
+  readonly reject: (error: ExoError) => void;
+}
+
+/** The order of things in an engine's process. */
+export class Scheduler {
+  readonly #pool: CachePool;
+  readonly #clock: Clock;
+  #waiting: WaitingStep[] = [];
+  readonly #lingering = new Map<string, Lingering>();
+  #isRunning = false;
+  /** What computes now. */
+  #current: Shard | undefined;
+  #afterRun: (() => void)[] = [];
+  #wake: () => void = () => undefined;
+
+  constructor(components: SchedulerComponents) {
+    this.#pool = components.pool;
+    this.#clock = components.clock;
+  }
+
+  /**
+   * Computes a step: [sequence, hidden], or [vocab] from the last shard. Throws `tensor-invalid`, `engine-failed`,
+   * `overloaded` or `prompt-too-long`.
+   */
+  submit(step: Step): Promise<Float32Array> {
+    const { input, shard, requestId } = step;
+    const { hidden } = shard.architecture;
+    const sequence = 'tokens' in input ? input.tokens.length : input.hidden.length / hidden;
+    return new Promise((resolve, reject) => {
+      const output = shard.isLast ? undefined : new Float32Array(sequence * hidden);
+      this.#waiting.push({
+        ...step,
+        sequence,
+        remaining: sequence,
+        cache: undefined,
+        output,
+        resolve,
+        reject,
+      });
+      this.#lingerOf(step.shardKey).arrived(requestId, this.#clock.now());
+      this.#wake();
+      if (!this.#isRunning) void this.#run();
+    });
+  }
+
+  /** Frees what a request has; its steps that wait are rejected. */
+  release(requestId: string): void {
+    this.cancel(requestId);
+    this.#pool.release(requestId);
+    for (const [, lingering] of this.#lingering) lingering.forget(requestId);
+  }
+
+  /** Rejects the steps of a request that wait; a run is not interrupted, and its result is nobody's. */
+  cancel(requestId: string): void {
+    for (const step of this.#waiting) {
+      if (step.requestId === requestId)
+        step.reject(new ExoError('request-cancelled', 'the request was cancelled'));
+    }
+    this.#waiting = this.#waiting.filter((step) => step.requestId !== requestId);
+  }
+
+  /** Resolves when no step runs on that shard or waits for it; whoever asks sees to it that no more come. */
+  async drained(shard: Shard): Promise<void> {
+    while (this.#current === shard || this.#waiting.some((step) => step.shard === shard)) {
+      await new Promise<void>((resolve) => this.#afterRun.push(resolve));
+    }
+  }
+
+  async #run(): Promise<void> {
+    this.#isRunning = true;
+    // Steps that came in the same turn of the event loop are all here when the first run begins.
+    await Promise.resolve();
+    while (this.#waiting.length > 0) {
+      await this.#linger(this.#waiting[0]!.shardKey);
+      const parts = chooseBatch(this.#waiting).filter(({ step }) => this.#admit(step));
+      if (parts.length === 0) continue;
+      const { shardKey, shard } = parts[0]!.step;
+      for (const { step } of parts) this.#pool.hold(step.requestId, shardKey);
+      this.#current = shard;
+      try {
+        this.#finish(parts, await shard.step(parts.map(stepInput)));
+      } catch (error) {
+        for (const { step } of parts) this.#fail(step, toExoError(error, 'engine-failed'));
+      }
+      this.#current = undefined;
+      const ids = parts.map(({ step }) => step.requestId);
+      for (const id of ids) this.#pool.letGo(id, shardKey);
+      this.#lingerOf(shardKey).ended(ids, this.#clock.now());
+      for (const resolve of this.#afterRun.splice(0)) resolve();
+    }
+    this.#isRunning = false;
+  }
+
+  async #linger(shardKey: string): Promise<void> {
+    const lingering = this.#lingerOf(shardKey);
+    for (;;) {
+      const here = new Set(this.#waiting.map(({ requestId }) => requestId));
+      const waitMs = lingering.waitMs(here, this.#clock.now());
+      if (waitMs <= 0 || here.size === 0) return;
+      await new Promise<void>((resolve) => {
+        const timer = this.#clock.after(waitMs, resolve);
+        this.#wake = () => {
+          timer.cancel();
+          resolve();
+        };
+      });
+      this.#wake = () => undefined;
+    }
+  }
+
+  /** Gives a step its cache, with room, when it continues it; rejects it otherwise. */
+  #admit(step: WaitingStep): boolean {
+    const { requestId, shardKey, shard, position, sequence } = step;
+    if (step.cache !== undefined) return true;
+    try {
+      const positions = position + sequence;
+      const { contextLength } = shard.architecture;
+      if (positions > contextLength) {
+        throw new ExoError(
+          'prompt-too-long',
+          `the request has ${positions} tokens, and the model was made for ${contextLength}; shorten it`,
+        );
+      }
+      const cache = this.#pool.find(requestId, shardKey);
+      checkContinues(cache, position);
+      if (cache !== undefined) this.#pool.extend(cache, positions);
+      step.cache = cache ?? this.#pool.open(requestId, shardKey, shard.cacheShape, positions);
+      return true;
+    } catch (error) {
+      this.#fail(step, toExoError(error, 'engine-failed'));
+      return false;
+    }
+  }
+
+  #finish(parts: readonly BatchPart<WaitingStep>[], results: readonly (Float32Array | undefined)[]): void {
+    for (const [index, { step, tokens }] of parts.entries()) {
+      const values = results[index];
+      const from = step.sequence - step.remaining;
+      step.remaining -= tokens;
+      if (values !== undefined) step.output?.set(values, from * step.shard.architecture.hidden);
+      if (step.remaining > 0) continue;
+      this.#waiting = this.#waiting.filter((other) => other !== step);
+      step.resolve(step.output ?? values!);
+    }
+  }
+
+  #fail(step: WaitingStep, error: ExoError): void {
+    this.#waiting = this.#waiting.filter((other) => other !== step);
+    step.reject(error);
+  }
+
+  #lingerOf(shardKey: string): Lingering {
+    let lingering = this.#lingering.get(shardKey);
+    if (lingering === undefined) {
+      lingering = new Lingering();
+      this.#lingering.set(shardKey, lingering);
+    }
+    return lingering;
+  }
+}
+
+function stepInput({ step, tokens }: BatchPart<WaitingStep>) {
+  const { input, shard, sequence, remaining } = step;
+  const from = sequence - remaining;
+  const { hidden } = shard.architecture;
+  return {
+    cache: step.cache!,
+    sequence: tokens,
+    wantsLogits: shard.isLast && tokens === remaining,
+    hidden:
+      'tokens' in input
+        ? shard.embed(input.tokens.subarray(from, from + tokens))
+        : input.hidden.subarray(from * hidden, (from + tokens) * hidden),
+  };
+}
+
+function checkContinues(cache: SequenceCache | undefined, position: number): void {
+  if ((cache?.length ?? 0) === position) return;
+  if (cache === undefined) {
+    // The process was started anew, or the cache was abandoned: the same request from its start succeeds.
+    throw new ExoError(
+      'engine-failed',
+      `nothing is cached of a request that goes on at position ${position}; begin it anew`,
+      { retryable: true },
+    );
+  }
+  throw new ExoError(
+    'engine-failed',
+    `a step for position ${position} does not continue the ${cache.length} positions that are cached`,
+  );
+}

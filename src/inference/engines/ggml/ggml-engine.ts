@@ -1,0 +1,161 @@
+/**
+ * `--inference-engine ggml`: real checkpoints, computed by the ggml libraries in a process of its own. This is the node's
+ * side: which shards are loaded, what a step may be, and the answers as tensors. It computes nothing and loads no native code.
+ */
+import type { Shard, Tensor } from '../../../protocol/index.js';
+import { type Clock, ExoError, type Logger } from '../../../shared/index.js';
+import type {
+  ForwardRequest,
+  ForwardResult,
+  InferenceEngine,
+  SampledToken,
+  SamplingOptions,
+  SamplingPlace,
+  Tokenizer,
+} from '../../engine.js';
+import { sampleLogits } from '../../sampler.js';
+import { type LoadedModel, ModelReader, type ModelReaderComponents } from './model-reader.js';
+import { type GgmlOptions, processOptions } from './options.js';
+import type { EngineProcess } from './process/engine-process.js';
+import { EngineSupervisor } from './process/engine-supervisor.js';
+import { checkWidth, encodeInput } from './step-input.js';
+
+/** What the engine asks. */
+export interface GgmlComponents extends ModelReaderComponents {
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Shards that one life of the process has loaded, or is loading. */
+type Loads = Map<string, Promise<LoadedModel>>;
+
+/** The engine of real models. */
+export class GgmlEngine implements InferenceEngine {
+  readonly name = 'ggml';
+  readonly #supervisor: EngineSupervisor;
+  readonly #models: ModelReader;
+  #loads = new WeakMap<EngineProcess, Loads>();
+  #stopped = new AbortController();
+
+  constructor(options: GgmlOptions, components: GgmlComponents) {
+    this.#supervisor = new EngineSupervisor(processOptions(options), components);
+    this.#models = new ModelReader(components);
+  }
+
+  /** Throws `engine-failed` where the native libraries are missing or do not work. */
+  async start(): Promise<void> {
+    if (this.#stopped.signal.aborted) this.#stopped = new AbortController();
+    this.#supervisor.begin();
+    await this.#supervisor.process();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped.abort(new ExoError('engine-failed', 'the ggml engine is stopped'));
+    this.#models.clear();
+    await this.#supervisor.stop();
+  }
+
+  async load(shard: Shard, signal: AbortSignal): Promise<void> {
+    await this.#load(shard, signal);
+  }
+
+  async tokenizer(modelId: string, signal: AbortSignal): Promise<Tokenizer> {
+    return this.#unlessAborted(this.#models.tokenizer(modelId, this.#stopped.signal), signal);
+  }
+
+  async forward(request: ForwardRequest): Promise<ForwardResult> {
+    const { shard, input, requestId, position, signal } = request;
+    this.#assertRunning(signal);
+    const encoded = encodeInput(input, shard.startLayer === 0);
+    for (;;) {
+      const { process, model } = await this.#load(shard, signal);
+      checkWidth(input, model.architecture.hidden);
+      const key = keyOf(shard);
+      const question = { op: 'forward', shardKey: key, requestId, position, input: encoded.input } as const;
+      const cancel = () => process.tell({ op: 'cancel', requestId });
+      signal.addEventListener('abort', cancel, { once: true });
+      try {
+        const asked = process.ask(question, encoded.payload);
+        const { payload, isUnloaded } = await this.#unlessAborted(asked, signal);
+        if (!isUnloaded) return resultOf(shard, model, encoded.sequence, payload);
+        this.#loads.get(process)?.delete(key);
+      } finally {
+        signal.removeEventListener('abort', cancel);
+      }
+    }
+  }
+
+  sample(logits: Tensor, options: SamplingOptions, place: SamplingPlace): SampledToken {
+    return sampleLogits(logits, options, place);
+  }
+
+  release(requestId: string): void {
+    void this.#supervisor.running().then((process) => process?.tell({ op: 'release', requestId }));
+  }
+
+  async #load(shard: Shard, signal: AbortSignal): Promise<{ process: EngineProcess; model: LoadedModel }> {
+    this.#assertRunning(signal);
+    const process = await this.#unlessAborted(this.#supervisor.process(), signal);
+    let loads = this.#loads.get(process);
+    if (loads === undefined) {
+      loads = new Map();
+      this.#loads.set(process, loads);
+    }
+    const key = keyOf(shard);
+    let loading = loads.get(key);
+    if (loading === undefined) {
+      const known = loads;
+      loading = this.#loadInto(process, shard).catch((error: unknown) => {
+        known.delete(key);
+        throw error;
+      });
+      loads.set(key, loading);
+    }
+    return { process, model: await this.#unlessAborted(loading, signal) };
+  }
+
+  async #loadInto(process: EngineProcess, shard: Shard): Promise<LoadedModel> {
+    const { signal } = this.#stopped;
+    const model = await this.#models.shard(shard, signal);
+    const { architecture, tensors } = model;
+    const { startLayer, endLayer } = shard;
+    const source = { architecture, tensors, startLayer, endLayer };
+    await process.ask({ op: 'load', shardKey: keyOf(shard), source });
+    return model;
+  }
+
+  #assertRunning(signal: AbortSignal): void {
+    if (this.#stopped.signal.aborted) throw this.#stopped.signal.reason;
+    if (signal.aborted) throw cancelled(signal);
+  }
+
+  /** What is under way goes on for others; the caller has given up, or the engine has stopped. */
+  async #unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+    this.#assertRunning(signal);
+    let onAbort: () => void = () => undefined;
+    const aborted = new Promise<never>((_, reject) => {
+      onAbort = () => reject(cancelled(signal));
+      signal.addEventListener('abort', onAbort, { once: true });
+    });
+    try {
+      return await Promise.race([work, aborted]);
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+}
+
+function resultOf(shard: Shard, model: LoadedModel, sequence: number, data: Buffer): ForwardResult {
+  const { hidden, vocab, layers } = model.architecture;
+  return shard.endLayer === layers.length - 1
+    ? { kind: 'logits', logits: { shape: [vocab], dtype: 'float32', data } }
+    : { kind: 'hidden', hidden: { shape: [1, sequence, hidden], dtype: 'float32', data } };
+}
+
+function keyOf({ modelId, startLayer, endLayer }: Shard): string {
+  return `${modelId} ${startLayer}-${endLayer}`;
+}
+
+function cancelled(signal: AbortSignal): ExoError {
+  return new ExoError('request-cancelled', 'the request was cancelled', { cause: signal.reason });
+}

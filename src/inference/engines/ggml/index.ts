@@ -1,0 +1,4 @@
+/** `--inference-engine ggml`: real checkpoints, computed in a process of its own. */
+export { type GgmlComponents, GgmlEngine } from './ggml-engine.js';
+export type { ModelFiles } from './model-reader.js';
+export type { GgmlOptions } from './options.js';

@@ -1,0 +1,83 @@
+/**
+ * What the engine must know of a model before it can be computed: architecture, places of the tensors, tokenizer. Opened
+ * once for each model; reads no weights. Called by `ggml-engine.ts`.
+ */
+import { type Architecture, Checkpoint, type TensorEntry } from '../../../models/index.js';
+import type { Shard } from '../../../protocol/index.js';
+import { ExoError, printable } from '../../../shared/index.js';
+import type { Tokenizer } from '../../engine.js';
+
+/** Where the files of a model are. */
+export interface ModelFiles {
+  /** The folder of a model, complete or not. Throws `model-unknown`. */
+  directoryOf(modelId: string, signal: AbortSignal): Promise<string>;
+}
+
+/** What the reader asks. */
+export interface ModelReaderComponents {
+  readonly files: ModelFiles;
+  readonly openTokenizer: (directory: string, signal: AbortSignal) => Promise<Tokenizer>;
+}
+
+/** A shard's model, as it crosses to the process. */
+export interface LoadedModel {
+  readonly architecture: Architecture;
+  readonly tensors: Readonly<Record<string, TensorEntry>>;
+}
+
+/** Models that have been opened; more than a few never are in use at once. */
+const MODELS_MAX = 16;
+
+/** Opened models and their tokenizers. */
+export class ModelReader {
+  readonly #components: ModelReaderComponents;
+  readonly #tokenizers = new Map<string, Promise<Tokenizer>>();
+
+  constructor(components: ModelReaderComponents) {
+    this.#components = components;
+  }
+
+  /** Throws `model-unknown`, or `tokenizer-invalid`. */
+  tokenizer(modelId: string, signal: AbortSignal): Promise<Tokenizer> {
+    const known = this.#tokenizers.get(modelId);
+    if (known !== undefined) return known;
+    const opening = this.#openTokenizer(modelId, signal).catch((error: unknown) => {
+      this.#tokenizers.delete(modelId);
+      throw error;
+    });
+    if (this.#tokenizers.size >= MODELS_MAX) this.#tokenizers.clear();
+    this.#tokenizers.set(modelId, opening);
+    return opening;
+  }
+
+  /**
+   * The model of a shard with the tensors of its layers; read anew each time, because files may have come since.
+   * Throws `model-unknown`, `model-unsupported`, `checkpoint-invalid` or `engine-failed`.
+   */
+  async shard(shard: Shard, signal: AbortSignal): Promise<LoadedModel> {
+    const { modelId, startLayer, endLayer, nLayers } = shard;
+    const directory = await this.#components.files.directoryOf(modelId, signal);
+    const checkpoint = await Checkpoint.open(directory, signal);
+    const { architecture, mlx } = checkpoint;
+    const count = architecture.layers.length;
+    const isInside = Number.isInteger(startLayer) && Number.isInteger(endLayer) && startLayer >= 0;
+    if (nLayers !== count || !isInside || startLayer > endLayer || endLayer >= count) {
+      throw new ExoError(
+        'engine-failed',
+        `${printable(modelId)} has the layers 0 to ${count - 1}; ${startLayer} to ${endLayer} of ${nLayers} is no shard of it`,
+      );
+    }
+    const names = checkpoint.tensorsOf(startLayer, endLayer);
+    const tensors = Object.fromEntries(names.map((name) => [name, checkpoint.tensors.get(name)!]));
+    return { architecture, tensors, ...(mlx === undefined ? {} : { mlx }) };
+  }
+
+  clear(): void {
+    this.#tokenizers.clear();
+  }
+
+  async #openTokenizer(modelId: string, signal: AbortSignal): Promise<Tokenizer> {
+    const directory = await this.#components.files.directoryOf(modelId, signal);
+    return this.#components.openTokenizer(directory, signal);
+  }
+}

@@ -1,0 +1,35 @@
+/** How the ggml engine computes, and what is taken where nothing is said. */
+import os from 'node:os';
+import type { ProcessOptions } from './process/messages.js';
+
+/** Options of the engine. */
+export interface GgmlOptions {
+  /** `auto` takes a GPU where there is one; else the name of a device (`cpu`, `metal`, …). @default 'auto' */
+  readonly device?: string;
+  /** Threads of the CPU. @default the physical cores that are idle when the process starts */
+  readonly threads?: number;
+  /** Idle threads sleep instead of spinning, for several engines on one machine. @default false */
+  readonly quiet?: boolean;
+  /** Type of the KV cache; `auto` is float32 for float32 checkpoints, else float16. @default 'auto' */
+  readonly cacheType?: 'auto' | 'f16' | 'f32';
+  /** Of the KV caches of all requests. @default a quarter of the machine's memory */
+  readonly cacheBytesMax?: number;
+  /** A request's cache that was not used for so long makes room for others. @default 600000 */
+  readonly abandonedAfterMs?: number;
+  /** Shards that stay loaded at once. @default 8 */
+  readonly shardsMax?: number;
+}
+
+/** With everything filled in. */
+export function processOptions(options: GgmlOptions): ProcessOptions {
+  return {
+    device: options.device ?? 'auto',
+    ...(options.threads === undefined ? {} : { threads: options.threads }),
+    quiet: options.quiet ?? false,
+    cacheType: options.cacheType ?? 'auto',
+    cacheBytesMax: options.cacheBytesMax ?? Math.floor(os.totalmem() / 4),
+    // As long as a person may leave a stream unread; a request that is over is released by its ring.
+    abandonedAfterMs: options.abandonedAfterMs ?? 600_000,
+    shardsMax: options.shardsMax ?? 8,
+  };
+}

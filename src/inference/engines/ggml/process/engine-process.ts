@@ -1,0 +1,147 @@
+/**
+ * The node's end of an engine process: starts the program, asks and gets answers, and says to all who wait when it has
+ * ended. One object is one life of the process; `engine-supervisor.ts` starts the next.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Duplex } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { type Clock, ExoError } from '../../../../shared/index.js';
+import { encodeFrame, FrameReader } from './frames.js';
+import type { ProcessReply, ProcessReport, ProcessRequest } from './messages.js';
+
+/** A request without its number. */
+type Question = ProcessRequest extends infer R ? (R extends { id: number } ? Omit<R, 'id'> : never) : never;
+
+/** What the process has answered. */
+export interface Answer {
+  /** Of `start`. */
+  readonly report?: ProcessReport | undefined;
+  /** Of `forward`. */
+  readonly payload: Buffer;
+  /** The shard has to be loaded again first. */
+  readonly isUnloaded: boolean;
+}
+
+interface Waiting {
+  readonly resolve: (answer: Answer) => void;
+  readonly reject: (error: ExoError) => void;
+}
+
+/** It ends when the pipe closes, after the run that it is in; what takes longer hangs. */
+const KILL_AFTER_MS = 3_000;
+/** The end of what native code said, for the message when it dies. */
+const TAIL_CHARS = 4_000;
+const TAIL_LINES = 4;
+const FROM_SOURCE = import.meta.url.endsWith('.ts');
+const PROGRAM = fileURLToPath(new URL(`../child/program${FROM_SOURCE ? '.ts' : '.js'}`, import.meta.url));
+/** Flags of this process that are not meant for another. */
+const OWN_FLAGS = /^--(?:inspect|cpu-prof|heap-prof|test|watch|prof)/;
+
+/** A running process. */
+export class EngineProcess {
+  /** Resolves with the reason when the process is gone. */
+  readonly ended: Promise<ExoError>;
+  readonly #clock: Clock;
+  readonly #child: ChildProcess;
+  readonly #pipe: Duplex;
+  readonly #waiting = new Map<number, Waiting>();
+  #nextId = 1;
+  #end: ExoError | undefined;
+  #stopping = false;
+  #tail = '';
+
+  constructor(components: { readonly clock: Clock }) {
+    this.#clock = components.clock;
+    const flags = FROM_SOURCE ? process.execArgv.filter((flag) => !OWN_FLAGS.test(flag)) : [];
+    this.#child = spawn(process.execPath, [...flags, PROGRAM], {
+      // A group of its own: Ctrl-C must not reach it before the node is done.
+      detached: true,
+      stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+      env: { ...process.env, NODE_OPTIONS: '' },
+    });
+    this.#pipe = this.#child.stdio[3] as Duplex;
+    const reader = new FrameReader((head, payload) => this.#onReply(head as ProcessReply, payload));
+    this.#pipe.on('data', (chunk: Buffer) => {
+      try {
+        reader.push(chunk);
+      } catch {
+        this.kill();
+      }
+    });
+    this.#pipe.on('error', () => undefined);
+    this.#child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+      this.#tail = (this.#tail + text).slice(-TAIL_CHARS);
+    });
+    this.ended = new Promise((resolve) => {
+      const onEnd = (how: string) => resolve(this.#onEnd(how));
+      this.#child.once('error', (error) => onEnd(error.message));
+      this.#child.once('close', (code, signal) => onEnd(signal ?? `exit code ${code}`));
+    });
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  /** Asks and waits. Rejects with what the process says, or `engine-failed` (retryable) when it ends before. */
+  ask(question: Question, payload?: Uint8Array): Promise<Answer> {
+    if (this.#end !== undefined) return Promise.reject(this.#end);
+    const id = this.#nextId;
+    this.#nextId += 1;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      this.#send({ ...question, id } as ProcessRequest, payload);
+    });
+  }
+
+  /** Tells something that has no answer. */
+  tell(message: Extract<ProcessRequest, { op: 'cancel' | 'release' }>): void {
+    if (this.#end === undefined) this.#send(message);
+  }
+
+  /** Ends the process; resolves when it is gone. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#pipe.destroy();
+    const timer = this.#clock.after(KILL_AFTER_MS, () => this.kill());
+    await this.ended;
+    timer.cancel();
+  }
+
+  /** Ends it at once. */
+  kill(): void {
+    this.#child.kill('SIGKILL');
+  }
+
+  #send(message: ProcessRequest, payload?: Uint8Array): void {
+    this.#pipe.cork();
+    for (const chunk of encodeFrame(message, payload)) this.#pipe.write(chunk);
+    this.#pipe.uncork();
+  }
+
+  #onReply(head: ProcessReply, payload: Buffer): void {
+    const waiting = this.#waiting.get(head.id);
+    this.#waiting.delete(head.id);
+    if (waiting === undefined) return;
+    if ('error' in head) {
+      const { code, message, retryable } = head.error;
+      waiting.reject(new ExoError(code, message, { retryable }));
+    } else if ('isUnloaded' in head) waiting.resolve({ payload, isUnloaded: true });
+    else waiting.resolve({ report: head.report, payload, isUnloaded: false });
+  }
+
+  #onEnd(how: string): ExoError {
+    const tail = this.#tail.trim().split('\n').slice(-TAIL_LINES).join('\n');
+    const error = this.#stopping
+      ? new ExoError('engine-failed', 'the engine is stopped')
+      : new ExoError(
+          'engine-failed',
+          `the engine's process ended (${how}) and is started anew; ask again${tail === '' ? '' : `. It said last: ${tail}`}`,
+          { retryable: true },
+        );
+    this.#end ??= error;
+    for (const { reject } of this.#waiting.values()) reject(this.#end);
+    this.#waiting.clear();
+    return this.#end;
+  }
+}
