@@ -1,11 +1,17 @@
 /** Files of small models for tests of fetching and keeping them: their bytes, not weights that anybody computes with. */
 import { seededRandom } from '../../src/shared/index.js';
 
+/** Long enough that no part of a file looks like the next. */
+const BLOCK_BYTES = 65_537;
+
 /** Bytes without a zero, so that what was written and what is a hole can be told apart. */
 export function solidBytes(count: number, seed: number): Buffer {
-  const bytes = seededRandom(seed).bytes(Math.min(count, 65_536));
+  const block = seededRandom(seed).bytes(Math.min(count, BLOCK_BYTES));
+  for (let index = 0; index < block.length; index += 1) block[index] = (block[index]! % 255) + 1;
   const out = Buffer.alloc(count);
-  for (let at = 0; at < count; at += 1) out[at] = ((bytes[at % bytes.length]! ^ (at >> 16)) % 255) + 1;
+  for (let at = 0; at < count; at += block.length) {
+    block.copy(out, at);
+  }
   return out;
 }
 
