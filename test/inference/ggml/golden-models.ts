@@ -2,12 +2,8 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import {
-  type ForwardResult,
-  GgmlEngine,
-  type GgmlOptions,
-  type Tokenizer,
-} from '../../../src/inference/index.js';
+import { GgmlEngine, type GgmlOptions } from '../../../src/inference/engines/ggml/index.js';
+import type { ForwardResult, Tokenizer } from '../../../src/inference/index.js';
 import type { Shard } from '../../../src/protocol/index.js';
 import { ExoError, silentLogger, systemClock } from '../../../src/shared/index.js';
 import { split } from '../../compliance/engine-suite.js';
@@ -97,7 +93,7 @@ export class ModelFolder {
 }
 
 /** Every character is a token: the models of random weights have no words. */
-const CHARACTERS: Tokenizer = {
+export const CHARACTERS: Tokenizer = {
   eosTokenIds: new Set([2]),
   encode: (text) => Array.from(text, (character) => 3 + (character.charCodeAt(0) % 128)),
   decode: (tokens) => String.fromCharCode(...tokens.map((token) => 32 + (token % 90))),

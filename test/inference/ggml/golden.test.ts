@@ -1,7 +1,7 @@
 /** The engine in its process, held against Hugging Face transformers: every family, every split, batched and not. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import type { GgmlEngine } from '../../../src/inference/index.js';
+import type { GgmlEngine } from '../../../src/inference/engines/ggml/index.js';
 import {
   errorOf,
   GOLDEN_NAMES,
@@ -17,12 +17,9 @@ import {
 const ERROR_MAX = 1e-4;
 
 const folder = new ModelFolder();
-let engine: GgmlEngine;
-before(async () => {
-  // Eleven shards of a model at once.
-  engine = goldenEngine(folder, { shardsMax: 12 });
-  await engine.start();
-});
+// Eleven shards of a model at once. Longrope is computed for the whole length, as the vectors are.
+const engine: GgmlEngine = goldenEngine(folder, { shardsMax: 12, contextLength: 80 });
+before(() => engine.start());
 after(async () => {
   await engine.stop();
   folder.remove();

@@ -39,7 +39,12 @@ export class GgmlEngine implements InferenceEngine {
 
   constructor(options: GgmlOptions, components: GgmlComponents) {
     this.#supervisor = new EngineSupervisor(processOptions(options), components);
-    this.#models = new ModelReader(components);
+    this.#models = new ModelReader(contextOf(options), components);
+  }
+
+  /** Of the process that computes, while one runs. */
+  get pid(): number | undefined {
+    return this.#supervisor.pid;
   }
 
   /** Throws `engine-failed` where the native libraries are missing or do not work. */
@@ -150,6 +155,10 @@ function resultOf(shard: Shard, model: LoadedModel, sequence: number, data: Buff
   return shard.endLayer === layers.length - 1
     ? { kind: 'logits', logits: { shape: [vocab], dtype: 'float32', data } }
     : { kind: 'hidden', hidden: { shape: [1, sequence, hidden], dtype: 'float32', data } };
+}
+
+function contextOf({ contextLength }: GgmlOptions): { readonly contextLength?: number } {
+  return contextLength === undefined ? {} : { contextLength };
 }
 
 function keyOf({ modelId, startLayer, endLayer }: Shard): string {

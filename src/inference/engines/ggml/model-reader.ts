@@ -2,7 +2,13 @@
  * What the engine must know of a model before it can be computed: architecture, places of the tensors, tokenizer. Opened
  * once for each model; reads no weights. Called by `ggml-engine.ts`.
  */
-import { type Architecture, Checkpoint, type TensorEntry } from '../../../models/index.js';
+import {
+  type Architecture,
+  type ArchitectureOptions,
+  Checkpoint,
+  openTokenizer,
+  type TensorEntry,
+} from '../../../models/index.js';
 import type { Shard } from '../../../protocol/index.js';
 import { ExoError, printable } from '../../../shared/index.js';
 import type { Tokenizer } from '../../engine.js';
@@ -16,7 +22,8 @@ export interface ModelFiles {
 /** What the reader asks. */
 export interface ModelReaderComponents {
   readonly files: ModelFiles;
-  readonly openTokenizer: (directory: string, signal: AbortSignal) => Promise<Tokenizer>;
+  /** @default the tokenizer of the checkpoint */
+  readonly openTokenizer?: (directory: string, signal: AbortSignal) => Promise<Tokenizer>;
 }
 
 /** A shard's model, as it crosses to the process. */
@@ -30,10 +37,12 @@ const MODELS_MAX = 16;
 
 /** Opened models and their tokenizers. */
 export class ModelReader {
+  readonly #options: ArchitectureOptions;
   readonly #components: ModelReaderComponents;
   readonly #tokenizers = new Map<string, Promise<Tokenizer>>();
 
-  constructor(components: ModelReaderComponents) {
+  constructor(options: ArchitectureOptions, components: ModelReaderComponents) {
+    this.#options = options;
     this.#components = components;
   }
 
@@ -57,7 +66,7 @@ export class ModelReader {
   async shard(shard: Shard, signal: AbortSignal): Promise<LoadedModel> {
     const { modelId, startLayer, endLayer, nLayers } = shard;
     const directory = await this.#components.files.directoryOf(modelId, signal);
-    const checkpoint = await Checkpoint.open(directory, signal);
+    const checkpoint = await Checkpoint.open(directory, signal, this.#options);
     const { architecture, mlx } = checkpoint;
     const count = architecture.layers.length;
     const isInside = Number.isInteger(startLayer) && Number.isInteger(endLayer) && startLayer >= 0;
@@ -78,6 +87,6 @@ export class ModelReader {
 
   async #openTokenizer(modelId: string, signal: AbortSignal): Promise<Tokenizer> {
     const directory = await this.#components.files.directoryOf(modelId, signal);
-    return this.#components.openTokenizer(directory, signal);
+    return (this.#components.openTokenizer ?? openTokenizer)(directory, signal);
   }
 }

@@ -16,6 +16,11 @@ export interface GgmlOptions {
   readonly cacheBytesMax?: number;
   /** A request's cache that was not used for so long makes room for others. @default 600000 */
   readonly abandonedAfterMs?: number;
+  /**
+   * Positions that a request may have, prompt and answer together. Models whose rotations depend on it (longrope) are
+   * computed for so many. @default the length that the model was made for
+   */
+  readonly contextLength?: number;
   /** Shards that stay loaded at once. @default 8 */
   readonly shardsMax?: number;
 }

@@ -145,11 +145,13 @@ export class Scheduler {
 
   /** Gives a step its cache, with room, when it continues it; rejects it otherwise. */
   #admit(step: WaitingStep): boolean {
-    const { requestId, shardKey, shard, position, sequence } = step;
+    const { requestId, shardKey, shard, position, sequence, input } = step;
     if (step.cache !== undefined) return true;
     try {
       const positions = position + sequence;
-      const { contextLength } = shard.architecture;
+      const { contextLength, vocab } = shard.architecture;
+      // Here, so that it fails this step and not all that are in a run with it.
+      if ('tokens' in input) checkTokens(input.tokens, vocab);
       if (positions > contextLength) {
         throw new ExoError(
           'prompt-too-long',
@@ -207,6 +209,12 @@ function stepInput({ step, tokens }: BatchPart<WaitingStep>) {
         ? shard.embed(input.tokens.subarray(from, from + tokens))
         : input.hidden.subarray(from * hidden, (from + tokens) * hidden),
   };
+}
+
+function checkTokens(tokens: Int32Array, vocab: number): void {
+  const wrong = tokens.find((token) => token < 0 || token >= vocab);
+  if (wrong === undefined) return;
+  throw new ExoError('tensor-invalid', `token ${wrong} is not one of the ${vocab} of the model`);
 }
 
 function checkContinues(cache: SequenceCache | undefined, position: number): void {

@@ -23,6 +23,7 @@ export class EngineSupervisor {
   readonly #clock: Clock;
   readonly #logger: Logger;
   #current: Promise<EngineProcess> | undefined;
+  #pid: number | undefined;
   #startedAtMs = Number.NEGATIVE_INFINITY;
   #stopped = new AbortController();
 
@@ -37,6 +38,11 @@ export class EngineSupervisor {
     if (this.#stopped.signal.aborted) return Promise.reject(stopped());
     this.#current ??= this.#start();
     return this.#current;
+  }
+
+  /** Of the process that runs. */
+  get pid(): number | undefined {
+    return this.#pid;
   }
 
   /** The process, if one runs already. */
@@ -101,7 +107,9 @@ export class EngineSupervisor {
 
   #watch(child: EngineProcess): void {
     const current = this.#current;
+    this.#pid = child.pid;
     void child.ended.then((error) => {
+      if (this.#pid === child.pid) this.#pid = undefined;
       if (this.#current !== current) return;
       this.#current = undefined;
       if (!this.#stopped.signal.aborted)
