@@ -1,5 +1,5 @@
 /** The numbers that every family's config has. Names and defaults are those of transformers. */
-import { ExoError, LIMITS } from '../../shared/index.js';
+import { ExoError, LIMITS, printable } from '../../shared/index.js';
 import type { Fields } from '../fields.js';
 
 /** Sizes of a decoder. */
@@ -69,6 +69,6 @@ export function requireKnown(fields: Fields, name: string, known: readonly unkno
   if (value === undefined || known.includes(value)) return;
   throw new ExoError(
     'model-unsupported',
-    `${fields.place}: ${name} is ${JSON.stringify(value)?.slice(0, 60)}; this version computes only ${known.join(' or ')}`,
+    `${fields.place}: ${name} is ${printable(JSON.stringify(value), 60)}; this version computes only ${known.join(' or ')}`,
   );
 }

@@ -29,5 +29,8 @@ export const TARGETS: Readonly<Record<string, () => Promise<FuzzTarget>>> = {
   proofs: async () => (await import('./trust-wire.js')).proofs,
   'key-update': async () => (await import('./trust-wire.js')).keyUpdate,
   'ssh-signature': async () => (await import('./trust-wire.js')).sshSignature,
+  safetensors: async () => (await import('./model-files.js')).safetensors,
+  'model-config': async () => (await import('./model-files.js')).modelConfig,
+  'checkpoint-index': async () => (await import('./model-files.js')).checkpointIndex,
   http: async () => (await import('./http.js')).http,
 };
