@@ -5,6 +5,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:f
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
+import { readArchitecture } from '../../src/models/index.js';
 import { ROOT } from '../support/processes.js';
 import {
   narrowToBf16,
@@ -81,6 +82,13 @@ for (const name of names) {
       }
       assert.ok(checked > 0);
     }
+  });
+
+  test(`golden config of ${name} is the same architecture in the spellings of other years`, () => {
+    const { config, spellings } = golden(name);
+    const architecture = readArchitecture(config);
+    assert.equal(architecture.layers.length, config['num_hidden_layers']);
+    for (const spelling of spellings) assert.deepEqual(readArchitecture(spelling), architecture);
   });
 
   test(`random checkpoint of ${name} has the tensors that transformers was given, in every type`, () => {
