@@ -21,8 +21,8 @@ export interface ForwardRequest {
   readonly input: EngineInput;
   /**
    * Place of the first element of `input` in the whole sequence, from 0: how much of the request this shard has
-   * already seen. An engine with a KV cache refuses a step that does not continue its cache (`engine-failed`),
-   * because the answer would be wrong without anyone noticing.
+   * already seen. An engine with a KV cache refuses a step that does not continue its cache (`engine-failed`,
+   * retryable: the entry node then has the sequence computed anew), because the answer would be wrong without anyone noticing.
    */
   readonly position: number;
   readonly signal: AbortSignal;

@@ -7,7 +7,7 @@ import { ringError } from './ring-errors.js';
 import type { RingMember, RingPort } from './ring-port.js';
 import type { RingRequest } from './ring-request.js';
 
-/** No member can be reached, and nothing suggests that this is about to change: another try is of no use. */
+/** The ring as it is takes no such prompt, and nothing suggests that this is about to change: another try is of no use. */
 export class NoEntrance extends ExoError {}
 
 /**
@@ -25,6 +25,15 @@ export function entranceOf(request: RingRequest, port: RingPort): RingMember {
   const message = `this node has no connection to any of ${listed(ring)}, which hold the layers of ${model.id}; connect it to one of them ("exo peers --all" shows what was tried)`;
   if (port.isSteady()) throw new NoEntrance('ring-incomplete', message, { retryable: true });
   throw ringError('ring-incomplete', message);
+}
+
+/** An answer that has begun cannot go on in a ring with an old peer: it takes text only, and counts tokens from 0. */
+export function noTakeUp(): NoEntrance {
+  return new NoEntrance(
+    'ring-incomplete',
+    'the ring broke during the answer, and the one that is left has an old peer, which cannot take up an answer that has begun; ask again',
+    { retryable: true },
+  );
 }
 
 /** Three names say enough; a ring may have many. */

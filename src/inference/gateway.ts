@@ -18,18 +18,19 @@ export class Gateway implements RingClient {
   readonly #port: Pick<RingPort, 'sendResult'>;
   readonly #onEnd: () => void;
   /** A last token must not end it before one that is still on its way. */
-  readonly #order = new ResultOrder();
+  readonly #order: ResultOrder;
   #ended = false;
 
   /** `onEnd` is called once, when the entry node has been sent the last result. */
   constructor(
-    request: { readonly requestId: string; readonly entry: string },
+    request: { readonly requestId: string; readonly entry: string; readonly answered: number },
     port: Pick<RingPort, 'sendResult'>,
     onEnd: () => void,
   ) {
     this.entry = request.entry;
     this.#requestId = request.requestId;
     this.#port = port;
+    this.#order = new ResultOrder(request.answered);
     this.#onEnd = onEnd;
   }
 

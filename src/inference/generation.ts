@@ -3,11 +3,10 @@
  * finished, cut at `maxTokens`, failed, late, too slowly read, or given up by the client.
  */
 import type { Result, ResultLogprobs } from '../protocol/index.js';
-import { type Clock, ExoError, LIMITS, type TimerHandle, toExoError } from '../shared/index.js';
+import { type Clock, ExoError, LIMITS, type TimerHandle } from '../shared/index.js';
 import type { Tokenizer } from './engine.js';
 import { IncrementalDecoder } from './incremental-decoder.js';
-import { ResultOrder } from './result-order.js';
-import { resultError, ringError } from './ring-errors.js';
+import { ringError } from './ring-errors.js';
 import type { RingClient } from './ring-request.js';
 import { TokenQueue } from './token-queue.js';
 import { textOfToken } from './token-text.js';
@@ -87,7 +86,6 @@ export class RunningGeneration implements Generation, RingClient {
   readonly #tokenizer: Tokenizer;
   readonly #onEnd: () => void;
   readonly #decoder: IncrementalDecoder;
-  readonly #order = new ResultOrder();
   readonly #queue: TokenQueue<GeneratedToken>;
   readonly #deadline: TimerHandle;
   #settle: Settle | undefined;
@@ -135,14 +133,6 @@ export class RunningGeneration implements Generation, RingClient {
     this.fail(new ExoError('request-cancelled', 'the client gave the request up'));
   }
 
-  deliver(result: Result): void {
-    try {
-      for (const next of this.#order.accept(result)) this.#take(next);
-    } catch (error) {
-      this.fail(toExoError(error));
-    }
-  }
-
   fail(error: ExoError): void {
     this.#end((settle) => {
       this.#error = error;
@@ -151,9 +141,8 @@ export class RunningGeneration implements Generation, RingClient {
     });
   }
 
-  #take(result: Result): void {
-    const error = resultError(result);
-    if (error !== undefined) this.fail(error);
+  /** Results come in order; one with an error does not come. */
+  deliver(result: Result): void {
     let last: number | undefined;
     for (const [place, token] of result.result.entries()) {
       if (this.#settle === undefined) return;

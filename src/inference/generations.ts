@@ -4,11 +4,11 @@
 import { type Clock, ExoError, LIMITS, type Logger, type Random, randomUuid } from '../shared/index.js';
 import type { ChatMessage, InferenceEngine } from './engine.js';
 import { type Generation, RunningGeneration } from './generation.js';
-import { GenerationRetry } from './generation-retry.js';
+import { GenerationAttempts } from './generation-attempts.js';
 import { defaultModelId, type ModelEntry, modelsOf, resolveModel } from './models.js';
 import type { Ring } from './ring.js';
 import { ringError } from './ring-errors.js';
-import { type RequestedSampling, samplingState } from './sampling-state.js';
+import type { RequestedSampling } from './sampling-state.js';
 
 /** Settings of all answers of this node. */
 export interface GenerationsOptions {
@@ -18,6 +18,8 @@ export interface GenerationsOptions {
   readonly systemPrompt?: string | undefined;
   /** `--chatgpt-api-response-timeout` in milliseconds, for a whole answer. */
   readonly responseTimeoutMs: number;
+  /** False, for tests: an answer that has begun ends when its ring breaks. @default true */
+  readonly recovery?: boolean | undefined;
 }
 
 /** What the answers are made with. */
@@ -144,6 +146,7 @@ export class Generations {
         : tokenizer.applyChatTemplate(this.#withSystemPrompt(request.messages));
     assertFits(prompt);
     const tokens = tokenizer.encode(prompt);
+    assertSendable(tokens);
     assertLive(signal);
 
     const generation = new RunningGeneration(
@@ -158,19 +161,18 @@ export class Generations {
       () => {
         request.signal?.removeEventListener('abort', onAbort);
         this.#running.delete(requestId);
-        retry.end();
+        attempts.end();
       },
     );
     const onAbort = () => generation.cancel();
-    const inferenceState = samplingState(request);
-    const retry = new GenerationRetry(
-      { requestId, model, prompt, tokens, inferenceState, client: generation },
-      timeoutMs,
+    const attempts = new GenerationAttempts(
+      { requestId, model, prompt, tokens, sampling: request, client: generation },
+      { timeoutMs, recovery: this.#options.recovery ?? true },
       this.#parts,
     );
     request.signal?.addEventListener('abort', onAbort, { once: true });
     this.#running.set(requestId, generation);
-    await retry.begin();
+    await attempts.begin();
     if (generation.error !== undefined) throw generation.error;
     return generation;
   }
@@ -192,6 +194,14 @@ function assertFits(prompt: string): void {
   throw new ExoError(
     'prompt-too-long',
     `the prompt has ${bytes} bytes; at most ${LIMITS.promptBytesMax} can be sent`,
+  );
+}
+
+function assertSendable(tokens: readonly number[]): void {
+  if (tokens.length <= LIMITS.promptTokensMax) return;
+  throw new ExoError(
+    'prompt-too-long',
+    `the prompt has ${tokens.length} tokens; at most ${LIMITS.promptTokensMax} can be sent`,
   );
 }
 

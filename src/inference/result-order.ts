@@ -7,8 +7,13 @@ import { ExoError, LIMITS } from '../shared/index.js';
 
 /** The results of one request. */
 export class ResultOrder {
-  #next = 0;
+  #next: number;
   readonly #waiting = new Map<number, Result>();
+
+  /** @param first index of the first token that comes: more than 0 where an answer is taken up */
+  constructor(first = 0) {
+    this.#next = first;
+  }
 
   /** The results that can be read now. Throws `protocol-violation` when too many wait for one that is missing. */
   accept(result: Result): readonly Result[] {

@@ -46,15 +46,21 @@ export function failedResult(requestId: string, error: ExoError): Result {
     requestId,
     result: [],
     isFinished: true,
-    error: { code: error.code, message: printable(error.message, 500) },
+    error: {
+      code: error.code,
+      message: printable(error.message, 500),
+      // The code alone tells it of the others.
+      ...(error.retryable && !RETRYABLE.has(error.code) ? { retryable: true } : {}),
+    },
   };
 }
 
 /** What a result says went wrong; undefined when nothing did. Codes that this version does not know become `request-failed`. */
 export function resultError(result: Result): ExoError | undefined {
   if (result.error === undefined) return undefined;
-  const { code, message } = result.error;
-  return ringError(isErrorCode(code) ? code : 'request-failed', printable(message, 500));
+  const known = isErrorCode(result.error.code) ? result.error.code : 'request-failed';
+  const retryable = RETRYABLE.has(known) || result.error.retryable === true;
+  return new ExoError(known, printable(result.error.message, 500), { retryable });
 }
 
 /** Why what still comes for a request is refused. */

@@ -30,8 +30,10 @@ export interface LocalPrompt {
   readonly requestId: string;
   readonly model: ModelEntry;
   readonly prompt: string;
-  /** `prompt`, encoded. */
+  /** `prompt`, encoded, and the tokens of the answer so far. */
   readonly tokens: readonly number[];
+  /** How many of `tokens`, the last ones, are of the answer. */
+  readonly answered: number;
   readonly inferenceState: JsonObject | null;
   readonly client: RingClient;
 }

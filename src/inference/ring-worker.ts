@@ -173,6 +173,7 @@ export class RingWorker {
     const { requestId, origin, signal, line } = request;
     await line.send(
       async () => {
+        const first = !request.told.has(target.nodeId);
         const message: TensorRequest = {
           kind: 'tensor-request',
           shard: target.shard,
@@ -180,6 +181,7 @@ export class RingWorker {
           requestId,
           inferenceState: this.#stateFor(request, target.nodeId),
           ...(origin === undefined ? {} : { origin }),
+          ...(first && place > 0 ? { first } : {}),
           ...(more ? { more } : {}),
         };
         try {
@@ -194,10 +196,9 @@ export class RingWorker {
 
   /** A new member keeps the state that it was sent; an old one must be sent it with each tensor. */
   #stateFor(request: RingRequest, nodeId: string): JsonObject | null {
-    if (!this.#port.isNew(nodeId)) return request.inferenceState;
-    if (request.told.has(nodeId)) return null;
+    const isTold = request.told.has(nodeId);
     request.told.add(nodeId);
-    return request.inferenceState;
+    return isTold && this.#port.isNew(nodeId) ? null : request.inferenceState;
   }
 
   /** An old member would choose a token after each part, and one between two new members would forget the mark of a part. */

@@ -16,7 +16,7 @@ import type {
   TensorResponse,
 } from '../protocol/index.js';
 import { randomUuid, type Startable, toExoError } from '../shared/index.js';
-import { entranceOf } from './entrance.js';
+import { entranceOf, noTakeUp } from './entrance.js';
 import { Gateway, hasOldMember, needsGateway } from './gateway.js';
 import { findModel } from './models.js';
 import { RingEndings } from './ring-endings.js';
@@ -26,6 +26,7 @@ import { type RingClient, RingRequest } from './ring-request.js';
 import { RingRequests } from './ring-requests.js';
 import { RingStatuses } from './ring-statuses.js';
 import { RingWorker } from './ring-worker.js';
+import { progressOf } from './sampling-state.js';
 
 /** This node's part in all rings. */
 export class Ring implements Startable {
@@ -84,6 +85,11 @@ export class Ring implements Startable {
       prompt.inferenceState,
       prompt.client,
     );
+    if (prompt.answered > 0 && hasOldMember(request, this.#parts.port)) {
+      const error = noTakeUp();
+      this.#endings.drop(request, error);
+      throw error;
+    }
     const work = this.#process(request, baseShard, prompt.prompt, prompt.tokens);
     if (request.isFirst) {
       work.catch((error) => this.#endings.fail(request, toExoError(error)));
@@ -112,7 +118,7 @@ export class Ring implements Startable {
       if (message.origin !== undefined) this.#assertNotOver(requestId, message.origin);
       const request = this.#begin(requestId, message.shard, message.origin, message.inferenceState);
       if (from !== null && needsGateway(request, from, this.#parts.port)) this.#standFor(request, from);
-      this.#process(request, message.shard, message.prompt).catch((error) =>
+      this.#process(request, message.shard, message.prompt, message.tokens).catch((error) =>
         this.#endings.fail(request, toExoError(error)),
       );
     } catch (error) {
@@ -135,14 +141,17 @@ export class Ring implements Startable {
       if (known === undefined) this.#assertNotOver(requestId, message.origin);
       request ??= this.#begin(requestId, message.shard, message.origin, message.inferenceState);
       request.assertHolds(message.shard);
-      // The first member meets a request with its prompt: here the sender sees a ring that this node has just joined.
-      const isInMidAnswer = known === undefined && request.isFirst && message.origin !== undefined;
-      if (isInMidAnswer)
+      // A sender that sees a ring which this node has just joined, or that has not noticed that it began anew. The first member
+      // meets a request with its prompt, the others with the first tensor of it.
+      const isBegun = request.isFirst ? message.origin === undefined : message.first === true;
+      const isOld = from === null || !this.#parts.port.isNew(from);
+      if (known === undefined && !isBegun && !(isOld && !request.isFirst))
         throw ringError('ring-incomplete', 'the ring has changed during the answer; ask again');
       request.origin ??= message.origin;
       request.inferenceState = message.inferenceState ?? request.inferenceState;
-      this.#worker.tensor(request, message.tensor);
+      const room = this.#worker.tensor(request, message.tensor, message.more);
       this.#requests.touch(request);
+      await room;
     } catch (error) {
       if (known === undefined && request !== undefined) this.#endings.drop(request);
       this.#endings.refuse(requestId, from, toExoError(error, 'request-cancelled'));
@@ -233,7 +242,8 @@ export class Ring implements Startable {
     const { port } = this.#parts;
     request.entry = entry;
     request.origin = port.selfId;
-    request.client = new Gateway({ requestId, entry }, port, () => this.end(requestId));
+    const { answered } = progressOf(request.inferenceState);
+    request.client = new Gateway({ requestId, entry, answered }, port, () => this.end(requestId));
   }
 
   /** Computes the prompt, or passes it into the ring. Rejects only when passing it on fails. */
@@ -246,13 +256,13 @@ export class Ring implements Startable {
     const end = this.#statuses.announce(request, baseShard, prompt);
     try {
       if (request.isFirst) await this.#worker.prompt(request, prompt, tokens);
-      else await this.#passOn(request, prompt);
+      else await this.#passOn(request, prompt, tokens);
     } finally {
       end();
     }
   }
 
-  async #passOn(request: RingRequest, prompt: string): Promise<void> {
+  async #passOn(request: RingRequest, prompt: string, tokens: readonly number[] | undefined): Promise<void> {
     const { requestId, inferenceState, origin, signal } = request;
     const { port } = this.#parts;
     const { nodeId, shard } = entranceOf(request, port);
@@ -266,6 +276,7 @@ export class Ring implements Startable {
       requestId,
       inferenceState,
       ...(origin === undefined ? {} : { origin }),
+      ...(tokens === undefined ? {} : { tokens }),
     };
     try {
       await port.sendPrompt(nodeId, message, signal);

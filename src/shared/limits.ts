@@ -416,7 +416,11 @@ const TABLE = {
   generationsMax: [64, 'generations running or waiting on the node that took the request'],
   generationRetryMs: [
     5_000,
-    'a ring that broke before its first token is tried again this long: nodes that met agree in under 1 s, a dead path takes longer',
+    'a ring that broke is tried again this long: nodes that met agree in under 1 s, a dead path takes longer',
+  ],
+  generationBreaksMax: [
+    32,
+    'times that one answer is taken up in another ring; each costs the whole prompt again',
   ],
   generationRetryDelayMsMin: [50, 'before such a try: a change of the topology travels 50 ms later'],
   generationRetryDelayMsMax: [250, 'as topologySettleMs; a person does not notice it'],

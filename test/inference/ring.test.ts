@@ -16,7 +16,8 @@ const ask: GenerationRequest = { messages: [{ role: 'user', content: 'hello' }] 
 const never = new AbortController().signal;
 
 async function withNet(options: RingNetOptions, body: (net: RingNet) => Promise<void>): Promise<void> {
-  const net = new RingNet(options);
+  // What happens to one attempt; how an answer is taken up is in generation-recovery.test.ts.
+  const net = new RingNet({ ...options, generations: { recovery: false } });
   try {
     await body(net);
   } finally {
@@ -392,6 +393,7 @@ test('ring refuses tensors that it cannot work on, and keeps nothing of them', a
       requestId: 'r',
       inferenceState: null,
       origin: 'a',
+      first: true,
     };
     const refused = (change: Partial<TensorRequest>, code: string) =>
       assert.rejects(ring.onTensor({ ...good, ...change }, 'a', never), { code });
@@ -399,6 +401,12 @@ test('ring refuses tensors that it cannot work on, and keeps nothing of them', a
     await refused({ shard: { ...good.shard, nLayers: 9 } }, 'model-unknown');
     await refused({ shard: { ...good.shard, startLayer: 3 } }, 'ring-incomplete');
     await refused({ tensor: { ...tensor, shape: [2, 1] } }, 'tensor-invalid');
+    // One that goes on, where nothing has begun: this node is new under an id that the sender knew.
+    const { first: _, ...later } = good;
+    await assert.rejects(ring.onTensor(later, 'a', never), {
+      code: 'ring-incomplete',
+      message: /has changed/,
+    });
     await refused({ tensor: { ...tensor, dtype: 'float99' as 'int64' } }, 'tensor-invalid');
     await assert.rejects(ring.onTensor(good, 'a', AbortSignal.abort()), { code: 'request-cancelled' });
     assertFree(net);

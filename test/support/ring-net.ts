@@ -196,8 +196,8 @@ export class RingNet {
             (answer) => this.clock.after(randomInt(this.random, 1, 5), () => resolve(answer)),
             // An error crosses the wire as code and message.
             (error) => {
-              const { code, message: text } = toExoError(error);
-              reject(new ExoError(code, text));
+              const { code, message: text, retryable } = toExoError(error);
+              reject(new ExoError(code, text, { retryable }));
             },
           )
           .finally(() => {
@@ -299,6 +299,6 @@ function copyOf(message: Message, isBase: boolean): Message {
       : { ...message };
   if (!isBase) return copy;
   const base = { ...copy } as Record<string, unknown>;
-  for (const field of ['origin', 'error', 'index', 'tokens', 'more', 'logprobs']) delete base[field];
+  for (const field of ['origin', 'error', 'index', 'tokens', 'first', 'more', 'logprobs']) delete base[field];
   return base as unknown as Message;
 }

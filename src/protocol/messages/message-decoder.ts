@@ -168,10 +168,12 @@ export class MessageDecoder {
       requestId: head.requestId,
       inferenceState: head.inferenceState,
     };
-    if (head.origin === undefined && head.more === undefined) return message;
+    const { origin, first, more } = head;
+    if (origin === undefined && first === undefined && more === undefined) return message;
     return {
       ...message,
       ...(head.origin !== undefined && { origin: head.origin }),
+      ...(head.first && { first: head.first }),
       ...(head.more && { more: head.more }),
     };
   }
@@ -215,6 +217,7 @@ function readTensorMetadata(bytes: Buffer): TensorMetadata {
       requestId: meta.request_id ?? null,
       inferenceState: meta.inference_state ?? null,
       ...(meta.origin !== undefined && { origin: meta.origin }),
+      ...(meta.first === true && { first: meta.first }),
       ...(meta.more === true && { more: meta.more }),
     },
     tensor: meta.tensor,

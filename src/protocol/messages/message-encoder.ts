@@ -95,7 +95,11 @@ export function encodeCorrelated(message: Message): EncodedBody {
       );
     case 'tensor-request':
       return withTensor(
-        withExtras(tensorRequestText(message), { origin: message.origin, more: message.more }),
+        withExtras(tensorRequestText(message), {
+          origin: message.origin,
+          first: message.first,
+          more: message.more,
+        }),
         message.tensor,
       );
     case 'result':

@@ -195,9 +195,9 @@ export const check = {
     'a prompt',
     object({ shard, prompt: string }, { ...inference, tokens: list(count, LIMITS.promptTokensMax) }),
   ),
-  tensorRequest: lazy<Inference & { tensor: TensorBody; more?: boolean }>(
+  tensorRequest: lazy<Inference & { tensor: TensorBody; first?: boolean; more?: boolean }>(
     'tensor metadata',
-    object({ shard, tensor }, { ...inference, more: bool }),
+    object({ shard, tensor }, { ...inference, first: bool, more: bool }),
   ),
   flatTensor: lazy<TensorBody>('tensor metadata', tensor),
   nestedTensor: lazy<{ tensor: TensorBody }>('tensor metadata', object({ tensor })),

@@ -89,6 +89,8 @@ export interface TensorRequest {
   readonly origin?: string;
   /** A part of the prompt that is not the last one: computed and passed on, but no token is chosen after it. Correlated form only. */
   readonly more?: true;
+  /** The first of its request for this member, which has computed nothing of it yet. Correlated form only. */
+  readonly first?: true;
 }
 
 /** 0x13. Base `00 00 00 00` is `tensor: null`. */
