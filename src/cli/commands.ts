@@ -4,6 +4,7 @@
  */
 import type { CommandSpec } from './command-spec.js';
 import { CONNECT, DISCONNECT, FAR } from './connect/commands.js';
+import { MODEL } from './model/commands.js';
 import { addNodeOptions, rawOptions } from './node-flags.js';
 import { JOIN, KEY, TRUST } from './trust/commands.js';
 import { DOCTOR, TUNNEL } from './tunnel/commands.js';
@@ -138,6 +139,7 @@ const COMPLETE: CommandSpec = {
 export const COMMANDS: readonly CommandSpec[] = [
   NODE,
   RUN,
+  MODEL,
   STATUS,
   TOPOLOGY,
   PEERS,

@@ -16,6 +16,7 @@ import {
   type FileNeed,
   isTied,
   type LayerRange,
+  layersOf,
   neededRanges,
   needsByFile,
   smallFiles,
@@ -41,8 +42,8 @@ export interface DownloadRequest {
   readonly repository: string;
   /** Branch, tag or commit. @default 'main' */
   readonly revision?: string;
-  /** Absent: the whole model. */
-  readonly shard?: LayerRange;
+  /** Absent: the whole model. Without `layers` the model's configuration tells them. */
+  readonly shard?: Omit<LayerRange, 'layers'> & { readonly layers?: number };
   /** The model's own folder; made where it is missing. */
   readonly directory: string;
   /** Requests under way at once. */
@@ -90,7 +91,7 @@ export async function downloadModel(
   components: DownloadComponents,
   signal: AbortSignal,
 ): Promise<Downloaded> {
-  const { repository, revision = 'main', directory, shard } = request;
+  const { repository, revision = 'main', directory } = request;
   const { hub, clock, random } = components;
   const retries = new Retries({ clock, random });
   const commit = await retries.run(signal, () => hub.commitOf(repository, revision, signal));
@@ -103,7 +104,7 @@ export async function downloadModel(
   }
   await record.listed({ repository, revision, commit }, files);
   const meter = new ProgressMeter(
-    { repository, revision, shard },
+    { repository, revision },
     clock,
     components.onProgress ?? (() => undefined),
   );
@@ -124,7 +125,7 @@ export async function downloadModel(
   await run.fetchSmall(components.checkConfig, signal);
   const weights = await run.planWeights(signal);
   await run.checkRoom(weights);
-  meter.begin();
+  meter.begin(run.shard);
   await allOrNone(
     signal,
     weights.map((each) => (inner: AbortSignal) => run.fetchWeights(each, inner)),
@@ -137,17 +138,21 @@ export async function downloadModel(
 class ModelDownload {
   readonly #context: FetchContext;
   readonly #files: ReadonlyMap<string, ModelFile>;
-  readonly #shard: LayerRange | undefined;
+  readonly #wanted: DownloadRequest['shard'];
+  #shard: LayerRange | undefined;
   /** Files that are being fetched; each holds a lock and two descriptors. */
   readonly #places: Slots;
 
   constructor(context: FetchContext, files: readonly ModelFile[], request: DownloadRequest) {
     this.#context = context;
     this.#files = new Map(files.map((file) => [file.path, file]));
-    const { shard } = request;
-    const isWhole = shard === undefined || (shard.startLayer === 0 && shard.endLayer === shard.layers - 1);
-    this.#shard = isWhole ? undefined : shard;
+    this.#wanted = request.shard;
     this.#places = new Slots(request.parallelMax);
+  }
+
+  /** Known once the configuration is there; undefined: the whole model. */
+  get shard(): LayerRange | undefined {
+    return this.#shard;
   }
 
   /** The configuration first, and alone: a model of a kind that is not computed costs no more than that. */
@@ -159,7 +164,9 @@ class ModelDownload {
       if (size > LIMITS.tokenizerBytesMax) throw this.#unsupported(`has a ${name} of ${size} bytes`);
     }
     await this.#fetchAll(CONFIG_FILE, signal);
-    check?.(await this.#json(CONFIG_FILE));
+    const config = await this.#json(CONFIG_FILE);
+    check?.(config);
+    this.#shard = this.#shardOf(config);
     await allOrNone(
       signal,
       names.slice(1).map((name) => (inner: AbortSignal) => this.#fetchAll(name, inner)),
@@ -230,6 +237,19 @@ class ModelDownload {
         await fetch.close();
       }
     });
+  }
+
+  #shardOf(config: unknown): LayerRange | undefined {
+    if (this.#wanted === undefined) return undefined;
+    const { startLayer, endLayer, layers = layersOf(config) } = this.#wanted;
+    if (layers === undefined) throw this.#unsupported('has a config.json that names no layers');
+    if (endLayer >= layers) {
+      throw new ExoError(
+        'option-invalid',
+        `${printable(this.#context.model.repository)} has ${layers} layers, so the last one is ${layers - 1}; there is none ${endLayer}`,
+      );
+    }
+    return startLayer === 0 && endLayer === layers - 1 ? undefined : { startLayer, endLayer, layers };
   }
 
   async #fetchAll(name: string, signal: AbortSignal): Promise<void> {

@@ -10,10 +10,27 @@ export type {
   RopeScheme,
   WeightRef,
 } from './architecture.js';
+export {
+  type CatalogueModel,
+  catalogue,
+  catalogueModel,
+  isRepository,
+  type ModelReference,
+  resolveReference,
+  searchCatalogue,
+  shortNameOf,
+} from './catalogue.js';
 export type { TemplateMessage } from './chat-template.js';
 export { CHECKPOINT_FILE, Checkpoint } from './checkpoint.js';
 export { CHECKPOINT_INDEX, parseCheckpointIndex } from './checkpoint-index.js';
 export { type ArchitectureOptions, readArchitecture } from './config.js';
+export { type DownloadComponents, type Downloaded, type DownloadRequest, downloadModel } from './download.js';
+export { isNeeded, type LayerRange, layersOf } from './download-plan.js';
+export { Retries } from './download-retry.js';
+export { type ByteSource, DEFAULT_ENDPOINT, Hub, type HubOptions, type SourceBody } from './hub.js';
+export type { FileHash, FoundModel, ModelFile } from './hub-answer.js';
+export { readHubToken } from './hub-token.js';
+export { type DownloadProgress, type FileProgress, repoProgressEvent } from './progress.js';
 export {
   parseSafetensorsHeader,
   readSafetensors,
@@ -23,6 +40,12 @@ export {
   type SafetensorsType,
   safetensorsHeaderBytes,
 } from './safetensors.js';
+export { ModelStore, type Removed, type StoredModel } from './store.js';
+export { type ModelPlace, modelPlaces, type PlaceOptions } from './store-places.js';
+export type { RecordData } from './store-record.js';
+export { type ModelSurvey, surveyModel } from './store-survey.js';
+export type { VerifiedFile } from './store-verify.js';
+export { type WeightsOnDisk, weightsOnDisk } from './store-weights.js';
 export type { MlxQuantization, TensorEntry, WeightType } from './tensor-entry.js';
 export { type ModelTokenizer, openTokenizer, type TokenizerComponents } from './tokenizer.js';
 export { type WantedTensor, wantedTensors } from './weight-shapes.js';

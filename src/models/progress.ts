@@ -59,11 +59,8 @@ interface FileState {
 
 /** Keeps count and reports, at most every `downloadProgressMs`. */
 export class ProgressMeter {
-  readonly #what: {
-    readonly repository: string;
-    readonly revision: string;
-    readonly shard: LayerRange | null;
-  };
+  readonly #what: { readonly repository: string; readonly revision: string };
+  #shard: LayerRange | null = null;
   readonly #clock: Clock;
   readonly #report: (progress: DownloadProgress) => void;
   readonly #files = new Map<string, FileState>();
@@ -75,17 +72,18 @@ export class ProgressMeter {
   #status: ProgressStatus = 'not_started';
 
   constructor(
-    what: { readonly repository: string; readonly revision: string; readonly shard?: LayerRange | undefined },
+    what: { readonly repository: string; readonly revision: string },
     clock: Clock,
     report: (progress: DownloadProgress) => void,
   ) {
-    this.#what = { repository: what.repository, revision: what.revision, shard: what.shard ?? null };
+    this.#what = what;
     this.#clock = clock;
     this.#report = report;
   }
 
   /** Everything is planned: from here on there is a percentage. */
-  begin(): void {
+  begin(shard: LayerRange | undefined): void {
+    this.#shard = shard ?? null;
     this.#status = 'in_progress';
     this.#samples = [{ atMs: this.#clock.now(), bytes: this.#sessionBytes }];
     this.#tell(true);
@@ -156,6 +154,7 @@ export class ProgressMeter {
     const bytesPerSecond = isComplete ? 0 : this.#speed();
     return {
       ...this.#what,
+      shard: this.#shard,
       completedFiles: files.filter(({ status }) => status === 'complete').length,
       totalFiles: files.length,
       downloadedBytes,

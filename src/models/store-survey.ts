@@ -48,6 +48,7 @@ export class ModelSurvey {
   /** Whether everything that a shard needs is there; without a shard everything. */
   has(shard?: LayerRange): boolean {
     if (this.layers === undefined || this.#names.size === 0) return false;
+    if (shard !== undefined && shard.endLayer >= this.layers) return false;
     const tied = isTied(this.#names);
     for (const name of this.#names) {
       if (isNeeded(name, shard, tied) && !this.#present.has(name)) return false;

@@ -1,0 +1,132 @@
+/** `exo model pull`. */
+import path from 'node:path';
+import {
+  type DownloadProgress,
+  downloadModel,
+  type LayerRange,
+  type ModelReference,
+  readArchitecture,
+  resolveReference,
+} from '../../models/index.js';
+import { ExoError, printable } from '../../shared/index.js';
+import { EXIT, HintedError } from '../errors.js';
+import { bytes, count } from '../format/units.js';
+import type { CliHost } from '../host.js';
+import { Progress } from '../progress.js';
+import { stopSignal } from '../stop-signal.js';
+import { answer } from '../trust/key.js';
+import { progressText } from './format.js';
+import { isOffline, type ModelOptions, openHub, openStore } from './settings.js';
+import { pulledJson } from './shapes.js';
+
+/** Options of `exo model pull`. */
+export interface PullOptions extends ModelOptions {
+  readonly layers?: string;
+  readonly revision: string;
+  readonly maxParallelDownloads: string;
+  readonly downloadQuickCheck?: boolean;
+  readonly update?: boolean;
+}
+
+type Wanted = Omit<LayerRange, 'layers'>;
+
+const PARALLEL_MAX = 64;
+
+/** Fetches a model, or some layers of it. */
+export async function pull(host: CliHost, name: string, options: PullOptions): Promise<number> {
+  const reference = repositoryNamed(name);
+  const wanted = options.layers === undefined ? undefined : layersOf(options.layers);
+  const parallelMax = parallelOf(options.maxParallelDownloads);
+  const store = openStore(host);
+  const stop = stopSignal(host);
+  const progress = new Progress(host, `looking for ${printable(reference.id, 60)}`);
+  try {
+    const isAnyVersion = options.update !== true && options.revision === 'main';
+    const stored = await store.find(reference.repository, stop.signal);
+    const found = stored.find(({ survey }) => survey.has(shardIn(survey.layers, wanted)));
+    if (found !== undefined && (isAnyVersion || isOffline(host, options))) {
+      const value = { ...described(reference, found.directory), commit: found.record?.commit ?? null };
+      return answer(host, options, { ...value, ...pulledJson(undefined) }, [
+        `${printable(reference.id, 100)} is here: ${found.directory}`,
+        'exo model verify checks it, exo model pull --update asks for a newer version',
+      ]);
+    }
+    const { hub } = openHub(host, options);
+    const directory = await store.targetOf(reference.repository);
+    const done = await downloadModel(
+      {
+        repository: reference.repository,
+        revision: options.revision,
+        directory,
+        parallelMax,
+        quick: options.downloadQuickCheck === true,
+        ...(wanted === undefined ? {} : { shard: wanted }),
+      },
+      {
+        hub,
+        clock: host.clock,
+        random: host.random,
+        checkConfig: (config) => void readArchitecture(config),
+        onProgress: (each: DownloadProgress) => progress.update(progressText(reference.id, each)),
+      },
+      stop.signal,
+    );
+    progress.end();
+    const { downloadedBytesThisSession: fetched, totalFiles } = done.progress;
+    return answer(
+      host,
+      options,
+      { ...described(reference, directory), commit: done.commit, ...pulledJson(done.progress) },
+      [
+        `${printable(reference.id, 100)} is here: ${directory}`,
+        `${count(totalFiles, 'file')}, ${bytes(done.progress.totalBytes)}; ${fetched === 0 ? 'nothing had to be fetched' : `${bytes(fetched)} fetched now`}`,
+      ],
+    );
+  } catch (error) {
+    if (stop.reason === undefined) throw error;
+    host.stderr.write('called off; what was fetched is kept, the same command goes on with it\n');
+    return EXIT.cancelled;
+  } finally {
+    progress.end();
+    stop.release();
+  }
+}
+
+/** What a name means; a folder is not fetched. */
+export function repositoryNamed(name: string): Extract<ModelReference, { kind: 'repository' }> {
+  const reference = resolveReference(name);
+  if (reference.kind === 'repository') return reference;
+  throw new HintedError(
+    'option-invalid',
+    `${printable(name, 100)} is a folder; only short names and org/repo are fetched and removed`,
+    'exo model info shows what is in a folder',
+  );
+}
+
+function shardIn(layers: number | undefined, wanted: Wanted | undefined): LayerRange | undefined {
+  return wanted === undefined ? undefined : { ...wanted, layers: layers ?? 0 };
+}
+
+function layersOf(text: string): Wanted {
+  const match = /^(\d{1,4})(?:-(\d{1,4}))?$/.exec(text.trim());
+  const from = Number(match?.[1]);
+  const to = Number(match?.[2] ?? match?.[1]);
+  if (match !== null && from <= to) return { startLayer: from, endLayer: to };
+  throw new ExoError('option-invalid', `--layers: "${printable(text, 40)}" is not a range such as 0-15`);
+}
+
+function parallelOf(text: string): number {
+  const number = /^\d{1,3}$/.test(text) ? Number(text) : 0;
+  if (number >= 1 && number <= PARALLEL_MAX) return number;
+  throw new ExoError(
+    'option-invalid',
+    `--max-parallel-downloads: "${printable(text, 40)}" is not a whole number from 1 to ${PARALLEL_MAX}`,
+  );
+}
+
+function described(
+  { id, repository }: { readonly id: string; readonly repository: string },
+  directory: string,
+) {
+  return { id, repository, directory: path.resolve(directory) };
+}
