@@ -77,8 +77,8 @@ export function engineSuite(name: string, makeEngine: () => Promise<EngineUnderT
       const shards = split(modelId, layers, 1);
       engine.release('never-seen');
       const first = await generate(engine, shards, 'r');
-      engine.release('r');
-      engine.release('r');
+      engine.release(cacheOf('r', shards[0]!));
+      engine.release(cacheOf('r', shards[0]!));
       assert.deepEqual(await generate(engine, shards, 'r'), first);
     });
 
@@ -157,6 +157,11 @@ export function split(modelId: string, layers: number, parts: number): Shard[] {
   }));
 }
 
+/** The request as one shard knows it: each shard of a split has its own cache, as if on its own node. */
+function cacheOf(requestId: string, shard: Shard): string {
+  return `${requestId}/${shard.startLayer}`;
+}
+
 async function generate(
   engine: InferenceEngine,
   shards: readonly Shard[],
@@ -176,9 +181,8 @@ async function generate(
           ? ({ kind: 'tokens', tokens: next } as const)
           : ({ kind: 'hidden', hidden: hiddenOf(output) } as const);
       await engine.load(shard, never);
-      // Each shard of a split has its own cache, as if on its own node.
       output = await engine.forward({
-        requestId: `${requestId}/${shard.startLayer}`,
+        requestId: cacheOf(requestId, shard),
         shard,
         input,
         position,

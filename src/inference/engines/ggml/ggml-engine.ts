@@ -44,7 +44,7 @@ export class GgmlEngine implements InferenceEngine {
 
   /** Of the process that computes, while one runs. */
   get pid(): number | undefined {
-    return this.#supervisor.pid;
+    return this.#supervisor.running?.pid;
   }
 
   /** Throws `engine-failed` where the native libraries are missing or do not work. */
@@ -95,7 +95,8 @@ export class GgmlEngine implements InferenceEngine {
   }
 
   release(requestId: string): void {
-    void this.#supervisor.running().then((process) => process?.tell({ op: 'release', requestId }));
+    // At once, so that a step that is sent after it begins anew.
+    this.#supervisor.running?.tell({ op: 'release', requestId });
   }
 
   async #load(shard: Shard, signal: AbortSignal): Promise<{ process: EngineProcess; model: LoadedModel }> {

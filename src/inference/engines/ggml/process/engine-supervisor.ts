@@ -23,7 +23,7 @@ export class EngineSupervisor {
   readonly #clock: Clock;
   readonly #logger: Logger;
   #current: Promise<EngineProcess> | undefined;
-  #pid: number | undefined;
+  #running: EngineProcess | undefined;
   #startedAtMs = Number.NEGATIVE_INFINITY;
   #stopped = new AbortController();
 
@@ -40,14 +40,9 @@ export class EngineSupervisor {
     return this.#current;
   }
 
-  /** Of the process that runs. */
-  get pid(): number | undefined {
-    return this.#pid;
-  }
-
-  /** The process, if one runs already. */
-  async running(): Promise<EngineProcess | undefined> {
-    return this.#current?.catch(() => undefined);
+  /** The process, if one runs. */
+  get running(): EngineProcess | undefined {
+    return this.#running;
   }
 
   /** May be started again after a stop. */
@@ -107,9 +102,9 @@ export class EngineSupervisor {
 
   #watch(child: EngineProcess): void {
     const current = this.#current;
-    this.#pid = child.pid;
+    this.#running = child;
     void child.ended.then((error) => {
-      if (this.#pid === child.pid) this.#pid = undefined;
+      if (this.#running === child) this.#running = undefined;
       if (this.#current !== current) return;
       this.#current = undefined;
       if (!this.#stopped.signal.aborted)
