@@ -16,7 +16,8 @@ export type {
   TokenLogprob,
   TokenLogprobs,
 } from './engine.js';
-export { createEngine, ENGINE_NAMES, type EngineName } from './engines/index.js';
+export { type GgmlComponents, GgmlEngine, type GgmlOptions, type ModelFiles } from './engines/ggml/index.js';
+export { createEngine, ENGINE_NAMES, type EngineMaking, type EngineName } from './engines/index.js';
 export type {
   Candidate,
   FinishReason,
