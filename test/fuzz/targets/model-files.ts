@@ -2,15 +2,15 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { parseCheckpointIndex } from '../../../src/models/checkpoint-index.js';
+import { readArchitecture } from '../../../src/models/config.js';
 import {
-  parseCheckpointIndex,
   parseSafetensorsHeader,
-  readArchitecture,
   SAFETENSORS_LENGTH_BYTES,
   type SafetensorsEntry,
   safetensorsHeaderBytes,
-  wantedTensors,
-} from '../../../src/models/index.js';
+} from '../../../src/models/safetensors.js';
+import { wantedTensors } from '../../../src/models/weight-shapes.js';
 import { LIMITS, type Random } from '../../../src/shared/index.js';
 import { ROOT } from '../../support/processes.js';
 import type { FuzzTarget } from '../target.js';
