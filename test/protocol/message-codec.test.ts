@@ -87,6 +87,8 @@ const baseMessage = fc.oneof(
   record({ kind: fc.constant('opaque-status' as const), requestId: text, status: text }),
 ) as fc.Arbitrary<Message>;
 
+const logprob = fc.double({ min: -9_999, max: 0, noNaN: true }).map((value) => value + 0);
+
 /** Messages that only new peers exchange, and fields that old ones never see. */
 const ownMessage = fc.oneof(
   record({ kind: fc.constant('ping' as const), data: fc.uint8Array().map((bytes) => Buffer.from(bytes)) }),
@@ -130,8 +132,21 @@ const ownMessage = fc.oneof(
     requestId: text,
     result: fc.array(count),
     isFinished: fc.boolean(),
-    error: record({ code: text, message: text }),
+    error: fc.record(
+      { code: text, message: text, retryable: fc.boolean() },
+      { requiredKeys: ['code', 'message'], noNullPrototype: true },
+    ),
     index: count,
+    logprobs: fc.array(record({ logprob, top: fc.array(fc.tuple(count, logprob), { maxLength: 20 }) })),
+  }),
+  record({
+    kind: fc.constant('prompt' as const),
+    shard: fc.constant(DUMMY_SHARD),
+    prompt: text,
+    requestId: fc.option(text, { nil: null }),
+    inferenceState: state,
+    origin: id,
+    tokens: fc.array(count),
   }),
   record({
     kind: fc.constant('tensor-request' as const),
@@ -140,6 +155,8 @@ const ownMessage = fc.oneof(
     requestId: fc.option(text, { nil: null }),
     inferenceState: state,
     origin: id,
+    first: fc.constant(true as const),
+    more: fc.constant(true as const),
   }),
 ) as fc.Arbitrary<Message>;
 
@@ -180,6 +197,7 @@ describe('the message codec', () => {
       isFinished: true,
       error: { code: 'peer-lost', message: 'm' },
       index: 4,
+      logprobs: [{ logprob: -1, top: [[7, -1]] }],
     };
     const prompt: Message = {
       kind: 'prompt',
@@ -188,9 +206,23 @@ describe('the message codec', () => {
       requestId: 'r',
       inferenceState: null,
       origin: 'n',
+      tokens: [1, 2],
     };
-    assert.doesNotMatch(encodeBase(result).text, /error|index/);
-    assert.doesNotMatch(encodeBase(prompt).text, /origin/);
+    const tensor = { shape: [1], dtype: 'uint8', data: Buffer.from([9]) } as const;
+    const request: Message = {
+      kind: 'tensor-request',
+      shard: DUMMY_SHARD,
+      tensor,
+      requestId: 'r',
+      inferenceState: null,
+      origin: 'n',
+      first: true,
+      more: true,
+    };
+    assert.doesNotMatch(encodeBase(result).text, /error|index|logprobs/);
+    assert.doesNotMatch(encodeBase(prompt).text, /origin|tokens/);
+    assert.doesNotMatch(encodeBase(request).text, /origin|first|more/);
+    assert.match(encodeCorrelated(request).text, /"first": true, "more": true/);
     assert.throws(() => encodeBase({ kind: 'ping', data: Buffer.alloc(0) }), { code: 'internal' });
     for (const [kind, type] of Object.entries(TYPE_OF_KIND)) {
       if (type >= 0x50) assert.equal(isBaseType(type), false, kind);
