@@ -92,8 +92,13 @@ async function attempt(
   };
   // Complete at once under its name, so that nobody takes a half-written claim for a broken one.
   const draft = path.join(folder, `draft-${token}`);
-  await writeFile(draft, JSON.stringify(claim), { mode: 0o600 });
-  await rename(draft, own);
+  try {
+    await writeFile(draft, JSON.stringify(claim), { mode: 0o600 });
+    await rename(draft, own);
+  } catch (error) {
+    await rm(draft, { force: true });
+    throw error;
+  }
   if (await othersLive(folder, name, own, clock, seen)) {
     await rm(own, { force: true });
     return undefined;

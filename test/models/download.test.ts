@@ -256,8 +256,8 @@ test('a connection on which nothing comes is given up after its time, and the re
   );
   while (!isDone) {
     await new Promise((resolve) => setImmediate(resolve));
-    if (hub.bytesSent(WEIGHTS) === 100_000) clock.advance(1_000);
-    else clock.advance(1);
+    if (hub.bytesSent(WEIGHTS) === 100_000) await clock.advance(1_000);
+    else await clock.advance(1);
   }
   await work;
   assert.deepEqual(bytesOf(WEIGHTS), files[WEIGHTS]);
