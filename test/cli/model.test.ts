@@ -207,6 +207,20 @@ test('the token comes from the environment or the file of the hub’s tools, and
   assert.match(odd.err, /token for the hub/);
 });
 
+test('completion: short names to fetch, what is here to remove', async () => {
+  hub.put(REPOSITORY, singleFileModel(2, 1_000));
+  await exo(`pull ${REPOSITORY}`);
+  const words = async (...typed: string[]) => {
+    const host = new TestHost(['__complete', '--', 'model', ...typed], { env });
+    await runProgram(host);
+    return host.out.split('\n').map((line) => line.split('\t')[0]);
+  };
+  assert.deepEqual(await words(''), ['list', 'search', 'pull', 'rm', 'info', 'verify', '']);
+  assert.deepEqual(await words('pull', 'gemma3-1'), ['gemma3-1b', 'gemma3-12b', 'gemma3-1b-bf16', '']);
+  assert.deepEqual(await words('rm', ''), [REPOSITORY, '']);
+  assert.deepEqual(await words('info', 'mesh'), [REPOSITORY, '']);
+});
+
 test('help of every command has examples', async () => {
   for (const command of ['list', 'search', 'pull', 'rm', 'info', 'verify']) {
     const { code, out } = await exo(`${command} --help`);

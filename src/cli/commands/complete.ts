@@ -132,6 +132,7 @@ async function argumentOf(
   if (OF_ONE_TUNNEL.has(`${parent}${named?.name()}`)) return { words: await tunnelWords(host, before) };
   if (parent === 'trust ' && named?.name() === 'remove') return { words: await knownWords(host, before) };
   if (parent === 'key ' && named?.name() === 'forget') return { words: await keyWords(host, before) };
+  if (parent === 'model ') return { words: await modelNames(host, named!.name()) };
   if (parent !== '') return NOTHING;
   switch (named?.name()) {
     case 'completion':
@@ -170,6 +171,21 @@ async function keyWords(host: CliHost, before: readonly string[]): Promise<Compl
 async function tunnelWords(host: CliHost, before: readonly string[]): Promise<Completion['words']> {
   const { tunnels } = await ask<TunnelsJson>(host, before, '/v1/tunnels');
   return tunnels.map(({ name, state, destination }) => ({ word: name, help: `${state}, ${destination}` }));
+}
+
+/** Short names to fetch and to look at, what is kept here to remove and to check. */
+async function modelNames(host: CliHost, command: string): Promise<Completion['words']> {
+  const { catalogue } = await import('../../models/index.js');
+  const short = catalogue().map(({ id, name }) => ({ word: id, help: name }));
+  if (command === 'pull') return short;
+  if (command !== 'rm' && command !== 'verify' && command !== 'info') return [];
+  const { openStore } = await import('../model/settings.js');
+  const { storedJson } = await import('../model/shapes.js');
+  const stored = await openStore(host).list(new AbortController().signal);
+  const here = stored.map(storedJson).map(({ id, directory }) => ({ word: id, help: directory }));
+  return command === 'info'
+    ? [...here, ...short.filter(({ word }) => here.every((each) => each.word !== word))]
+    : here;
 }
 
 async function modelWords(host: CliHost, before: readonly string[]): Promise<Completion['words']> {
