@@ -61,7 +61,7 @@ describe('a tokenizer gives the published ids, and the text back', () => {
     it(name, async (t) => {
       const tokenizer = await open(t, name, { 'tokenizer_config.json': { add_bos_token: false } });
       const { published, more } = vectorsOf(name);
-      assert.ok(published.length >= 47 && more.length >= 9);
+      assert.ok(published.length >= 46 && more.length >= 9);
       for (const { text, ids, decoded } of [...published, ...more]) {
         assert.deepEqual(tokenizer.encode(text), ids, JSON.stringify(text));
         assert.equal(tokenizer.decode(ids), decoded, JSON.stringify(text));
@@ -74,13 +74,15 @@ describe('the tokens of an answer, decoded as they come', () => {
   for (const name of NAMES) {
     it(`${name}: a text begun ends in U+FFFD where a character is cut, and nowhere else`, async (t) => {
       const tokenizer = await open(t, name);
-      const { ids, decoded } = vectorsOf(name).more.find(({ text }) => text.includes('👩'))!;
+      const { published, more } = vectorsOf(name);
       let cut = 0;
-      for (let end = 1; end <= ids.length; end += 1) {
-        const text = tokenizer.decode(ids.slice(0, end));
-        const whole = text.replace(/\ufffd+$/, '');
-        assert.ok(decoded.startsWith(whole), `${JSON.stringify(text)} is no beginning of ${decoded}`);
-        cut += text === whole ? 0 : 1;
+      for (const { ids, decoded } of [...published, ...more]) {
+        for (let end = 1; end <= ids.length; end += 1) {
+          const text = tokenizer.decode(ids.slice(0, end));
+          const whole = text.replace(/\ufffd+$/, '');
+          assert.ok(decoded.startsWith(whole), `${JSON.stringify(text)} is no beginning of ${decoded}`);
+          cut += text === whole ? 0 : 1;
+        }
       }
       assert.ok(cut > 0);
     });

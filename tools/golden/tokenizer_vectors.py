@@ -170,6 +170,19 @@ def sentencepiece(gguf, rstrip):
     }
 
 
+def gemma(gguf):
+    """No space in front of a text, and the merges are written down."""
+    tokens = gguf["tokenizer.ggml.tokens"]
+    whole = sentencepiece({**gguf, "tokenizer.ggml.tokens": []}, False)
+    whole["added_tokens"] = added(gguf)
+    whole["normalizer"] = whole["normalizer"]["normalizers"][1]
+    whole["post_processor"] = template("<bos>", tokens.index("<bos>"))
+    whole["decoder"]["decoders"].pop()
+    whole["model"]["vocab"] = {token: index for index, token in enumerate(tokens)}
+    whole["model"]["merges"] = [merge.split(" ") for merge in gguf["tokenizer.ggml.merges"]]
+    return whole
+
+
 def template(token, index):
     special, text = {"SpecialToken": {"id": token, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}
     return {
@@ -189,6 +202,7 @@ KINDS = {
     "llama-bpe": lambda gguf: byte_level(gguf, LLAMA3, None, True, "<|begin_of_text|>"),
     "qwen2": lambda gguf: byte_level(gguf, QWEN2, {"type": "NFC"}, False, None),
     "llama-spm": lambda gguf: sentencepiece(gguf, False),
+    "gemma-4": gemma,
     "phi-3": lambda gguf: sentencepiece(gguf, True),
 }
 
