@@ -34,7 +34,7 @@ class Split {
             startLayer: Math.floor((part * model.layers) / parts),
             endLayer: Math.floor(((part + 1) * model.layers) / parts) - 1,
           },
-          { cacheType: 'auto' },
+          { cacheType: 'auto', quantisation: 'none' },
         ),
     );
   }

@@ -9,6 +9,7 @@ import type {
   Architecture,
   LayerSpec,
   LayerWeights,
+  MlxQuantization,
   TensorEntry,
   WeightRef,
 } from '../../../src/models/index.js';
@@ -28,6 +29,12 @@ const HEADS = 4;
 const KV_HEADS = 2;
 const INTERMEDIATE = 96;
 const VOCAB = 160;
+
+/** Element types, or how mlx packs matrices. */
+export type TinyType = 'F32' | 'F16' | 'BF16' | 'mlx4' | 'mlx8';
+
+/** Elements that share scale and bias in mlx. */
+const MLX_GROUP = 32;
 
 /** What a family adds to the plain Llama. */
 interface Traits {
@@ -89,6 +96,7 @@ export const TINY_MODELS = Object.keys(TRAITS);
 export interface TinyModel {
   readonly architecture: Architecture;
   readonly tensors: Readonly<Record<string, TensorEntry>>;
+  readonly mlx?: MlxQuantization;
   /** What the reference reads. */
   readonly read: WeightReader;
   readonly layers: number;
@@ -96,7 +104,7 @@ export interface TinyModel {
 }
 
 /** Writes a model. `seed` gives the weights. */
-export function tinyModel(name: string, type: 'F32' | 'F16' | 'BF16' = 'F32', seed = 1): TinyModel {
+export function tinyModel(name: string, type: TinyType = 'F32', seed = 1): TinyModel {
   const traits = TRAITS[name]!;
   const shapes = new Map<string, readonly number[]>();
   const architecture = describe(traits, shapes);
@@ -113,11 +121,16 @@ export function tinyModel(name: string, type: 'F32' | 'F16' | 'BF16' = 'F32', se
     const middle = isNorm && !architecture.normPlusOne ? 1 : 0;
     const spread = shape.length === 2 ? 1.7 / Math.sqrt(shape[1]!) : 0.3;
     const floats = Float32Array.from({ length: count }, () => middle + (random.next() * 2 - 1) * spread);
-    const { bytes, seen } = encode(floats, type);
+    const isPacked = type.startsWith('mlx') && shape.length === 2;
+    const { parts, seen } = isPacked
+      ? packMlx(tensor, shape, floats, type === 'mlx4' ? 4 : 8)
+      : encode(tensor, shape, floats, type === 'mlx4' || type === 'mlx8' ? 'F16' : type);
     values.set(tensor, seen);
-    tensors[tensor] = { name: tensor, type, shape, file, offset, bytes: bytes.length };
-    chunks.push(bytes);
-    offset += bytes.length;
+    for (const { bytes, ...part } of parts) {
+      tensors[part.name] = { ...part, file, offset, bytes: bytes.length };
+      chunks.push(bytes);
+      offset += bytes.length;
+    }
   }
   writeFileSync(file, Buffer.concat(chunks));
   const read: WeightReader = ({ tensor, rows }) => {
@@ -130,6 +143,9 @@ export function tinyModel(name: string, type: 'F32' | 'F16' | 'BF16' = 'F32', se
     tensors,
     read,
     layers: LAYERS,
+    ...(type === 'mlx4' || type === 'mlx8'
+      ? { mlx: { bits: type === 'mlx4' ? 4 : 8, groupSize: MLX_GROUP } as const }
+      : {}),
     remove: () => rmSync(directory, { recursive: true, force: true }),
   };
 }
@@ -224,10 +240,58 @@ function layerWeights(
   };
 }
 
-/** The bytes of the type, and the numbers that they mean. */
-function encode(floats: Float32Array, type: 'F32' | 'F16' | 'BF16'): { bytes: Buffer; seen: Float64Array } {
-  if (type === 'F32') return { bytes: Buffer.from(floats.buffer), seen: Float64Array.from(floats) };
+/** A tensor of the file, before it has a place in it. */
+type Part = Pick<TensorEntry, 'name' | 'type' | 'shape'> & { readonly bytes: Buffer };
+
+/** The tensor in a type, and the numbers that it means then. */
+function encode(
+  name: string,
+  shape: readonly number[],
+  floats: Float32Array,
+  type: 'F32' | 'F16' | 'BF16',
+): { parts: Part[]; seen: Float64Array } {
+  const part = (array: Float32Array | Uint16Array) => [
+    { name, type, shape, bytes: Buffer.from(array.buffer) },
+  ];
+  if (type === 'F32') return { parts: part(floats), seen: Float64Array.from(floats) };
   const halves = Uint16Array.from(floats, type === 'F16' ? numberToFloat16 : numberToBfloat16);
   const back = type === 'F16' ? float16ToNumber : bfloat16ToNumber;
-  return { bytes: Buffer.from(halves.buffer), seen: Float64Array.from(halves, back) };
+  return { parts: part(halves), seen: Float64Array.from(halves, back) };
+}
+
+/** Packed as mlx does: value = number × scale + bias, the lowest bits first. */
+function packMlx(
+  name: string,
+  shape: readonly number[],
+  floats: Float32Array,
+  bits: 4 | 8,
+): { parts: Part[]; seen: Float64Array } {
+  const highest = 2 ** bits - 1;
+  const groups = floats.length / MLX_GROUP;
+  const [scales, biases] = [new Uint16Array(groups), new Uint16Array(groups)];
+  const packed = Buffer.alloc((floats.length * bits) / 8);
+  const seen = new Float64Array(floats.length);
+  for (let group = 0; group < groups; group += 1) {
+    const part = floats.subarray(group * MLX_GROUP, (group + 1) * MLX_GROUP);
+    const low = Math.min(...part);
+    scales[group] = numberToFloat16((Math.max(...part) - low) / highest);
+    biases[group] = numberToFloat16(low);
+    const [scale, bias] = [float16ToNumber(scales[group]!), float16ToNumber(biases[group]!)];
+    for (const [index, value] of part.entries()) {
+      const at = group * MLX_GROUP + index;
+      const number = Math.max(0, Math.min(highest, Math.round((value - bias) / scale)));
+      packed[bits === 8 ? at : at >> 1]! |= bits === 8 ? number : number << ((at & 1) * 4);
+      seen[at] = number * scale + bias;
+    }
+  }
+  const [rows = 0, columns = 0] = shape;
+  const side = { type: 'F16', shape: [rows, columns / MLX_GROUP] } as const;
+  return {
+    seen,
+    parts: [
+      { name, type: 'U32', shape: [rows, (columns * bits) / 32], bytes: packed },
+      { name: `${name}.scales`, ...side, bytes: Buffer.from(scales.buffer) },
+      { name: `${name}.biases`, ...side, bytes: Buffer.from(biases.buffer) },
+    ],
+  };
 }

@@ -123,9 +123,9 @@ export class GgmlEngine implements InferenceEngine {
   async #loadInto(process: EngineProcess, shard: Shard): Promise<LoadedModel> {
     const { signal } = this.#stopped;
     const model = await this.#models.shard(shard, signal);
-    const { architecture, tensors } = model;
+    const { architecture, tensors, mlx } = model;
     const { startLayer, endLayer } = shard;
-    const source = { architecture, tensors, startLayer, endLayer };
+    const source = { architecture, tensors, startLayer, endLayer, ...(mlx === undefined ? {} : { mlx }) };
     await process.ask({ op: 'load', shardKey: keyOf(shard), source });
     return model;
   }

@@ -6,6 +6,7 @@ import {
   type Architecture,
   type ArchitectureOptions,
   Checkpoint,
+  type MlxQuantization,
   openTokenizer,
   type TensorEntry,
 } from '../../../models/index.js';
@@ -30,6 +31,7 @@ export interface ModelReaderComponents {
 export interface LoadedModel {
   readonly architecture: Architecture;
   readonly tensors: Readonly<Record<string, TensorEntry>>;
+  readonly mlx?: MlxQuantization;
 }
 
 /** Models that have been opened; more than a few never are in use at once. */

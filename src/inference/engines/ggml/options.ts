@@ -1,6 +1,7 @@
 /** How the ggml engine computes, and what is taken where nothing is said. */
 import os from 'node:os';
 import type { ProcessOptions } from './process/messages.js';
+import type { Quantisation } from './weights/quantise.js';
 
 /** Options of the engine. */
 export interface GgmlOptions {
@@ -10,6 +11,8 @@ export interface GgmlOptions {
   readonly threads?: number;
   /** Idle threads sleep instead of spinning, for several engines on one machine. @default false */
   readonly quiet?: boolean;
+  /** Matrices in fewer bits than in the file, made when a shard is loaded. @default 'none' */
+  readonly quantisation?: Quantisation;
   /** Type of the KV cache; `auto` is float32 for float32 checkpoints, else float16. @default 'auto' */
   readonly cacheType?: 'auto' | 'f16' | 'f32';
   /** Of the KV caches of all requests. @default a quarter of the machine's memory */
@@ -31,6 +34,7 @@ export function processOptions(options: GgmlOptions): ProcessOptions {
     device: options.device ?? 'auto',
     ...(options.threads === undefined ? {} : { threads: options.threads }),
     quiet: options.quiet ?? false,
+    quantisation: options.quantisation ?? 'none',
     cacheType: options.cacheType ?? 'auto',
     cacheBytesMax: options.cacheBytesMax ?? Math.floor(os.totalmem() / 4),
     // As long as a person may leave a stream unread; a request that is over is released by its ring.

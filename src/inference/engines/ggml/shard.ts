@@ -10,13 +10,16 @@ import { buildStepGraph, type StepGraph } from './graph/step-graph.js';
 import { type StepPart, shapeKey } from './graph/step-shape.js';
 import { type Device, type ElementType, type Pointer, TYPE } from './library/index.js';
 import { EmbeddingRows } from './weights/embedding-rows.js';
+import { findMlx } from './weights/mlx-tensor.js';
+import type { Quantisation } from './weights/quantise.js';
 import { type ShardSource, ShardWeights } from './weights/shard-weights.js';
-import { elementType, findTensor } from './weights/stored-tensor.js';
+import { findTensor } from './weights/stored-tensor.js';
 
 /** How a shard computes. */
 export interface ShardOptions {
   /** Type of the cache; `auto` is float32 for a float32 checkpoint, so that it computes exactly, else float16. */
   readonly cacheType: 'auto' | 'f16' | 'f32';
+  readonly quantisation: Quantisation;
 }
 
 /** The part of one request in a step. */
@@ -54,9 +57,15 @@ export class Shard {
       type,
       elementBytes: type === TYPE.F32 ? 4 : 2,
     };
-    const table = this.isFirst ? findTensor(tensors, embedding, [vocab, hidden]) : undefined;
-    this.#weights = new ShardWeights(device, source);
-    this.#embedding = table === undefined ? undefined : new EmbeddingRows(device.ggml, table, embeddingScale);
+    this.#weights = new ShardWeights(device, source, options.quantisation);
+    const shape = [vocab, hidden];
+    this.#embedding = this.isFirst
+      ? new EmbeddingRows(
+          device.ggml,
+          findMlx(tensors, embedding, shape, source.mlx) ?? findTensor(tensors, embedding, shape),
+          embeddingScale,
+        )
+      : undefined;
     this.#allocator = device.ggml.ggml_gallocr_new(device.bufferType);
   }
 
@@ -86,7 +95,6 @@ export class Shard {
     this.#built = undefined;
     this.#device.ggml.ggml_gallocr_free(this.#allocator);
     this.#weights.close();
-    this.#embedding?.close();
   }
 
   #graphFor(parts: readonly StepPart[]): StepGraph {
@@ -148,10 +156,10 @@ export class Shard {
 
 function cacheType(
   { architecture, tensors, startLayer }: ShardSource,
-  { cacheType: wanted }: ShardOptions,
+  { cacheType: wanted, quantisation }: ShardOptions,
 ): ElementType {
   if (wanted !== 'auto') return wanted === 'f32' ? TYPE.F32 : TYPE.F16;
   const { q } = architecture.layers[startLayer]!.weights;
-  const shape = [architecture.heads * architecture.headDim, architecture.hidden];
-  return elementType(findTensor(tensors, q, shape)) === TYPE.F32 ? TYPE.F32 : TYPE.F16;
+  const isExact = quantisation === 'none' && tensors[q.tensor]?.type === 'F32';
+  return isExact ? TYPE.F32 : TYPE.F16;
 }

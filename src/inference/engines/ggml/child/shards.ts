@@ -44,7 +44,8 @@ export class Shards {
   /** Loads a shard, if it is not. Throws `checkpoint-invalid`, `out-of-memory` or `overloaded`. */
   async load(key: string, source: ShardSource): Promise<void> {
     if (this.#loaded.has(key)) return;
-    const needed = weightBytes(source) + HEADROOM_BYTES;
+    const needed =
+      weightBytes(this.#components.device.ggml, source, this.#options.quantisation) + HEADROOM_BYTES;
     while (this.#loaded.size >= this.#options.shardsMax || needed > this.#components.freeBytes()) {
       if (!(await this.#unloadOne())) break;
     }

@@ -134,6 +134,7 @@ export const BASE = {
   ggml_backend_alloc_ctx_tensors_from_buft: ['optional', 'pointer', 'pointer'],
 
   ggml_threadpool_params_init: ['void', 'bytes', 'int32'],
+  ggml_fp32_to_fp16_row: ['void', 'bytes', 'bytes', 'int64'],
   ggml_fp16_to_fp32_row: ['void', 'bytes', 'bytes', 'int64'],
   ggml_bf16_to_fp32_row: ['void', 'bytes', 'bytes', 'int64'],
   ggml_quantize_chunk: ['size', 'int32', 'bytes', 'bytes', 'int64', 'int64', 'int64', 'optional'],

@@ -2,50 +2,38 @@
  * Token ids to embeddings: rows of the table are read where they lie, one by one, so that a shard's memory does not hold
  * the table. Called for the shard that begins with layer 0.
  */
-import { closeSync, openSync, readSync } from 'node:fs';
-import { ExoError } from '../../../../shared/index.js';
 import type { Ggml } from '../library/index.js';
-import { elementType, type StoredTensor, toFloats } from './stored-tensor.js';
+import { type MlxTensor, mlxFloats } from './mlx-tensor.js';
+import { elementType, readRows, type StoredTensor, toFloats } from './stored-tensor.js';
 
 /** The open table. */
 export class EmbeddingRows {
   readonly #ggml: Ggml;
-  readonly #table: StoredTensor;
+  readonly #table: StoredTensor | MlxTensor;
   readonly #scale: number;
-  readonly #fd: number;
 
   /** `scale`: every element is multiplied by it. Throws `checkpoint-invalid`. */
-  constructor(ggml: Ggml, table: StoredTensor, scale: number) {
-    elementType(table);
+  constructor(ggml: Ggml, table: StoredTensor | MlxTensor, scale: number) {
+    if (!('packed' in table)) elementType(table);
     this.#ggml = ggml;
     this.#table = table;
-    this.#scale = scale;
-    try {
-      this.#fd = openSync(table.file, 'r');
-    } catch (cause) {
-      throw new ExoError('checkpoint-invalid', `${table.file} cannot be opened`, { cause });
-    }
+    this.#scale = Math.fround(scale);
   }
 
-  /** [tokens, hidden]. Throws `tensor-invalid` for an id that the model does not have, and `checkpoint-invalid`. */
+  /** [tokens, hidden]; the ids are checked. Throws `checkpoint-invalid`. */
   read(tokens: ArrayLike<number>): Float32Array {
-    const { rows, rowBytes, offset, file } = this.#table;
-    const bytes = Buffer.allocUnsafeSlow(tokens.length * rowBytes);
+    const { columns } = this.#table;
+    const floats = new Float32Array(tokens.length * columns);
     for (let index = 0; index < tokens.length; index += 1) {
-      const token = tokens[index]!;
-      if (!(token >= 0 && token < rows)) {
-        throw new ExoError('tensor-invalid', `token ${token} is not one of the ${rows} of the model`);
-      }
-      const read = readSync(this.#fd, bytes, index * rowBytes, rowBytes, offset + token * rowBytes);
-      if (read < rowBytes) throw new ExoError('checkpoint-invalid', `${file} is too short`);
+      const row = this.#row(tokens[index]!);
+      for (let at = 0; at < columns; at += 1) floats[index * columns + at] = row[at]! * this.#scale;
     }
-    const floats = toFloats(this.#ggml, this.#table, bytes);
-    const scale = Math.fround(this.#scale);
-    if (scale !== 1) for (let at = 0; at < floats.length; at += 1) floats[at] = floats[at]! * scale;
     return floats;
   }
 
-  close(): void {
-    closeSync(this.#fd);
+  #row(token: number): Float32Array {
+    const table = this.#table;
+    if ('packed' in table) return mlxFloats(this.#ggml, table, token, token + 1);
+    return toFloats(this.#ggml, table, readRows(table, token, token + 1));
   }
 }

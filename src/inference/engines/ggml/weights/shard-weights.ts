@@ -2,18 +2,13 @@
  * The weights of a shard as native tensors: matrices stay where they lie in the mapped files wherever the device can
  * read them there, everything else is copied once. Only the shard's tensors are touched. Called by `../shard.ts`.
  */
-import type { Architecture } from '../../../../models/index.js';
+import type { Architecture, MlxQuantization } from '../../../../models/index.js';
 import { ExoError } from '../../../../shared/index.js';
 import { type Device, type MappedFile, mapFile, type Pointer, TYPE } from '../library/index.js';
+import { findMatrix, isRepackable, type Matrix } from './matrix.js';
 import { OwnedTensors } from './owned-tensors.js';
-import {
-  elementType,
-  findTensor,
-  readRows,
-  type StoredTensor,
-  type TensorTable,
-  toFloats,
-} from './stored-tensor.js';
+import type { Quantisation } from './quantise.js';
+import { findTensor, readRows, type StoredTensor, type TensorTable, toFloats } from './stored-tensor.js';
 import { type LayerRole, type PlannedWeight, planWeights } from './weight-plan.js';
 
 /** Tensors of one layer by role. */
@@ -21,6 +16,8 @@ export type LayerTensors = Readonly<Partial<Record<LayerRole, Pointer>>>;
 
 /** What to load. */
 export interface ShardSource {
+  /** Of an mlx-community checkpoint. */
+  readonly mlx?: MlxQuantization;
   readonly architecture: Architecture;
   readonly tensors: TensorTable;
   readonly startLayer: number;
@@ -46,21 +43,25 @@ export class ShardWeights {
   readonly #files = new Map<string, MappedFile>();
   readonly #buffers: Pointer[] = [];
   readonly #owned: OwnedTensors;
+  /** In the layout that this processor multiplies faster with. */
+  readonly #repacked: OwnedTensors;
 
   /** Throws `checkpoint-invalid` or `out-of-memory`. */
-  constructor(device: Device, source: ShardSource) {
+  constructor(device: Device, source: ShardSource, quantisation: Quantisation) {
     const { architecture, startLayer, endLayer } = source;
     const plan = planWeights(architecture, startLayer, endLayer);
     this.#device = device;
     const count = plan.length + architecture.ropes.length;
     this.#context = device.ggml.newContext((count + 1) * device.ggml.ggml_tensor_overhead());
     this.#owned = new OwnedTensors(device);
+    this.#repacked = new OwnedTensors(device, device.repackedType);
     try {
-      const pointers = this.#load(plan, source.tensors);
+      const pointers = this.#load(plan, source, quantisation);
       this.ropeFactors = architecture.ropes.map(({ factors }) =>
         factors === undefined ? null : this.#vector(Float32Array.from(factors)),
       );
       this.#owned.allocate();
+      this.#repacked.allocate();
       const byLayer = Array.from(
         { length: endLayer - startLayer + 1 },
         () => ({}) as Record<string, Pointer>,
@@ -82,31 +83,45 @@ export class ShardWeights {
     const { ggml } = this.#device;
     for (const buffer of this.#buffers.splice(0)) ggml.ggml_backend_buffer_free(buffer);
     this.#owned.close();
+    this.#repacked.close();
     for (const file of this.#files.values()) file.close();
     this.#files.clear();
     ggml.ggml_free(this.#context);
   }
 
-  #load(plan: readonly PlannedWeight[], tensors: TensorTable): Pointer[] {
-    const found = plan.map(({ ref, shape }) => findTensor(tensors, ref, shape));
-    const matrices = found.filter((_, index) => plan[index]!.shape.length === 2);
-    const bufferOf = this.#mapFiles(matrices);
-    return found.map((tensor, index) => {
-      const { shape, plus } = plan[index]!;
-      if (shape.length === 1) {
-        const floats = toFloats(this.#device.ggml, tensor, readRows(tensor, 0, 1));
-        return this.#vector(plus === 0 ? floats : floats.map((value) => value + plus));
-      }
-      const type = elementType(tensor);
-      const matrix = this.#device.ggml.ggml_new_tensor_2d(this.#context, type, tensor.columns, tensor.rows);
-      const buffer = bufferOf.get(tensor.file);
-      // Elements of files lie at multiples of their own size, or are copied to where they do.
-      if (buffer !== undefined && tensor.offset % (tensor.rowBytes / tensor.columns) === 0) {
-        const address = this.#files.get(tensor.file)!.address + BigInt(tensor.offset);
-        this.#device.ggml.ggml_backend_tensor_alloc(buffer, matrix, address);
-      } else this.#owned.add(matrix, () => readRows(tensor, 0, tensor.rows));
-      return matrix;
+  #load(
+    plan: readonly PlannedWeight[],
+    { tensors, mlx }: ShardSource,
+    quantisation: Quantisation,
+  ): Pointer[] {
+    const form = { quantisation, ...(mlx === undefined ? {} : { mlx }) };
+    const matrices = plan.map(({ ref, shape, role }) =>
+      shape.length === 2 ? findMatrix(tensors, ref, shape, form, role === 'head') : undefined,
+    );
+    const bufferOf = this.#mapFiles(matrices.flatMap((matrix) => matrix?.stored ?? []));
+    return plan.map(({ ref, shape, plus }, index) => {
+      const matrix = matrices[index];
+      if (matrix !== undefined) return this.#matrix(matrix, bufferOf);
+      const tensor = findTensor(tensors, ref, shape);
+      const floats = toFloats(this.#device.ggml, tensor, readRows(tensor, 0, 1));
+      return this.#vector(plus === 0 ? floats : floats.map((value) => value + plus));
     });
+  }
+
+  #matrix(matrix: Matrix, bufferOf: ReadonlyMap<string, Pointer>): Pointer {
+    const { ggml, repackedType } = this.#device;
+    const { stored, type, columns, rows } = matrix;
+    const tensor = ggml.ggml_new_tensor_2d(this.#context, type, columns, rows);
+    const buffer = stored && bufferOf.get(stored.file);
+    // Elements of files lie at multiples of their own size, or are copied to where they do.
+    if (stored !== undefined && buffer !== undefined && stored.offset % (stored.rowBytes / columns) === 0) {
+      const address = this.#files.get(stored.file)!.address + BigInt(stored.offset);
+      ggml.ggml_backend_tensor_alloc(buffer, tensor, address);
+    } else {
+      const owner = repackedType !== undefined && isRepackable(matrix) ? this.#repacked : this.#owned;
+      owner.add(tensor, () => matrix.read(ggml));
+    }
+    return tensor;
   }
 
   /** Buffers over the part of each file that has the shard's matrices; none for a device with memory of its own. */
