@@ -30,6 +30,8 @@ export interface NodeOptions {
   readonly responseTimeoutMs: number;
   readonly maxGenerateTokens: number;
   readonly defaultTemperature: number;
+  /** False, for tests: an answer that has begun ends when its ring breaks. @default true */
+  readonly recovery?: boolean;
 }
 
 /** Parts of the world that a test or the simulator replaces. */

@@ -155,13 +155,14 @@ class MeshNode implements Node {
       snapshot: () => this.#gossip.snapshot(),
       changedAtMs: () => this.#changes.meshAtMs,
     });
-    const { maxGenerateTokens, defaultTemperature, responseTimeoutMs, defaultModel, systemPrompt } = options;
+    const { maxGenerateTokens, defaultTemperature, responseTimeoutMs } = options;
+    const { defaultModel, systemPrompt, recovery } = options;
     this.#ring = new Ring(
       { maxGenerateTokens, defaultTemperature, responseTimeoutMs },
       { engine, port, activeNode, clock, random, log: logger },
     );
     this.chat = new Generations(
-      { defaultModel, systemPrompt, responseTimeoutMs },
+      { defaultModel, systemPrompt, responseTimeoutMs, recovery },
       { ring: this.#ring, engine, clock, random, log: logger },
     );
 

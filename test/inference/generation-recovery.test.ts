@@ -1,8 +1,8 @@
 /** A ring that changes in mid-answer: the same tokens come as if it had not, each once. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Generation, GenerationRequest, RingMember } from '../../src/inference/index.js';
-import { ExoError, LIMITS } from '../../src/shared/index.js';
+import type { GeneratedToken, Generation, GenerationRequest, RingMember } from '../../src/inference/index.js';
+import { type Clock, ExoError, LIMITS } from '../../src/shared/index.js';
 import { RingNet, type RingNetOptions } from '../support/ring-net.js';
 import { StatefulEngine, type StatefulEngineOptions } from '../support/stateful-engine.js';
 
@@ -27,24 +27,24 @@ async function withLab(
   body: (lab: Lab) => Promise<void>,
 ): Promise<void> {
   const engines = new Map<string, StatefulEngine>();
-  const late: { net?: RingNet } = {};
-  const clock = { now: () => late.net!.clock.now(), wall: () => 0 };
-  const net: RingNet = new RingNet({
+  const late: { clock?: Clock } = {};
+  const clock: Clock = {
+    now: () => late.clock!.now(),
+    wall: () => late.clock!.wall(),
+    after: (delayMs, run) => late.clock!.after(delayMs, run),
+    every: (periodMs, run) => late.clock!.every(periodMs, run),
+  };
+  const net = new RingNet({
     ids: ['a', 'b', 'c', 'd'],
     ring: { maxGenerateTokens: LENGTH },
     ...options,
     engine: (id) => {
-      const real = {
-        ...clock,
-        after: (...args: Parameters<RingNet['clock']['after']>) => late.net!.clock.after(...args),
-        every: (...args: Parameters<RingNet['clock']['every']>) => late.net!.clock.every(...args),
-      };
-      const engine = new StatefulEngine(real, stateful?.(id));
+      const engine = new StatefulEngine(clock, stateful?.(id));
       engines.set(id, engine);
       return engine;
     },
   });
-  late.net = net;
+  late.clock = net.clock;
   try {
     await body({ net, engines });
     await net.clock.advance(200);
@@ -194,6 +194,39 @@ for (const [way, request] of WAYS) {
     }
   });
 }
+
+test('log probabilities come with each token, over the wire and after the ring has changed', async () => {
+  const request = { ...ask, temperature: 0, logprobs: 3 };
+  const collect = async (net: RingNet, onIndex: (index: number) => void) => {
+    const generation = await net.node('a').generations.start(request);
+    const all: GeneratedToken[] = [];
+    for await (const token of generation.tokens) {
+      all.push(token);
+      onIndex(token.index);
+    }
+    return all;
+  };
+  const nothing = () => undefined;
+  let expected: GeneratedToken[] = [];
+  await withLab({ ids: ['a'] }, async ({ net }) => {
+    expected = await net.run(collect(net, nothing));
+  });
+  for (const { token, logprobs } of expected) {
+    assert.deepEqual([logprobs?.token, logprobs?.text], [token, ` ${token}`]);
+    // The highest is chosen, so it is the first of the likeliest.
+    assert.deepEqual(logprobs?.top[0], { token, text: ` ${token}`, logprob: logprobs?.logprob });
+    const [one, two, three, four] = logprobs!.top.map((each) => each.logprob);
+    assert.ok(one! < 0 && one! >= two! && two! >= three! && four === undefined);
+  }
+  await withLab({}, async ({ net }) => {
+    const break4 = (index: number) => {
+      if (index !== 4) return;
+      net.view = () => ringOf('b', 'a', 'c');
+      net.lose('d');
+    };
+    assert.deepEqual(await net.run(collect(net, break4)), expected);
+  });
+});
 
 test('a line of nodes takes an answer up behind its gateway', async () => {
   const expected = await undisturbed(ask);

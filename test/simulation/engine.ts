@@ -67,12 +67,16 @@ export class ExactEngine implements InferenceEngine {
     if (position !== (this.#seen.get(requestId) ?? 0)) {
       throw new ExoError('engine-failed', `a step at ${position} does not continue what was seen`);
     }
-    this.#seen.set(requestId, position + 1);
-    let state = input.kind === 'tokens' ? entryState(input.tokens[0]!, position) : stateIn(input.hidden);
+    let states =
+      input.kind === 'tokens'
+        ? input.tokens.map((token, place) => entryState(token, position + place))
+        : statesIn(input.hidden);
+    const end = position + states.length;
+    this.#seen.set(requestId, end);
     for (let layer = shard.startLayer; layer <= shard.endLayer; layer += 1)
-      state = throughLayer(state, layer);
-    if (shard.endLayer < LAYERS - 1) return { kind: 'hidden', hidden: hiddenOf(state) };
-    return { kind: 'logits', logits: tensorOf([1], new Float32Array([tokenOf(state, position)])) };
+      states = states.map((state) => throughLayer(state, layer));
+    if (shard.endLayer < LAYERS - 1) return { kind: 'hidden', hidden: hiddenOf(states) };
+    return { kind: 'logits', logits: tensorOf([1], new Float32Array([tokenOf(states.at(-1)!, end - 1)])) };
   }
 
   sample(logits: Tensor): SampledToken {
@@ -118,11 +122,13 @@ function scatter(value: number): number {
   return (x ^ (x >>> 16)) & (STATES - 1);
 }
 
-function hiddenOf(state: number): Tensor {
-  const floats = new Float32Array(WIDTH);
-  floats.set(tail(state), 1);
-  floats[0] = state;
-  return tensorOf([1, 1, WIDTH], floats);
+function hiddenOf(states: readonly number[]): Tensor {
+  const floats = new Float32Array(states.length * WIDTH);
+  for (const [place, state] of states.entries()) {
+    floats.set(tail(state), place * WIDTH + 1);
+    floats[place * WIDTH] = state;
+  }
+  return tensorOf([1, states.length, WIDTH], floats);
 }
 
 /** What follows the state itself: bytes that only this state can have, so that damage is seen. */
@@ -133,13 +139,15 @@ function tail(state: number): Float32Array {
 
 const NOISE = Float32Array.from({ length: 2 * WIDTH }, (_, index) => scatter(index));
 
-function stateIn(hidden: Tensor): number {
+function statesIn(hidden: Tensor): number[] {
   const floats = floatsOf(hidden);
-  const state = floats[0]!;
-  if (bytesOf(floats.subarray(1)).compare(bytesOf(tail(state))) !== 0) {
-    throw new ExoError('engine-failed', 'a hidden state was damaged on its way');
-  }
-  return state;
+  return Array.from({ length: floats.length / WIDTH }, (_, place) => {
+    const row = floats.subarray(place * WIDTH, (place + 1) * WIDTH);
+    if (bytesOf(row.subarray(1)).compare(bytesOf(tail(row[0]!))) !== 0) {
+      throw new ExoError('engine-failed', 'a hidden state was damaged on its way');
+    }
+    return row[0]!;
+  });
 }
 
 function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Buffer {
