@@ -295,6 +295,14 @@ test('the token goes to the hub and not to where it redirects', async () => {
   }
 });
 
+test('small files that come packed are taken', async () => {
+  const files = singleFileModel(2, 100_000);
+  hub.put(REPOSITORY, files);
+  hub.packsSmall = true;
+  await fetchModel();
+  assert.deepEqual(bytesOf('config.json'), Buffer.from(files['config.json']!));
+});
+
 test('called off in the middle it ends at once, and goes on from there', async () => {
   const files = singleFileModel(4, 300_000);
   hub.put(REPOSITORY, files);
