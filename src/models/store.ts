@@ -20,6 +20,8 @@ export interface StoredModel {
   readonly repository: string;
   readonly directory: string;
   readonly place: ModelPlace;
+  /** The folder is a link to one elsewhere: read, never written to. */
+  readonly isLink: boolean;
   readonly survey: ModelSurvey;
   /** Where it came from, where this program fetched it. */
   readonly record: RecordData | undefined;
@@ -103,16 +105,23 @@ export class ModelStore {
     );
   }
 
-  /** Where a model is fetched to: where something of it is already, else the first place. */
+  /** Where a model is fetched to: where something of it is already, else the first place. Throws `state-unwritable` for a link. */
   async targetOf(repository: string): Promise<string> {
     const writable = this.places.filter(({ isWritable }) => isWritable);
-    const first = writable[0];
-    if (first === undefined) throw new Error('there is no place to fetch models to');
-    for (const place of writable) {
-      const directory = path.join(place.path, folderName(repository));
-      if ((await stat(directory).catch(() => undefined))?.isDirectory() === true) return directory;
+    const folders = writable.map((place) => path.join(place.path, folderName(repository)));
+    for (const directory of folders) {
+      const stats = await lstat(directory).catch(() => undefined);
+      if (stats?.isSymbolicLink() === true) {
+        throw new ExoError(
+          'state-unwritable',
+          `${directory} is a link to another folder, and exo writes into no folder that it was not told of; remove the link with exo model rm, or complete that folder yourself`,
+        );
+      }
+      if (stats?.isDirectory() === true) return directory;
     }
-    return path.join(first.path, folderName(repository));
+    const first = folders[0];
+    if (first === undefined) throw new Error('there is no place to fetch models to');
+    return first;
   }
 
   /**
@@ -153,9 +162,8 @@ export class ModelStore {
     onBytes: (bytes: number) => void = () => undefined,
   ): Promise<VerifiedFile[]> {
     const known = model.record?.files;
-    const record = model.place.isWritable
-      ? await new ModelRecord(model.directory, this.#components).load()
-      : undefined;
+    const isOurs = model.place.isWritable && !model.isLink;
+    const record = isOurs ? await new ModelRecord(model.directory, this.#components).load() : undefined;
     const results: VerifiedFile[] = [];
     for (const name of (await filesIn(model.directory)).sort()) {
       const isPartial = name.endsWith(RANGES_SUFFIX);
@@ -204,7 +212,8 @@ export class ModelStore {
     if ((await stat(directory).catch(() => undefined))?.isDirectory() !== true) return undefined;
     const survey = await surveyModel(directory, signal);
     if (survey === undefined) return undefined;
-    return { repository, directory, place, survey, record: await readRecord(directory) };
+    const isLink = (await lstat(directory)).isSymbolicLink();
+    return { repository, directory, place, isLink, survey, record: await readRecord(directory) };
   }
 
   async #unlink(link: string): Promise<void> {

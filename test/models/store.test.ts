@@ -155,6 +155,17 @@ test('remove of a link removes the link: what it leads to stays, as does what li
   assert.ok(existsSync(path.join(elsewhere, 'model.safetensors')));
 });
 
+test('through a link a model is used and never written: no download, no record', async () => {
+  const elsewhere = write(path.join(folder, 'elsewhere'), singleFileModel(2, 1_000));
+  mkdirSync(own, { recursive: true });
+  symlinkSync(elsewhere, path.join(own, 'mesh--tiny'));
+  const [model] = await store.find(REPOSITORY, never);
+  assert.ok(model!.isLink && model!.survey.has());
+  await store.verify(model!, never);
+  assert.deepEqual(readdirSync(elsewhere).sort(), Object.keys(singleFileModel(2, 1_000)).sort());
+  await assert.rejects(store.targetOf(REPOSITORY), { code: 'state-unwritable', message: /is a link/ });
+});
+
 test('verify finds a byte that is another although length and time are the same, and the next pull mends it', async () => {
   const files = singleFileModel(2, 300_000);
   const directory = await pull(files);
@@ -197,7 +208,10 @@ test('seeds are moved in, under the names of either program; what is there alrea
   write(path.join(seeds, 'models--mesh--older'), singleFileModel(2, 1_000));
   write(path.join(seeds, 'mesh--there'), singleFileModel(2, 1_000));
   write(path.join(seeds, 'notes'), { 'a.txt': 'a' });
-  const first = new ModelStore({ places: [{ path: path.join(folder, 'new'), isWritable: true }] }, components);
+  const first = new ModelStore(
+    { places: [{ path: path.join(folder, 'new'), isWritable: true }] },
+    components,
+  );
   assert.deepEqual(await first.adopt(path.join(folder, 'none')), []);
   write(path.join(own, 'mesh--there'), { 'config.json': '{"num_hidden_layers":1}' });
   assert.deepEqual((await store.adopt(seeds)).sort(), ['mesh/older', 'mesh/tiny']);

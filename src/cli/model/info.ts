@@ -75,6 +75,7 @@ async function folder(
     repository: directory,
     directory,
     place: { path: directory, isWritable: false },
+    isLink: false,
     survey,
     record: undefined,
   });
