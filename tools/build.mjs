@@ -3,13 +3,15 @@
  * newer than the last build.
  */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const STAMP = path.join(ROOT, 'dist/.built');
 const MAIN = path.join(ROOT, 'dist/cli/main.js');
+/** Folders of src/ that hold data, which the compiler does not copy. */
+const DATA = ['models/demo'];
 /** What the outcome depends on besides src/. */
 const INPUTS = ['tsconfig.json', 'tsconfig.build.json', 'package.json', 'package-lock.json'];
 
@@ -39,6 +41,9 @@ export function build() {
   });
   if (error !== undefined) console.error(`the compiler could not be started: ${error.message}`);
   if (status !== 0) return status ?? 1;
+  for (const folder of DATA) {
+    cpSync(path.join(ROOT, 'src', folder), path.join(ROOT, 'dist', folder), { recursive: true });
+  }
   chmodSync(MAIN, 0o755);
   writeFileSync(STAMP, '');
   utimesSync(STAMP, startedAt, startedAt);

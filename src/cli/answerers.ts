@@ -1,7 +1,8 @@
 /** The two that may answer `exo run`: a node that runs already, and one started in this process. */
 import { type NodeSettings, readConfig } from '../node/config/index.js';
+import { exoHome } from '../node/home/index.js';
 import type { RawOptions } from '../node/options/index.js';
-import { closest, createLogger, ExoError, formatAddress, toExoError } from '../shared/index.js';
+import { closest, createLogger, ExoError, formatAddress, silentLogger, toExoError } from '../shared/index.js';
 import { askNode, type Question } from './chat-stream.js';
 import { HintedError } from './errors.js';
 import { type CliHost, wantsColour } from './host.js';
@@ -62,7 +63,7 @@ export function remoteAnswerer(host: CliHost, target: ApiTarget, raw: RawOptions
 /** A node of its own for one question; it says only what goes wrong. */
 export async function localAnswerer(host: CliHost, raw: RawOptions, signal: AbortSignal): Promise<Answerer> {
   const settings = readConfig(raw, host.env);
-  await refuseUnknownModel(settings);
+  await refuseUnknownModel(host, settings);
   const logger = createLogger({
     level: host.env['DEBUG'] ? settings.logLevel : 'error',
     format: host.stderr.isTTY === true ? 'pretty' : 'json',
@@ -101,14 +102,20 @@ export async function localAnswerer(host: CliHost, raw: RawOptions, signal: Abor
 }
 
 /** Before anything is started for it: a node takes a moment, and leaves files and log lines. */
-async function refuseUnknownModel({ inference, question }: NodeSettings): Promise<void> {
-  const { modelsOf, resolveModel } = await import('../inference/index.js');
+async function refuseUnknownModel(host: CliHost, settings: NodeSettings): Promise<void> {
+  const { inference, question } = settings;
+  const [{ meantModel, resolveModel }, { nodeModels }] = await Promise.all([
+    import('../inference/index.js'),
+    import('../node/index.js'),
+  ]);
+  const models = nodeModels(settings, { ...host, home: exoHome(host.env), log: silentLogger });
   const name = question.model ?? undefined;
   try {
-    resolveModel(name, inference);
+    await models.learn(meantModel(name, models, inference.defaultModel), new AbortController().signal);
+    resolveModel(name, models, inference.defaultModel);
   } catch (error) {
     const { code, message } = toExoError(error);
-    const known = modelsOf(inference.engine).map(({ id }) => id);
+    const known = models.list().map(({ id }) => id);
     const near = closest(name ?? '', known);
     const hint = near === undefined ? `for example: exo run ${known[0]}` : `did you mean: exo run ${near}?`;
     throw new HintedError(code, message, hint);

@@ -10,6 +10,7 @@ import {
   createNode,
   type Node,
   type NodeSettings,
+  nodeEngine,
   nodeOptions,
   type OpenedTrust,
   openNodeTrust,
@@ -83,12 +84,14 @@ export async function startNode(host: CliHost, options: RunningNodeOptions): Pro
     throw error;
   });
   if (opened.copyWarning !== undefined) logger.warn('node-key-copied', { message: opened.copyWarning });
+  const inferenceEngine = await nodeEngine(settings, { home, env: host.env, clock, random, log: logger });
   const node = createNode(nodeOptions(settings, identity, version(), place), {
     clock,
     random,
     logger,
     transport: opened.transport,
     trust: opened.node,
+    inferenceEngine,
   });
   const ownerToken = random.bytes(TOKEN_BYTES).toString('hex');
   const api = options.api

@@ -5,6 +5,7 @@
  */
 import type { Shard, Tensor } from '../protocol/index.js';
 import type { Startable } from '../shared/index.js';
+import type { EngineModels } from './models.js';
 
 /**
  * Token ids entering the first shard, or hidden states from the shard before (shape [1, sequence, hidden];
@@ -99,6 +100,8 @@ export interface SampledToken {
 export interface InferenceEngine extends Startable {
   /** `dummy`, … : the value of `--inference-engine`. */
   readonly name: string;
+  /** What it can compute here. */
+  readonly models: EngineModels;
   /** Makes a shard ready (maps weights). Idempotent; throws `model-unknown` or `engine-failed`. */
   load(shard: Shard, signal: AbortSignal): Promise<void>;
   /** The model's tokenizer, loaded once. Throws `model-unknown` or `engine-failed`. */

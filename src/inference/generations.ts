@@ -5,7 +5,7 @@ import { type Clock, ExoError, LIMITS, type Logger, type Random, randomUuid } fr
 import type { ChatMessage, InferenceEngine } from './engine.js';
 import { type Generation, RunningGeneration } from './generation.js';
 import { GenerationAttempts } from './generation-attempts.js';
-import { defaultModelId, type ModelEntry, modelsOf, resolveModel } from './models.js';
+import { type ModelEntry, meantModel, resolveModel } from './models.js';
 import type { Ring } from './ring.js';
 import { ringError } from './ring-errors.js';
 import type { RequestedSampling } from './sampling-state.js';
@@ -78,7 +78,7 @@ export class Generations {
 
   /** What `gpt-*` and a request without a model mean. */
   get defaultModel(): string {
-    return defaultModelId(this.#parts.engine.name, this.#options.defaultModel);
+    return meantModel(undefined, this.#parts.engine.models, this.#options.defaultModel);
   }
 
   /**
@@ -107,17 +107,12 @@ export class Generations {
 
   /** The models that a request may name. */
   models(): readonly AvailableModel[] {
-    return modelsOf(this.#parts.engine.name).map(({ id, name, layers }) => ({
-      id,
-      name,
-      nLayers: layers,
-      ready: true,
-    }));
+    return this.#parts.engine.models.list().map(({ layers, ...model }) => ({ ...model, nLayers: layers }));
   }
 
   /** The text and token ids that a conversation becomes. Throws `model-unknown`. */
   async encode(model: string | undefined, messages: readonly ChatMessage[]): Promise<EncodedChat> {
-    const { id } = this.#resolve(model);
+    const { id } = await this.#resolve(model, this.#stop.signal);
     const tokenizer = await this.#parts.engine.tokenizer(id, this.#stop.signal);
     const prompt = tokenizer.applyChatTemplate(this.#withSystemPrompt(messages));
     return { prompt, tokens: tokenizer.encode(prompt) };
@@ -138,7 +133,7 @@ export class Generations {
     const { responseTimeoutMs: timeoutMs } = this.#options;
     const signals = [this.#stop.signal, ...(request.signal === undefined ? [] : [request.signal])];
     const signal = AbortSignal.any(signals);
-    const model = this.#resolve(request.model);
+    const model = await this.#resolve(request.model, signal);
     const tokenizer = await engine.tokenizer(model.id, signal);
     const prompt =
       'prompt' in request
@@ -177,8 +172,11 @@ export class Generations {
     return generation;
   }
 
-  #resolve(name: string | undefined): ModelEntry {
-    return resolveModel(name, { engine: this.#parts.engine.name, defaultModel: this.#options.defaultModel });
+  async #resolve(name: string | undefined, signal: AbortSignal): Promise<ModelEntry> {
+    const { models } = this.#parts.engine;
+    const { defaultModel } = this.#options;
+    await models.learn(meantModel(name, models, defaultModel), signal);
+    return resolveModel(name, models, defaultModel);
   }
 
   #withSystemPrompt(messages: readonly ChatMessage[]): readonly ChatMessage[] {

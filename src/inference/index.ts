@@ -16,7 +16,14 @@ export type {
   TokenLogprob,
   TokenLogprobs,
 } from './engine.js';
-export { type GgmlComponents, GgmlEngine, type GgmlOptions, type ModelFiles } from './engines/ggml/index.js';
+export { DUMMY_MODELS } from './engines/dummy.js';
+export {
+  canComputeGgml,
+  type GgmlComponents,
+  GgmlEngine,
+  type GgmlOptions,
+  type ModelFiles,
+} from './engines/ggml/index.js';
 export { createEngine, ENGINE_NAMES, type EngineMaking, type EngineName } from './engines/index.js';
 export type {
   Candidate,
@@ -34,9 +41,10 @@ export {
   type GenerationsComponents,
   type GenerationsOptions,
 } from './generations.js';
-export { defaultModelId, findModel, type ModelEntry, modelsOf, resolveModel } from './models.js';
+export { type EngineModels, FixedModels, type ModelEntry, meantModel, resolveModel } from './models.js';
 export { Ring } from './ring.js';
 export type { LocalPrompt, RingComponents, RingOptions } from './ring-options.js';
 export type { RingMember, RingPort } from './ring-port.js';
 export type { RingClient } from './ring-request.js';
 export type { RequestedSampling } from './sampling-state.js';
+export { DEMO_MODEL, StoredModels, type StoredModelsComponents } from './stored-models.js';

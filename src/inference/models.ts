@@ -1,6 +1,7 @@
 /**
- * The catalogue: which models exist and which engine runs them from where. Only models that an engine of this version
- * can run are listed. The ring asks it for the number of layers, the API for the names.
+ * The models that an engine of this node computes, and which of them a request means. The ring asks for the number of layers,
+ * the API for the names. Which there are is the engine's matter: fixed ones (`FixedModels`), or those on disk
+ * (`stored-models.ts`).
  */
 import { ExoError, printable } from '../shared/index.js';
 
@@ -11,47 +12,74 @@ export interface ModelEntry {
   /** For people. */
   readonly name: string;
   readonly layers: number;
-  /** The repository to take it from, by the name of the engine that runs it. */
-  readonly engines: Readonly<Record<string, string>>;
+  /** Everything of it is on this machine. */
+  readonly ready: boolean;
 }
 
-const CATALOGUE: readonly ModelEntry[] = [
-  { id: 'dummy', name: 'Dummy', layers: 8, engines: { dummy: 'dummy' } },
-];
-
-/** The model that is used when none is named, by engine. */
-const DEFAULT_MODELS: Readonly<Record<string, string>> = { dummy: 'dummy' };
-
-/** All models that an engine can run. */
-export function modelsOf(engine: string): readonly ModelEntry[] {
-  return CATALOGUE.filter((model) => Object.hasOwn(model.engines, engine));
+/** The models of one engine, as of the last look. */
+export interface EngineModels {
+  /** What `gpt-*` and a request without a model mean where the operator says nothing. */
+  readonly defaultId: string;
+  list(): readonly ModelEntry[];
+  /** Also under its other names. Throws `model-unknown`, naming the known ones. */
+  find(id: string): ModelEntry;
+  /**
+   * Looks again when a model is not known, because its files may have come since. Who waits for one id is served in the order
+   * of asking. Rejects only with the signal's reason.
+   */
+  learn(id: string, signal: AbortSignal): Promise<void>;
 }
 
-/** The model of exactly that id. Throws `model-unknown`, naming the known ones. */
-export function findModel(id: string, engine: string): ModelEntry {
-  const models = modelsOf(engine);
-  const model = models.find((entry) => entry.id === id);
-  if (model !== undefined) return model;
+/** Models that never change. */
+export class FixedModels implements EngineModels {
+  readonly defaultId: string;
+  readonly #engine: string;
+  readonly #models: readonly ModelEntry[];
+
+  /** The first is the default. */
+  constructor(engine: string, models: readonly [ModelEntry, ...ModelEntry[]]) {
+    this.#engine = engine;
+    this.#models = models;
+    this.defaultId = models[0].id;
+  }
+
+  list(): readonly ModelEntry[] {
+    return this.#models;
+  }
+
+  find(id: string): ModelEntry {
+    const model = this.#models.find((entry) => entry.id === id);
+    if (model === undefined) throw unknownModel(id, this.#engine, this.#models);
+    return model;
+  }
+
+  async learn(): Promise<void> {}
+}
+
+/** The `model-unknown` of an engine, with the models that it has. */
+export function unknownModel(id: string, engine: string, models: readonly ModelEntry[], hint = ''): ExoError {
   const known = models.map((entry) => entry.id).join(', ') || 'none';
-  throw new ExoError(
+  return new ExoError(
     'model-unknown',
-    `Unsupported model: ${printable(id)}; the ${engine} engine has: ${known}`,
+    `Unsupported model: ${printable(id)}; the ${engine} engine has: ${known}${hint}`,
   );
 }
 
-/** The default model's id: the configured one, or the engine's own. Not checked. */
-export function defaultModelId(engine: string, configured?: string): string {
-  return configured ?? DEFAULT_MODELS[engine] ?? modelsOf(engine)[0]?.id ?? '';
+/** What a request means: `gpt-*` and no name are the default model, as in the original. Not checked. */
+export function meantModel(
+  name: string | undefined,
+  models: Pick<EngineModels, 'defaultId'>,
+  defaultModel?: string,
+): string {
+  const isDefault = name === undefined || name === '' || name.startsWith('gpt-');
+  return isDefault ? (defaultModel ?? models.defaultId) : name;
 }
 
-/**
- * The model that a request means: `gpt-*` and no name are the default model, as in the original.
- * Throws `model-unknown`.
- */
+/** The model that a request means. Throws `model-unknown`. */
 export function resolveModel(
   name: string | undefined,
-  options: { readonly engine: string; readonly defaultModel?: string | undefined },
+  models: EngineModels,
+  defaultModel?: string,
 ): ModelEntry {
-  const isDefault = name === undefined || name === '' || name.startsWith('gpt-');
-  return findModel(isDefault ? defaultModelId(options.engine, options.defaultModel) : name, options.engine);
+  return models.find(meantModel(name, models, defaultModel));
 }

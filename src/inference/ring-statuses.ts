@@ -6,7 +6,6 @@ import type { OpaqueStatus, Shard } from '../protocol/index.js';
 import type { Clock, Logger } from '../shared/index.js';
 import type { ActiveNode } from './active-node.js';
 import type { InferenceEngine } from './engine.js';
-import { findModel } from './models.js';
 import { type PromptStatus, promptStatus, readNodeStatus } from './node-status.js';
 import type { RingPort } from './ring-port.js';
 import type { RingRequest } from './ring-request.js';
@@ -73,7 +72,8 @@ export class RingStatuses {
 
   async #load(model: { readonly id: string; readonly layers: number }): Promise<void> {
     const { engine, port } = this.#parts;
-    if (findModel(model.id, engine.name).layers !== model.layers) return;
+    await engine.models.learn(model.id, this.#stop);
+    if (engine.models.find(model.id).layers !== model.layers) return;
     const own = port.ring(model.id, model.layers).find((member) => member.nodeId === port.selfId);
     if (own !== undefined) await engine.load(own.shard, this.#stop);
   }

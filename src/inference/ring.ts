@@ -18,7 +18,6 @@ import type {
 import { randomUuid, type Startable, toExoError } from '../shared/index.js';
 import { entranceOf, noTakeUp } from './entrance.js';
 import { Gateway, hasOldMember, needsGateway } from './gateway.js';
-import { findModel } from './models.js';
 import { RingEndings } from './ring-endings.js';
 import { hopError, over, resultError, ringError } from './ring-errors.js';
 import type { LocalPrompt, RingComponents, RingOptions } from './ring-options.js';
@@ -112,6 +111,7 @@ export class Ring implements Startable {
   async onPrompt(message: Prompt, from: string | null, signal: AbortSignal): Promise<PromptResponse> {
     const requestId = message.requestId ?? randomUuid(this.#parts.random);
     try {
+      await this.#parts.engine.models.learn(message.shard.modelId, signal);
       signal.throwIfAborted();
       this.#assertFree(requestId);
       // An old client may use an id again.
@@ -133,6 +133,8 @@ export class Ring implements Startable {
    */
   async onTensor(message: TensorRequest, from: string | null, signal: AbortSignal): Promise<TensorResponse> {
     const requestId = message.requestId ?? randomUuid(this.#parts.random);
+    // Before anything is looked up: those that wait for one model go on in their order.
+    await this.#parts.engine.models.learn(message.shard.modelId, signal).catch(() => undefined);
     const known = this.#requests.get(requestId);
     const answer: TensorResponse = { kind: 'tensor-response', tensor: null };
     let request = known;
@@ -216,7 +218,7 @@ export class Ring implements Startable {
   ): RingRequest {
     const { engine, port } = this.#parts;
     this.#stop.signal.throwIfAborted();
-    const model = findModel(shard.modelId, engine.name);
+    const model = engine.models.find(shard.modelId);
     if (shard.nLayers !== model.layers) {
       throw ringError(
         'model-unknown',

@@ -24,6 +24,7 @@ export type { TemplateMessage } from './chat-template.js';
 export { CHECKPOINT_FILE, Checkpoint } from './checkpoint.js';
 export { CHECKPOINT_INDEX, parseCheckpointIndex } from './checkpoint-index.js';
 export { type ArchitectureOptions, readArchitecture } from './config.js';
+export { DEMO_DIRECTORY } from './demo-directory.js';
 export { type DownloadComponents, type Downloaded, type DownloadRequest, downloadModel } from './download.js';
 export { isNeeded, type LayerRange, layersOf } from './download-plan.js';
 export { Retries } from './download-retry.js';

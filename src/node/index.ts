@@ -16,6 +16,7 @@ export type {
   TopologySnapshot,
 } from './mesh.js';
 export { createNode, type Node } from './node.js';
+export { type NodeEngineParts, nodeEngine, nodeModels } from './node-engine.js';
 export type { NodeComponents, NodeOptions } from './node-options.js';
 export { type OpenedTrust, openNodeTrust } from './node-trust.js';
 export { type DescribedTunnels, readTunnels, type TunnelFault } from './tunnel-config.js';

@@ -295,6 +295,10 @@ const TABLE = {
     1_000,
     'between two looks whether a command changed keys or trust, or an editor authorized_keys',
   ],
+  modelsLookEveryMs: [
+    2_000,
+    'between two looks at the folders of models, whatever names are asked for: a look reads headers of files',
+  ],
   authorizedKeysSettleMs: [
     250,
     'an editor that empties authorized_keys and writes it again is done by then; looked at again before anybody goes',

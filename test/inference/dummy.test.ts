@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createEngine, modelsOf, resolveModel } from '../../src/inference/index.js';
+import { createEngine, DUMMY_MODELS, resolveModel } from '../../src/inference/index.js';
 import { readElements, tensorOf } from '../../src/inference/tensor-elements.js';
 import { tokensOf, tokenTensor } from '../../src/inference/token-tensor.js';
 import type { DType } from '../../src/protocol/index.js';
@@ -88,27 +88,26 @@ test('engine names of the original that are not here say what is', () => {
   assert.throws(() => createEngine('constructor'), { code: 'option-invalid' });
 });
 
-test('catalogue lists only what an engine here runs', () => {
+test('the dummy engine has one model of eight layers', () => {
   assert.deepEqual(
-    modelsOf('dummy').map(({ id, layers }) => [id, layers]),
-    [['dummy', 8]],
+    createEngine('dummy')
+      .models.list()
+      .map(({ id, layers, ready }) => [id, layers, ready]),
+    [['dummy', 8, true]],
   );
-  assert.deepEqual(modelsOf('mlx'), []);
-  for (const model of modelsOf('dummy'))
-    for (const name of Object.keys(model.engines)) assert.equal(createEngine(name).name, name);
 });
 
 test('model names mean the default model for gpt-*, none and empty, and are refused when unknown', () => {
   for (const name of [undefined, '', 'gpt-4o', 'gpt-3.5-turbo', 'dummy']) {
-    assert.equal(resolveModel(name, { engine: 'dummy' }).id, 'dummy');
+    assert.equal(resolveModel(name, DUMMY_MODELS).id, 'dummy');
   }
   for (const name of ['llama-3.2-1b', 'Dummy', 'toString']) {
-    assert.throws(() => resolveModel(name, { engine: 'dummy' }), {
+    assert.throws(() => resolveModel(name, DUMMY_MODELS), {
       code: 'model-unknown',
       message: /has: dummy/,
     });
   }
-  assert.throws(() => resolveModel('gpt-4', { engine: 'dummy', defaultModel: 'phi-4' }), {
+  assert.throws(() => resolveModel('gpt-4', DUMMY_MODELS, 'phi-4'), {
     code: 'model-unknown',
   });
 });

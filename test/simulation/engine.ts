@@ -3,12 +3,13 @@
  * prompt, so that a lost, doubled, mixed-up or damaged step shows as a wrong token or is refused. Like a real engine it
  * keeps something per request and takes virtual time. Not a mock: the ring computes with it what it says.
  */
-import type {
-  ForwardRequest,
-  ForwardResult,
-  InferenceEngine,
-  SampledToken,
-  Tokenizer,
+import {
+  DUMMY_MODELS,
+  type ForwardRequest,
+  type ForwardResult,
+  type InferenceEngine,
+  type SampledToken,
+  type Tokenizer,
 } from '../../src/inference/index.js';
 import type { Tensor } from '../../src/protocol/index.js';
 import { type Clock, ExoError, type Random, sleep } from '../../src/shared/index.js';
@@ -38,6 +39,7 @@ export function expectedAnswer(prompt: string): number[] {
 /** Computes shards of the model `dummy` on one node. */
 export class ExactEngine implements InferenceEngine {
   readonly name = 'dummy';
+  readonly models = DUMMY_MODELS;
   readonly #seen = new Map<string, number>();
   readonly #clock: Clock;
   readonly #random: Random;

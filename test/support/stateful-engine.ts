@@ -3,9 +3,9 @@
  * same whatever the shards, and however a prompt is cut. A step that does not continue the cache is refused, as the real engine does.
  */
 import {
+  DUMMY_MODELS,
   type ForwardRequest,
   type ForwardResult,
-  findModel,
   type InferenceEngine,
   type SampledToken,
   type SamplingOptions,
@@ -34,6 +34,7 @@ interface Cache {
 
 export class StatefulEngine implements InferenceEngine {
   readonly name = 'dummy';
+  readonly models = DUMMY_MODELS;
   /** What was computed when: for tests of how steps overlap. */
   readonly steps: Array<{
     requestId: string;
@@ -68,7 +69,7 @@ export class StatefulEngine implements InferenceEngine {
   }
 
   async load(shard: Shard): Promise<void> {
-    findModel(shard.modelId, this.name);
+    this.models.find(shard.modelId);
   }
 
   async tokenizer(): Promise<Tokenizer> {

@@ -1,5 +1,6 @@
 /** An engine around another: a test sees what the ring asks of it, and can make a step wait, fail or never end. */
 import type {
+  EngineModels,
   ForwardRequest,
   ForwardResult,
   InferenceEngine,
@@ -19,6 +20,7 @@ export interface EngineHooks {
 
 export class WatchedEngine implements InferenceEngine {
   readonly name: string;
+  readonly models: EngineModels;
   readonly released: string[] = [];
   readonly loaded: Shard[] = [];
   readonly sampled: SamplingOptions[] = [];
@@ -30,6 +32,7 @@ export class WatchedEngine implements InferenceEngine {
     this.#inner = inner;
     this.#hooks = hooks;
     this.name = inner.name;
+    this.models = inner.models;
   }
 
   start(): Promise<void> {

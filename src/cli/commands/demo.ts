@@ -11,6 +11,7 @@ import { askNode } from '../chat-stream.js';
 import { ChildNode } from '../demo/child-node.js';
 import { makeDemoFolder, removeDemoFolder } from '../demo/folder.js';
 import { requireFreePorts } from '../demo/free-ports.js';
+import { type DemoModel, demoModel, whereItRan } from '../demo/model.js';
 import {
   type DemoNode,
   EXAMPLES,
@@ -50,7 +51,6 @@ const HEAL_WITHIN_MS = 30_000;
 /** The tunnel's name is that of the peer it stands under. */
 const TUNNEL = MAC2.id;
 const QUESTION = 'Who are you?';
-const MODEL = 'dummy';
 
 /** Exit code 0 after an orderly end; throws when a port is taken or a node dies. */
 export async function demo(host: CliHost, options: DemoOptions): Promise<number> {
@@ -82,6 +82,7 @@ class Show {
   readonly #watch: TunnelWatch;
   #end: TunnelEnd | undefined;
   #folder: string | undefined;
+  #model: DemoModel | undefined;
 
   constructor(host: CliHost) {
     this.#host = host;
@@ -91,6 +92,8 @@ class Show {
 
   async start(stop: StopSignal): Promise<void> {
     await requireFreePorts(LOOPBACK, PORTS);
+    this.#model = await demoModel(stop.signal);
+    const { engine } = this.#model;
     this.#folder = makeDemoFolder();
     this.#end = new TunnelEnd(this.#folder);
     await this.#end.start();
@@ -111,7 +114,7 @@ class Show {
         new ChildNode(
           {
             name: node.id,
-            args: nodeArgs(node, file),
+            args: nodeArgs(node, file, engine),
             env: { ...this.#host.env, EXO_HOME: path.join(this.#folder, node.id), EXO_API: '' },
           },
           { clock: this.#host.clock },
@@ -163,7 +166,7 @@ class Show {
       stdout.write(`${this.#c.bold(`${node.id}, ${QUESTION}`)}\n  `);
       const startMs = clock.now();
       const answer = await this.#alive(
-        askNode(apiOf(node), { model: MODEL, prompt: QUESTION }, stop.signal, (text) =>
+        askNode(apiOf(node), { model: this.#modelId, prompt: QUESTION }, stop.signal, (text) =>
           stdout.write(printable(text, 10_000)),
         ),
       );
@@ -171,10 +174,8 @@ class Show {
       stdout.write(`\n  ${this.#c.dim(`${answer.completionTokens} tokens in ${tookMs} ms`)}\n\n`);
     }
     if (nodes.length === 1) return;
-    this.#say(
-      'The dummy model answers every question with its name; each token went through the layers of both nodes.',
-      '',
-    );
+    const view = await this.#topology(MAC1, stop);
+    if (view !== undefined && this.#model !== undefined) this.#say(whereItRan(view, this.#model), '');
   }
 
   /** Ends the tunnel's ssh (or, where ssh2 in the node carries it, cuts its connection) and tells what the tunnel does. */
@@ -216,7 +217,7 @@ class Show {
       `  exo tunnel status --api ${api(MAC1)}`,
       `  exo topology --api ${api(MAC2)}`,
       `  exo ping mac2 --api ${api(MAC1)}`,
-      `  exo run ${MODEL} --prompt "hello" --api ${api(MAC2)}`,
+      `  exo run ${this.#modelId} --prompt "How do nodes find each other?" --api ${api(MAC2)}`,
       `  curl http://${api(MAC2)}/topology`,
       `(exo not found? npm link puts it on the PATH; or: node dist/cli/main.js)`,
       '',
@@ -230,6 +231,10 @@ class Show {
         () => false,
       ),
     );
+  }
+
+  get #modelId(): string {
+    return this.#model?.id ?? '';
   }
 
   /** Everything away, even when a part of it fails. The nodes first: they end their ssh themselves. */

@@ -35,8 +35,8 @@ export const PORTS: ReadonlyArray<{ readonly port: number; readonly what: string
 /** The folder of the peers files; as far from the sources as from the built program. */
 export const EXAMPLES = fileURLToPath(new URL('../../../docs/examples/', import.meta.url));
 
-/** The options of one node; `file` is its peers file. */
-export function nodeArgs(node: DemoNode, file: string): string[] {
+/** The options of one node; `file` is its peers file, `engine` what computes its models. */
+export function nodeArgs(node: DemoNode, file: string, engine: string): string[] {
   return [
     '--node-id',
     node.id,
@@ -49,7 +49,7 @@ export function nodeArgs(node: DemoNode, file: string): string[] {
     '--discovery-config-path',
     file,
     '--inference-engine',
-    'dummy',
+    engine,
     '--disable-tui',
   ];
 }

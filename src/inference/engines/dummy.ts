@@ -7,7 +7,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Shard, Tensor } from '../../protocol/index.js';
 import { ExoError } from '../../shared/index.js';
 import type { ForwardRequest, ForwardResult, InferenceEngine, SampledToken, Tokenizer } from '../engine.js';
-import { findModel } from '../models.js';
+import { FixedModels } from '../models.js';
 import { elementAt, elementCount, mapElements } from '../tensor-elements.js';
 import { tokenTensor } from '../token-tensor.js';
 
@@ -26,9 +26,15 @@ const TOKENIZER: Tokenizer = {
   applyChatTemplate: () => PROMPT_TEXT,
 };
 
+/** The models of the dummy engine. */
+export const DUMMY_MODELS = new FixedModels('dummy', [
+  { id: 'dummy', name: 'Dummy', layers: 8, ready: true },
+]);
+
 /** `--inference-engine dummy`. */
 export class DummyEngine implements InferenceEngine {
   readonly name = 'dummy';
+  readonly models = DUMMY_MODELS;
   #stopped = false;
 
   async start(): Promise<void> {
@@ -41,7 +47,7 @@ export class DummyEngine implements InferenceEngine {
 
   async load(shard: Shard, signal: AbortSignal): Promise<void> {
     this.#assertRunning(signal);
-    const model = findModel(shard.modelId, this.name);
+    const model = this.models.find(shard.modelId);
     const { startLayer, endLayer, nLayers } = shard;
     const inside = Number.isInteger(startLayer) && Number.isInteger(endLayer) && startLayer >= 0;
     if (nLayers !== model.layers || !inside || startLayer > endLayer || endLayer >= nLayers) {
@@ -54,7 +60,7 @@ export class DummyEngine implements InferenceEngine {
 
   async tokenizer(modelId: string, signal: AbortSignal): Promise<Tokenizer> {
     this.#assertRunning(signal);
-    findModel(modelId, this.name);
+    this.models.find(modelId);
     return TOKENIZER;
   }
 

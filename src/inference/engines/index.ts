@@ -5,7 +5,7 @@ import { DummyEngine } from './dummy.js';
 import { type GgmlComponents, GgmlEngine, type GgmlOptions } from './ggml/index.js';
 
 /** Engines of this version. */
-export const ENGINE_NAMES = ['dummy'] as const;
+export const ENGINE_NAMES = ['dummy', 'ggml'] as const;
 
 /** An engine of this version. */
 export type EngineName = (typeof ENGINE_NAMES)[number];

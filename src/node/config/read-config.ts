@@ -10,7 +10,7 @@
 import { statSync } from 'node:fs';
 import type { z } from 'zod';
 import type { DiscoveryOptions } from '../../discovery/index.js';
-import { defaultModelId, ENGINE_NAMES, type EngineName, modelsOf } from '../../inference/index.js';
+import { DUMMY_MODELS, ENGINE_NAMES, type EngineName, resolveModel } from '../../inference/index.js';
 import { ExoError, type LogLevel, logLevelFromDebug, printable } from '../../shared/index.js';
 import type { NodeIdentity } from '../home/index.js';
 import { parseHostList } from '../host-list.js';
@@ -44,7 +44,8 @@ export interface NodeSettings {
   readonly api: { readonly host: string; readonly port: number; readonly responseTimeoutMs: number };
   readonly inference: {
     readonly engine: EngineName;
-    readonly defaultModel: string;
+    /** Absent: the engine's own. */
+    readonly defaultModel?: string;
     readonly defaultTemperature: number;
     readonly maxGenerateTokens: number;
     readonly systemPrompt?: string;
@@ -88,7 +89,7 @@ export function nodeOptions(
     ),
     ...optional('apiPort', place.apiPort),
     engine: inference.engine,
-    defaultModel: inference.defaultModel,
+    ...optional('defaultModel', inference.defaultModel),
     ...optional('systemPrompt', inference.systemPrompt),
     responseTimeoutMs: settings.api.responseTimeoutMs,
     maxGenerateTokens: inference.maxGenerateTokens,
@@ -138,7 +139,7 @@ export function readConfig(raw: RawOptions, env: NodeJS.ProcessEnv): NodeSetting
     },
     inference: {
       engine,
-      defaultModel: readDefaultModel(values['default-model'], engine),
+      ...optional('defaultModel', readDefaultModel(values['default-model'], engine)),
       defaultTemperature: given.has('default-temp')
         ? values['default-temp']
         : (variables.TEMPERATURE ?? values['default-temp']),
@@ -216,14 +217,14 @@ function readEngine(name: string | undefined, notes: ConfigNote[]): EngineName {
   }
 }
 
-function readDefaultModel(model: string | undefined, engine: EngineName): string {
-  if (model === undefined) return defaultModelId(engine);
-  const known = modelsOf(engine).map(({ id }) => id);
-  if (known.includes(model)) return model;
-  throw new ExoError(
-    'option-invalid',
-    `--default-model: "${printable(model, 60)}" is not a model of the ${engine} engine; it has: ${known.join(', ')}`,
-  );
+/** Which models are on disk is known only when the node starts. */
+function readDefaultModel(model: string | undefined, engine: EngineName): string | undefined {
+  if (model === undefined || engine !== 'dummy') return model;
+  try {
+    return resolveModel(model, DUMMY_MODELS).id;
+  } catch (error) {
+    throw new ExoError('option-invalid', `--default-model: ${(error as Error).message}`);
+  }
 }
 
 function checkFolder(folder: string): void {

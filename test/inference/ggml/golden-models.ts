@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { GgmlEngine, type GgmlOptions } from '../../../src/inference/engines/ggml/index.js';
-import type { ForwardResult, Tokenizer } from '../../../src/inference/index.js';
+import { FixedModels, type ForwardResult, type Tokenizer } from '../../../src/inference/index.js';
 import type { Shard } from '../../../src/protocol/index.js';
 import { ExoError, silentLogger, systemClock } from '../../../src/shared/index.js';
 import { split } from '../../compliance/engine-suite.js';
@@ -108,6 +108,7 @@ export function goldenEngine(folder: ModelFolder, options: GgmlOptions = {}): Gg
       clock: systemClock,
       logger: silentLogger,
       files: folder,
+      models: new FixedModels('ggml', [{ id: 'golden', name: 'Golden', layers: 1, ready: true }]),
       openTokenizer: async () => CHARACTERS,
     },
   );

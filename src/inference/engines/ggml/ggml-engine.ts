@@ -13,6 +13,7 @@ import type {
   SamplingPlace,
   Tokenizer,
 } from '../../engine.js';
+import type { EngineModels } from '../../models.js';
 import { sampleLogits } from '../../sampler.js';
 import { type LoadedModel, ModelReader, type ModelReaderComponents } from './model-reader.js';
 import { type GgmlOptions, processOptions } from './options.js';
@@ -22,6 +23,8 @@ import { checkWidth, encodeInput } from './step-input.js';
 
 /** What the engine asks. */
 export interface GgmlComponents extends ModelReaderComponents {
+  /** Names and layers of what there is. */
+  readonly models: EngineModels;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -32,12 +35,14 @@ type Loads = Map<string, Promise<LoadedModel>>;
 /** The engine of real models. */
 export class GgmlEngine implements InferenceEngine {
   readonly name = 'ggml';
+  readonly models: EngineModels;
   readonly #supervisor: EngineSupervisor;
   readonly #models: ModelReader;
   #loads = new WeakMap<EngineProcess, Loads>();
   #stopped = new AbortController();
 
   constructor(options: GgmlOptions, components: GgmlComponents) {
+    this.models = components.models;
     this.#supervisor = new EngineSupervisor(processOptions(options), components);
     this.#models = new ModelReader(contextOf(options), components);
   }

@@ -1,4 +1,5 @@
 /** `--inference-engine ggml`: real checkpoints, computed in a process of its own. */
 export { type GgmlComponents, GgmlEngine } from './ggml-engine.js';
+export { canComputeGgml } from './library/platform-package.js';
 export type { ModelFiles } from './model-reader.js';
 export type { GgmlOptions } from './options.js';

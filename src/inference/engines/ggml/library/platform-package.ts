@@ -27,6 +27,16 @@ export interface LibraryFiles {
   readonly loader: string;
 }
 
+/** Whether the libraries for this machine are installed. They are not loaded: the engine's start says whether they work. */
+export function canComputeGgml(): boolean {
+  try {
+    findLibraries();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** The libraries for a platform. Throws `engine-failed`, saying what to install. */
 export function findLibraries(
   platform: string = process.platform,

@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import test, { type TestContext } from 'node:test';
+import { StoredModels } from '../../src/inference/index.js';
+import { ModelStore } from '../../src/models/index.js';
+import { LIMITS, silentLogger, systemRandom, VirtualClock } from '../../src/shared/index.js';
+import { ROOT } from '../support/processes.js';
+import { writeRandomCheckpoint } from '../support/random-checkpoint.js';
+
+const { signal } = new AbortController();
+const golden = JSON.parse(readFileSync(path.join(ROOT, 'test/golden/llama.json'), 'utf8')) as {
+  config: Record<string, unknown>;
+};
+const LAYERS = golden.config['num_hidden_layers'] as number;
+
+function shelf(t: TestContext, demo = false) {
+  const folder = mkdtempSync(path.join(tmpdir(), 'exo-test-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const clock = new VirtualClock();
+  const store = new ModelStore(
+    { places: [{ path: folder, isWritable: true }] },
+    { clock, random: systemRandom },
+  );
+  const write = async (name: string) => {
+    const directory = path.join(folder, name);
+    mkdirSync(directory, { recursive: true });
+    await writeRandomCheckpoint(directory, golden.config, { seed: 1 });
+    return directory;
+  };
+  const demoDirectory = path.join(folder, 'demo');
+  const models = new StoredModels({
+    store,
+    ...(demo ? { demoDirectory } : {}),
+    clock,
+    log: silentLogger,
+  });
+  return { folder, clock, models, write };
+}
+
+test('a model on disk is known by its repository, its short name and its folder', async (t) => {
+  const { models, write } = shelf(t);
+  const ours = await write('someone--tiny');
+  const named = await write('mlx-community--Llama-3.2-1B-Instruct-4bit');
+  await models.refresh();
+  assert.deepEqual(
+    models.list().map(({ id, layers, ready }) => [id, layers, ready]),
+    [
+      ['llama-3.2-1b', LAYERS, true],
+      ['someone/tiny', LAYERS, true],
+    ],
+  );
+  assert.equal(await models.directoryOf('someone/tiny', signal), ours);
+  assert.equal(await models.directoryOf('llama-3.2-1b', signal), named);
+  assert.equal(models.find('mlx-community/Llama-3.2-1B-Instruct-4bit').id, 'llama-3.2-1b');
+});
+
+test('a model that comes later is found when it is asked for, and made-up names cost one look in a while', async (t) => {
+  const { models, write, clock } = shelf(t);
+  await models.refresh();
+  await write('someone--late');
+  await models.learn('someone/late', signal);
+  assert.throws(() => models.find('someone/late'), { code: 'model-unknown', message: /exo model pull/ });
+  await clock.advance(LIMITS.modelsLookEveryMs);
+  await models.learn('someone/late', signal);
+  assert.equal(models.find('someone/late').layers, LAYERS);
+});
+
+test('the demo model is the default; one that cannot be read, or half a model, hides nothing', async (t) => {
+  const { folder, models, write, clock } = shelf(t, true);
+  await write('demo');
+  const broken = await write('someone--broken');
+  writeFileSync(path.join(broken, 'config.json'), '{');
+  const half = await write('someone--half');
+  rmSync(path.join(half, 'model.safetensors'));
+  await models.refresh();
+  assert.equal(models.defaultId, 'demo');
+  assert.equal(models.find('demo').ready, true);
+  assert.ok(!models.list().some(({ id, ready }) => id === 'someone/broken' && ready));
+  assert.ok(!models.list().some(({ id, ready }) => id === 'someone/half' && ready));
+  writeFileSync(path.join(folder, 'demo', 'config.json'), '{');
+  await clock.advance(LIMITS.modelsLookEveryMs);
+  await models.refresh();
+  assert.throws(() => models.find('demo'), { code: 'model-unknown' });
+});
+
+test('names of peers are never paths', async (t) => {
+  const { models, folder, write } = shelf(t);
+  await write('someone--tiny');
+  await models.refresh();
+  for (const name of [
+    path.join(folder, 'someone--tiny'),
+    '../someone--tiny',
+    '/etc',
+    'a/../../b',
+    '__proto__',
+  ]) {
+    assert.throws(() => models.find(name), { code: 'model-unknown' }, name);
+    await assert.rejects(models.directoryOf(name, signal), { code: 'model-unknown' }, name);
+  }
+});
