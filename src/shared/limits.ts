@@ -393,7 +393,7 @@ const TABLE = {
   hubFilesMax: [10_000, 'files of one repository; the largest models have some 300'],
   hubFailuresMax: [
     8,
-    'failed requests in a row for the same bytes without one that came: some 90 s with the waits between',
+    'failed requests in a row for the same bytes without one that came: half a minute with the waits between',
   ],
   hubRetryCeilingMsMin: [500, 'first ceiling of the wait after a failed request (full jitter)'],
   hubRetryCeilingMsMax: [30_000, 'highest such ceiling'],

@@ -67,7 +67,7 @@ export async function pull(host: CliHost, name: string, options: PullOptions): P
         clock: host.clock,
         random: host.random,
         checkConfig: (config) => void readArchitecture(config),
-        onProgress: (each: DownloadProgress) => progress.update(progressText(reference.id, each)),
+        onProgress: reporter(host, reference.id, progress),
       },
       stop.signal,
     );
@@ -90,6 +90,17 @@ export async function pull(host: CliHost, name: string, options: PullOptions): P
     progress.end();
     stop.release();
   }
+}
+
+/** A terminal shows every report; a log one for each tenth. */
+function reporter(host: CliHost, id: string, progress: Progress): (each: DownloadProgress) => void {
+  let tenth = -1;
+  return (each) => {
+    const now = each.totalBytes === 0 ? 10 : Math.floor((each.downloadedBytes * 10) / each.totalBytes);
+    if (host.stderr.isTTY !== true && now === tenth) return;
+    tenth = now;
+    progress.update(progressText(id, each));
+  };
 }
 
 /** What a name means; a folder is not fetched. */

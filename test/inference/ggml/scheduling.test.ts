@@ -1,0 +1,122 @@
+/** Pure parts of the engine: which steps meet in a run, who is waited for, what a token sees, and frames on the pipe. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import {
+  BATCH_REQUESTS_MAX,
+  BATCH_TOKENS_MAX,
+  chooseBatch,
+} from '../../../src/inference/engines/ggml/child/batch.js';
+import { LINGER_MS, Lingering } from '../../../src/inference/engines/ggml/child/lingering.js';
+import { fillMask } from '../../../src/inference/engines/ggml/graph/mask.js';
+import {
+  encodeFrame,
+  FrameReader,
+  HEAD_BYTES_MAX,
+  PAYLOAD_BYTES_MAX,
+} from '../../../src/inference/engines/ggml/process/frames.js';
+
+const step = (requestId: string, remaining: number, shardKey = 's') => ({ requestId, remaining, shardKey });
+const chosen = (steps: readonly ReturnType<typeof step>[]) =>
+  chooseBatch(steps).map(({ step: { requestId }, tokens }) => `${requestId}:${tokens}`);
+
+test('a run has the steps of the oldest shard only, and one of each request', () => {
+  assert.deepEqual(chosen([step('a', 1), step('b', 1, 'other'), step('a', 1), step('c', 1)]), ['a:1', 'c:1']);
+  assert.deepEqual(chosen([]), []);
+});
+
+test('a run takes decode steps before parts of prompts, and the oldest always', () => {
+  assert.deepEqual(chosen([step('p', 900), step('a', 1), step('b', 1)]), [
+    'a:1',
+    'b:1',
+    `p:${BATCH_TOKENS_MAX - 2}`,
+  ]);
+  const crowd = Array.from({ length: BATCH_REQUESTS_MAX + 5 }, (_, index) => step(`d${index}`, 1));
+  const full = chooseBatch([step('p', 900), ...crowd]);
+  assert.equal(full.length, BATCH_REQUESTS_MAX);
+  assert.ok(full.some((part) => part.step.requestId === 'p'));
+});
+
+test('a run is never over its bounds and never empty', () => {
+  const steps = fc.array(
+    fc.record({ requestId: fc.string(), remaining: fc.integer({ min: 1, max: 2_000 }) }),
+    {
+      minLength: 1,
+      maxLength: 80,
+    },
+  );
+  fc.assert(
+    fc.property(steps, (list) => {
+      const parts = chooseBatch(list.map((one) => ({ ...one, shardKey: 's' })));
+      const tokens = parts.reduce((sum, part) => sum + part.tokens, 0);
+      assert.ok(parts.length >= 1 && parts.length <= BATCH_REQUESTS_MAX && tokens <= BATCH_TOKENS_MAX);
+      assert.ok(parts.every((part) => part.tokens >= 1 && part.tokens <= part.step.remaining));
+    }),
+  );
+});
+
+test('only requests that were back at once before are waited for', () => {
+  const lingering = new Lingering();
+  lingering.ended(['a', 'b', 'slow'], 0);
+  for (const [id, ms] of [
+    ['a', 0.5],
+    ['b', 0.5],
+    ['slow', 50],
+  ] as const)
+    lingering.arrived(id, ms);
+  lingering.ended(['a', 'b', 'slow'], 100);
+  lingering.arrived('a', 100.5);
+  assert.equal(lingering.waitMs(new Set(['a']), 100.5), LINGER_MS - 0.5);
+  assert.equal(lingering.waitMs(new Set(['a', 'b']), 100.5), 0);
+  assert.ok(lingering.waitMs(new Set(['a']), 100 + LINGER_MS) <= 0);
+  lingering.forget('b');
+  assert.equal(lingering.waitMs(new Set(['a']), 100.5), 0);
+});
+
+test('a token sees itself, those before it, and no further back than its window', () => {
+  const seen = (window?: number) => {
+    const mask = new Uint16Array(2 * 8);
+    fillMask(mask, 3, 2, 8, window);
+    return [0, 1].map((row) =>
+      Array.from(mask.subarray(row * 8, row * 8 + 8), (bits) => (bits === 0 ? '#' : '.')).join(''),
+    );
+  };
+  assert.deepEqual(seen(), ['####....', '#####...']);
+  assert.deepEqual(seen(2), ['..##....', '...##...']);
+});
+
+test('frames come out as they went in, however the stream is cut', () => {
+  const frames = fc.array(
+    fc.tuple(fc.record({ op: fc.string() }, { noNullPrototype: true }), fc.uint8Array({ maxLength: 40 })),
+    {
+      maxLength: 6,
+    },
+  );
+  fc.assert(
+    fc.property(frames, fc.integer({ min: 1, max: 30 }), (list, size) => {
+      const stream = Buffer.concat(list.flatMap(([head, payload]) => encodeFrame(head, payload)));
+      const out: [unknown, number[]][] = [];
+      const reader = new FrameReader((head, payload) => out.push([head, [...payload]]));
+      for (let at = 0; at < stream.length; at += size) reader.push(stream.subarray(at, at + size));
+      assert.deepEqual(
+        out,
+        list.map(([head, payload]) => [head, [...payload]]),
+      );
+    }),
+  );
+});
+
+test('lengths over the bounds and heads that are no JSON are refused before anything is kept', () => {
+  const lengths = (head: number, payload: number) => {
+    const bytes = Buffer.alloc(8);
+    bytes.writeUInt32LE(head, 0);
+    bytes.writeUInt32LE(payload, 4);
+    return bytes;
+  };
+  const refused = (bytes: Buffer) =>
+    assert.throws(() => new FrameReader(() => undefined).push(bytes), { code: 'engine-failed' });
+  refused(lengths(0, 0));
+  refused(lengths(HEAD_BYTES_MAX + 1, 0));
+  refused(lengths(2, PAYLOAD_BYTES_MAX + 1));
+  refused(Buffer.concat([lengths(1, 0), Buffer.from('x')]));
+});
