@@ -6,12 +6,14 @@
 import path from 'node:path';
 import { ExoError, LIMITS, printable } from '../shared/index.js';
 import type { Architecture } from './architecture.js';
-import { isFile, readBounded } from './bounded-file.js';
+import { readBounded } from './bounded-file.js';
 import { CHECKPOINT_INDEX, parseCheckpointIndex } from './checkpoint-index.js';
 import { type ArchitectureOptions, readArchitecture } from './config.js';
+import { covers } from './download-ranges.js';
 import { Fields } from './fields.js';
 import { mlxParts, readMlxQuantization } from './mlx.js';
 import { readSafetensors, type SafetensorsEntry, type SafetensorsType } from './safetensors.js';
+import { weightsOnDisk } from './store-weights.js';
 import type { MlxQuantization, TensorEntry, WeightType } from './tensor-entry.js';
 import { type WantedTensor, wantedTensors } from './weight-shapes.js';
 
@@ -71,9 +73,12 @@ export class Checkpoint {
     const others = new Map<string, SafetensorsType>();
     const names = places === undefined ? [CHECKPOINT_FILE] : [...new Set(places.values())];
     for (const name of names) {
-      const file = path.join(folder, name);
-      if (places !== undefined && !(await isFile(file))) continue;
+      const found = await weightsOnDisk(path.join(folder, name));
+      if (found === undefined && places !== undefined) continue;
+      const file = found?.file ?? path.join(folder, name);
       for (const entry of (await readSafetensors(file, signal)).values()) {
+        // Of a file that is here in part, what is not here is a hole.
+        if (found?.ranges !== undefined && !covers(found.ranges, [entry.offset, entry.offset + entry.bytes])) continue;
         // What the index places elsewhere does not count: two files may hold a tensor of one name.
         if (places !== undefined && places.get(entry.name) !== name) continue;
         if (isWeight(entry)) tensors.set(entry.name, { ...entry, file });
@@ -177,7 +182,7 @@ async function readPlaces(
   folder: string,
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, string> | undefined> {
-  if (await isFile(path.join(folder, CHECKPOINT_FILE))) return undefined;
+  if ((await weightsOnDisk(path.join(folder, CHECKPOINT_FILE))) !== undefined) return undefined;
   const file = path.join(folder, CHECKPOINT_INDEX);
   const fault = (why: string, cause?: unknown) =>
     new ExoError(
