@@ -35,7 +35,7 @@ QUESTIONS = ROOT / "test" / "golden" / "demo-questions.json"
 MADE = pathlib.Path(__file__).with_name("made.json")
 
 SEED = 52415
-STEPS = 700
+STEPS = 579
 TOKENS_PER_STEP = 1800
 LEARNING_RATE = 3e-3
 WARMUP_STEPS = 40

@@ -33,7 +33,6 @@ interface Entry {
   usedAtMs: number;
   /** Steps that compute over it; it is not freed meanwhile. */
   uses: number;
-  released: boolean;
 }
 
 /** All caches of an engine. */
@@ -41,6 +40,8 @@ export class CachePool {
   readonly #options: CachePoolOptions;
   readonly #components: CachePoolComponents;
   readonly #entries = new Map<string, Entry>();
+  /** Released while a step computes over them. */
+  readonly #released = new Set<Entry>();
   #bytes = 0;
 
   constructor(options: CachePoolOptions, components: CachePoolComponents) {
@@ -68,7 +69,7 @@ export class CachePool {
     const cache = new SequenceCache(this.#components.device, shape);
     this.#reserve(cache, capacityFor(positions), this.#options.cacheBytesMax * (1 - GROWTH_SHARE));
     const usedAtMs = this.#components.clock.now();
-    const entry = { requestId, shardKey, cache, usedAtMs, uses: 0, released: false };
+    const entry = { requestId, shardKey, cache, usedAtMs, uses: 0 };
     this.#entries.set(keyOf(requestId, shardKey), entry);
     return cache;
   }
@@ -86,32 +87,35 @@ export class CachePool {
   }
 
   /** A step begins to compute over it. */
-  hold(requestId: string, shardKey: string): void {
-    const entry = this.#entries.get(keyOf(requestId, shardKey));
+  hold(cache: SequenceCache): void {
+    const entry = this.#entryOf(cache);
     if (entry !== undefined) entry.uses += 1;
   }
 
   /** The step has ended. */
-  letGo(requestId: string, shardKey: string): void {
-    const entry = this.#entries.get(keyOf(requestId, shardKey));
+  letGo(cache: SequenceCache): void {
+    const entry = this.#entryOf(cache);
     if (entry === undefined) return;
     entry.uses -= 1;
     entry.usedAtMs = this.#components.clock.now();
-    if (entry.released && entry.uses === 0) this.#remove(entry);
+    if (entry.uses === 0 && this.#released.delete(entry)) this.#free(entry);
   }
 
-  /** Frees the caches of a request on every shard, now or when its step has ended. */
+  /** Frees the caches of a request on every shard, now or when its step has ended; it may begin anew at once. */
   release(requestId: string): void {
-    for (const entry of [...this.#entries.values()]) {
+    for (const [key, entry] of [...this.#entries]) {
       if (entry.requestId !== requestId) continue;
-      entry.released = true;
-      if (entry.uses === 0) this.#remove(entry);
+      this.#entries.delete(key);
+      if (entry.uses === 0) this.#free(entry);
+      else this.#released.add(entry);
     }
   }
 
   /** No step may run. */
   close(): void {
-    for (const entry of [...this.#entries.values()]) this.#remove(entry);
+    for (const entry of [...this.#entries.values(), ...this.#released]) this.#free(entry);
+    this.#entries.clear();
+    this.#released.clear();
   }
 
   #reserve(cache: SequenceCache, capacity: number, budget: number): void {
@@ -121,7 +125,8 @@ export class CachePool {
     while (this.#bytes + after - before > budget || after > this.#components.freeBytes()) {
       const abandoned = this.#abandoned();
       if (abandoned === undefined) throw this.#overloaded(after - before, budget);
-      this.#remove(abandoned);
+      this.#entries.delete(keyOf(abandoned.requestId, abandoned.shardKey));
+      this.#free(abandoned);
     }
     cache.grow(capacity);
     this.#bytes += after - before;
@@ -142,8 +147,11 @@ export class CachePool {
     );
   }
 
-  #remove(entry: Entry): void {
-    this.#entries.delete(keyOf(entry.requestId, entry.shardKey));
+  #entryOf(cache: SequenceCache): Entry | undefined {
+    return [...this.#entries.values(), ...this.#released].find((entry) => entry.cache === cache);
+  }
+
+  #free(entry: Entry): void {
     this.#bytes -= bytesOf(entry.cache.shape, entry.cache.capacity);
     entry.cache.close();
   }

@@ -110,7 +110,7 @@ export class Scheduler {
       const parts = chooseBatch(this.#waiting).filter(({ step }) => this.#admit(step));
       if (parts.length === 0) continue;
       const { shardKey, shard } = parts[0]!.step;
-      for (const { step } of parts) this.#pool.hold(step.requestId, shardKey);
+      for (const { step } of parts) this.#pool.hold(step.cache!);
       this.#current = shard;
       try {
         this.#finish(parts, await shard.step(parts.map(stepInput)));
@@ -119,7 +119,7 @@ export class Scheduler {
       }
       this.#current = undefined;
       const ids = parts.map(({ step }) => step.requestId);
-      for (const id of ids) this.#pool.letGo(id, shardKey);
+      for (const { step } of parts) this.#pool.letGo(step.cache!);
       this.#lingerOf(shardKey).ended(ids, this.#clock.now());
       for (const resolve of this.#afterRun.splice(0)) resolve();
     }
