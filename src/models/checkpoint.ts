@@ -78,7 +78,8 @@ export class Checkpoint {
       const file = found?.file ?? path.join(folder, name);
       for (const entry of (await readSafetensors(file, signal)).values()) {
         // Of a file that is here in part, what is not here is a hole.
-        if (found?.ranges !== undefined && !covers(found.ranges, [entry.offset, entry.offset + entry.bytes])) continue;
+        if (found?.ranges !== undefined && !covers(found.ranges, [entry.offset, entry.offset + entry.bytes]))
+          continue;
         // What the index places elsewhere does not count: two files may hold a tensor of one name.
         if (places !== undefined && places.get(entry.name) !== name) continue;
         if (isWeight(entry)) tensors.set(entry.name, { ...entry, file });

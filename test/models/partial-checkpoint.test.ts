@@ -17,13 +17,27 @@ after(() => cleanup.dispose());
 test('a shard that was fetched as ranges of a file opens as a checkpoint: its tensors, the same bytes, and no others', async () => {
   const whole = cleanup.folder();
   const config = {
-    architectures: ['LlamaForCausalLM'], model_type: 'llama', hidden_size: 256, intermediate_size: 1024, num_hidden_layers: 4,
-    num_attention_heads: 4, num_key_value_heads: 2, vocab_size: 512, rms_norm_eps: 1e-5, max_position_embeddings: 128, rope_theta: 10000, hidden_act: 'silu', tie_word_embeddings: false,
+    architectures: ['LlamaForCausalLM'],
+    model_type: 'llama',
+    hidden_size: 256,
+    intermediate_size: 1024,
+    num_hidden_layers: 4,
+    num_attention_heads: 4,
+    num_key_value_heads: 2,
+    vocab_size: 512,
+    rms_norm_eps: 1e-5,
+    max_position_embeddings: 128,
+    rope_theta: 10000,
+    hidden_act: 'silu',
+    tie_word_embeddings: false,
   };
   await writeRandomCheckpoint(whole, config as never, { seed: 1, type: 'BF16' });
   const hub = await MockHub.start();
   cleanup.add(() => hub.stop());
-  hub.put('mesh/tiny', Object.fromEntries(readdirSync(whole).map((name) => [name, readFileSync(path.join(whole, name))])));
+  hub.put(
+    'mesh/tiny',
+    Object.fromEntries(readdirSync(whole).map((name) => [name, readFileSync(path.join(whole, name))])),
+  );
   const directory = path.join(cleanup.folder(), 'mesh--tiny');
   const components = { clock: systemClock, random: systemRandom };
   await downloadModel(
