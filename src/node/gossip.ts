@@ -118,9 +118,11 @@ export class Gossip implements Startable {
   peerDown(peer: Peer): void {
     const { view } = this.#c;
     this.#missing.delete(peer.id);
+    const now = this.#c.clock.now();
     view.removeEdge(peer.id);
     if (peer.protocol === 'exo') view.noteLost(peer.id, peer.epoch);
-    this.#planner.ownChanged(this.#c.clock.now());
+    this.#planner.broke(peer.id, false, now);
+    this.#planner.ownChanged(now);
     this.#changed();
   }
 
@@ -128,8 +130,9 @@ export class Gossip implements Startable {
   linkChanged(peer: Peer): void {
     if (peer.present) this.#ownEdges(peer);
     const { link } = peer;
-    if (link !== undefined && this.#missing.delete(peer.id) && link.outgoing && peer.protocol === 'exo') {
-      void this.#sync(peer, '');
+    if (link !== undefined && this.#missing.delete(peer.id) && peer.protocol === 'exo') {
+      this.#planner.broke(peer.id, true, this.#c.clock.now());
+      if (link.outgoing) void this.#sync(peer, '');
     }
     this.#changed();
   }
@@ -147,9 +150,9 @@ export class Gossip implements Startable {
   }
 
   /** 0x54. */
-  onSync(sync: TopologySync): TopologySynced {
+  onSync(from: string | null, sync: TopologySync): TopologySynced {
     this.#messagesSent += 1;
-    return this.#c.view.answerSync(sync);
+    return this.#c.view.answerSync(sync, from ?? undefined);
   }
 
   /** 0x30, for old peers. */
@@ -202,7 +205,7 @@ export class Gossip implements Startable {
       const answer = await connection.request({ kind: 'topology-sync', versions: this.#c.view.versions() });
       if (answer.kind !== 'topology-synced') return;
       this.#receive({ entries: answer.entries }, peer.id);
-      const wanted = this.#c.view.entriesOf(answer.wanted);
+      const wanted = this.#c.view.entriesOf(answer.wanted, peer.id);
       for (const entries of splitBySize(wanted, LIMITS.topologyUpdateBytesMax)) {
         this.#push(connection, { entries, spread: [] });
       }

@@ -56,7 +56,7 @@ export class Router {
       case 'topology-update':
         return gossip.onUpdate(from, message);
       case 'topology-sync':
-        return gossip.onSync(message);
+        return gossip.onSync(from, message);
       case 'probe-request':
         return this.#c.opinion.answer(message.nodeId);
       case 'notice':

@@ -5,7 +5,7 @@
  */
 import type { TopologyEntry } from '../protocol/index.js';
 import { LIMITS } from '../shared/index.js';
-import { splitBySize } from './entry.js';
+import { compareAge, splitBySize } from './entry.js';
 import { linked } from './reach.js';
 import { type OwnChange, ownChange, planOwn, recipients } from './recipients.js';
 import type { MergeResult, TopologyView } from './view.js';
@@ -39,6 +39,9 @@ type Post = (to: string, id: string, spread?: boolean) => void;
 const REFUTE_CALM_MS = 60_000;
 const REFUTE_DELAY_MS_MAX = 30_000;
 
+/** What was sent longer ago over a connection that broke had arrived: no silence is borne longer, unless somebody vouches. */
+const ASKED_MS = LIMITS.deadAfterMs;
+
 /** The outgoing side of one node's gossip. */
 export class PushPlanner {
   readonly #view: TopologyView;
@@ -65,8 +68,13 @@ export class PushPlanner {
   readonly #latecomers = new Set<string>();
   /** Neighbours that are to hear at once what another said of them, and since when. */
   readonly #contested = new Map<string, number>();
-  /** When to look whether a newcomer announced its edge, by newcomer. */
-  readonly #settling = new Map<string, number>();
+  /** When to look whether a newcomer announced its edge, by newcomer, and the own entry that it was given to announce. */
+  readonly #settling = new Map<string, { readonly dueMs: number; readonly given: TopologyEntry }>();
+
+  /** Neighbours that were asked to pass the own entry on: when, and whether it was to announce an edge to themselves. */
+  readonly #asked = new Map<string, { readonly atMs: number; readonly isEdge: boolean }>();
+  /** One of them may not have done it: all are told. */
+  #tellsAll = false;
 
   /** Neighbours that started later than this node, and when they came: they are still making their connections. */
   readonly #arrivedAtMs = new Map<string, number>();
@@ -103,6 +111,18 @@ export class PushPlanner {
       this.#latecomers.add(neighbour);
       this.ownChanged(nowMs);
     }
+  }
+
+  /**
+   * The last connection to a neighbour broke, and it is back, or gone for good: it may not have heard what it was asked to pass
+   * on just before. An edge to one that is gone need not be announced.
+   */
+  broke(neighbour: string, isBack: boolean, nowMs: number): void {
+    const asked = this.#asked.get(neighbour);
+    this.#asked.delete(neighbour);
+    if (asked === undefined || nowMs - asked.atMs > ASKED_MS || (asked.isEdge && !isBack)) return;
+    this.#tellsAll = true;
+    this.ownChanged(nowMs);
   }
 
   /** The own entry of the view changed. */
@@ -145,8 +165,7 @@ export class PushPlanner {
     const dues = [
       ...this.#handOver.values(),
       ...this.#contested.values(),
-      ...this.#settling.values(),
-      ...[...this.#heard.values()].map((heard) => heard.dueMs),
+      ...[...this.#settling.values(), ...this.#heard.values()].map(({ dueMs }) => dueMs),
       ...(this.#batch === undefined ? [] : [this.#batch.dueMs]),
     ];
     return dues.length === 0 ? undefined : dues.reduce((a, b) => Math.min(a, b));
@@ -201,8 +220,9 @@ export class PushPlanner {
 
   #handOverTo(newcomer: string, nowMs: number, post: Post): void {
     post(newcomer, this.#view.id, true);
+    this.#asked.set(newcomer, { atMs: nowMs, isEdge: true });
     // Twice the time that the newcomer may gather, so that its announcement is here.
-    this.#settling.set(newcomer, nowMs + 2 * this.#settleMs);
+    this.#settling.set(newcomer, { dueMs: nowMs + 2 * this.#settleMs, given: this.#view.own });
   }
 
   #takeOwn(nowMs: number, neighbours: ReadonlySet<string>, post: Post): void {
@@ -212,9 +232,16 @@ export class PushPlanner {
     }
     this.#greet.clear();
     const change = ownChange(this.#told, own);
-    const plan = planOwn(this.#view, { ...change, other: change.other || this.#isBack(change) }, neighbours);
+    const other = change.other || this.#tellsAll || this.#isBack(change);
+    this.#tellsAll = false;
+    const plan = planOwn(this.#view, { ...change, other }, neighbours);
     for (const id of plan.now) post(id, own.id, plan.delegates.has(id));
-    for (const id of plan.newcomers) if (!this.#settling.has(id)) this.#handOverTo(id, nowMs, post);
+    for (const id of plan.delegates) this.#asked.set(id, { atMs: nowMs, isEdge: false });
+    for (const id of plan.newcomers) {
+      // What it was given before everybody was told that the edge is gone announces nothing any more.
+      const given = this.#settling.get(id)?.given;
+      if (given === undefined || compareAge(given, this.#told) <= 0) this.#handOverTo(id, nowMs, post);
+    }
     this.#told = own;
     this.#touched.clear();
   }
@@ -240,7 +267,7 @@ export class PushPlanner {
 
   /** Newcomers that had their time: neighbours that they are not linked with hear of them from here. */
   #takeSettled(nowMs: number, neighbours: ReadonlySet<string>, post: Post): void {
-    for (const [newcomer, dueMs] of this.#settling) {
+    for (const [newcomer, { dueMs }] of this.#settling) {
       if (dueMs > nowMs) continue;
       this.#settling.delete(newcomer);
       for (const id of neighbours) {

@@ -26,7 +26,15 @@ import {
 } from './entry.js';
 import { EpochBound } from './epoch-bound.js';
 import { FormerLinks } from './former-links.js';
-import { bothDirections, claimedEdges, digestOf, reachable, type ShownEdge, toWireView } from './reach.js';
+import {
+  bothDirections,
+  claimedEdges,
+  digestOf,
+  holds,
+  reachable,
+  type ShownEdge,
+  toWireView,
+} from './reach.js';
 
 /** (epoch, version) by id. */
 export type Versions = TopologySync['versions'];
@@ -223,9 +231,9 @@ export class TopologyView {
     return new Map([...this.#entries].map(([id, { entry }]) => [id, [entry.epoch, entry.version]]));
   }
 
-  /** Entries that are newer than `versions`, or not in it. Long absent nodes are left out. */
-  newerThan(versions: Versions): TopologyEntry[] {
-    return this.entriesOf(this.#entries.keys()).filter((entry) => {
+  /** Entries that are newer than `versions`, or not in it; as `entriesOf`. */
+  newerThan(versions: Versions, to?: string): TopologyEntry[] {
+    return this.entriesOf(this.#entries.keys(), to).filter((entry) => {
       const [epoch, version] = versions.get(entry.id) ?? [-1, -1];
       return compareAge(entry, { epoch, version }) > 0;
     });
@@ -240,23 +248,24 @@ export class TopologyView {
   }
 
   /** The answer to a sync: as many entries as fit one message. The next sync brings the rest. */
-  answerSync(sync: TopologySync): TopologySynced {
+  answerSync(sync: TopologySync, to?: string): TopologySynced {
     return {
       kind: 'topology-synced',
-      entries: splitBySize(this.newerThan(sync.versions), LIMITS.topologyUpdateBytesMax)[0] ?? [],
+      entries: splitBySize(this.newerThan(sync.versions, to), LIMITS.topologyUpdateBytesMax)[0] ?? [],
       wanted: this.wantedFrom(sync.versions),
     };
   }
 
   /**
-   * Entries of those of `ids` that are not long absent: what a sync's `wanted` asks for. One that was never found absent
-   * by `expire` may just wait for the entry that links it.
+   * Entries of those of `ids` that are not long absent: what a sync's `wanted` asks for. One that was never found absent by
+   * `expire` may just wait for the entry that links it. An absent one that claims an edge to `to`, who asks, is told: the
+   * edge may be of an earlier start of that node, which alone can deny it.
    */
-  entriesOf(ids: Iterable<string>): TopologyEntry[] {
+  entriesOf(ids: Iterable<string>, to = ''): TopologyEntry[] {
     const present = this.present();
-    return [...ids]
-      .filter((id) => this.#entries.has(id) && (present.has(id) || !this.#absentSinceMs.has(id)))
-      .map((id) => this.#entries.get(id)!.entry);
+    const isAbsent = (id: string) => !present.has(id) && this.#absentSinceMs.has(id);
+    const told = [...ids].filter((id) => !isAbsent(id) || holds(this.#entries, id, to));
+    return told.flatMap((id) => this.entry(id) ?? []);
   }
 
   // ---------------------------------------------------------------- what is shown

@@ -200,13 +200,13 @@ export class GossipMesh {
 
   #receive(node: MeshNode, from: string, body: Body): void {
     if (body.kind === 'topology-sync') {
-      const answer = node.view.answerSync(body);
+      const answer = node.view.answerSync(body, from);
       this.#send(node, from, answer);
       return;
     }
     node.planner.receive(body, from, this.nowMs, node.neighbours);
     if (body.kind === 'topology-synced' && body.wanted.length > 0) {
-      const entries = node.view.entriesOf(body.wanted);
+      const entries = node.view.entriesOf(body.wanted, from);
       if (entries.length > 0) this.#send(node, from, { kind: 'update', entries, spread: [] });
     }
   }

@@ -53,4 +53,56 @@ describe('push planner', () => {
       );
     }
   });
+
+  it('gives a newcomer an edge again that came back after everybody was told that it is gone', () => {
+    const { view, planner: plan } = planner();
+    const neighbours = new Set(['newcomer', 'other', 'elder']);
+    view.addEdge('newcomer', 'MAN');
+    plan.ownChanged(0);
+    plan.connected('newcomer', 0);
+    plan.take(0, neighbours);
+    plan.take(LIMITS.topologyPushDelayMs, neighbours);
+    view.removeEdge('newcomer');
+    plan.ownChanged(100);
+    assert.equal(plan.take(100 + LIMITS.topologyPushDelayMs, neighbours).length, 3);
+    view.addEdge('newcomer', 'MAN');
+    plan.ownChanged(200);
+    const told = plan.take(200 + LIMITS.topologyPushDelayMs, neighbours);
+    assert.deepEqual(
+      told.map(({ to, entries, spread }) => [to, entries[0]?.edges.length, spread]),
+      [['newcomer', 1, ['own']]],
+    );
+  });
+
+  it('tells all what a neighbour was to pass on whose connection broke meanwhile', () => {
+    for (const isLate of [false, true]) {
+      const { view, planner: plan } = planner();
+      const neighbours = new Set(['newcomer', 'other', 'elder']);
+      view.addEdge('newcomer', 'MAN');
+      plan.ownChanged(0);
+      plan.connected('newcomer', 0);
+      plan.take(LIMITS.topologyPushDelayMs, neighbours);
+      const backMs = isLate ? LIMITS.deadAfterMs * 2 : 100;
+      // Who has no edge with the newcomer is told when it had its time, not for a broken connection.
+      if (isLate) plan.take(backMs - 1, neighbours);
+      plan.broke('newcomer', true, backMs);
+      plan.broke('elder', true, backMs);
+      const told = plan
+        .take(backMs + LIMITS.topologyPushDelayMs, neighbours)
+        .filter(({ entries }) => entries.some(({ id }) => id === 'own'))
+        .map(({ to }) => to);
+      if (isLate) assert.ok(!told.includes('elder'), 'what was sent so long ago had arrived');
+      else assert.deepEqual(told.sort(), ['elder', 'newcomer', 'other']);
+    }
+  });
+
+  it('does not tell all of an edge to a newcomer that is gone for good, only that it is gone', () => {
+    const { view, planner: plan } = planner();
+    view.addEdge('newcomer', 'MAN');
+    plan.ownChanged(0);
+    plan.connected('newcomer', 0);
+    plan.take(LIMITS.topologyPushDelayMs, new Set(['newcomer', 'other', 'elder']));
+    plan.broke('newcomer', false, 100);
+    assert.deepEqual(plan.take(100 + LIMITS.topologyPushDelayMs, new Set(['other', 'elder'])), []);
+  });
 });

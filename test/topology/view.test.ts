@@ -306,6 +306,29 @@ describe('topology view: sync', () => {
     });
   });
 
+  it('tells a node that started anew which absent ones claim an edge to it, and no other absent ones', () => {
+    const own = view();
+    own.addEdge('again', 'MAN');
+    own.merge([entry('again'), entry('dead', ['again']), entry('gone', ['dead'])], 0);
+    own.merge([entry('again', [], { version: 2, lost: [{ id: 'dead', epoch: 50 }] })], 0);
+    own.expire(0);
+    const asked = { kind: 'topology-sync', versions: new Map() } as const;
+    const told = (to?: string) =>
+      own
+        .answerSync(asked, to)
+        .entries.map(({ id }) => id)
+        .sort();
+    assert.deepEqual(told('again'), ['again', 'self'], 'a denied claim is not told');
+    own.removeEdge('again');
+    own.merge([entry('again', [], { epoch: 60 })], 0);
+    assert.deepEqual(told('again'), ['again', 'dead', 'self']);
+    assert.deepEqual(
+      own.entriesOf(['dead', 'gone'], 'again').map(({ id }) => id),
+      ['dead'],
+    );
+    assert.deepEqual([told('other').includes('dead'), told().includes('dead')], [false, false]);
+  });
+
   it('fits one message however large the view, and goes on where it stopped', () => {
     const big = view('big', 1);
     const wide = Array.from({ length: 1_000 }, (_, i) => `node-number-${i}`);
