@@ -1,6 +1,6 @@
 /**
  * The demo model in src/models/demo is whole, small, and what tools/demo-model made. Whether an engine answers with it is
- * tested where the engines are; the questions stand in test/golden/demo-questions.json.
+ * tested where the engines are; the questions stand in test/models/demo-questions.json.
  */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
@@ -27,7 +27,7 @@ const FILES = ['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_
 const BYTES_MAX = 4 * 1024 * 1024;
 const never = new AbortController().signal;
 const made = readJson<Made>('tools/demo-model/made.json');
-const questions = readJson<Question[]>('test/golden/demo-questions.json');
+const questions = readJson<Question[]>('test/models/demo-questions.json');
 
 function readJson<T>(name: string): T {
   return JSON.parse(readFileSync(path.join(ROOT, name), 'utf8')) as T;

@@ -40,7 +40,7 @@ const GOLDEN = path.join(ROOT, 'test/golden');
 const TYPES: readonly RandomType[] = ['F32', 'F16', 'BF16'];
 /** Of all vectors together, in the repository. */
 const GOLDEN_BYTES_MAX = 1_000_000;
-const names = readdirSync(GOLDEN).filter((name) => name.endsWith('.json') && name !== 'demo-questions.json');
+const names = readdirSync(GOLDEN).filter((name) => name.endsWith('.json'));
 
 function golden(name: string): Golden {
   return JSON.parse(readFileSync(path.join(GOLDEN, name), 'utf8')) as Golden;

@@ -7,7 +7,7 @@ questions change; the files are committed, because nobody should need torch to s
     /tmp/demo/bin/python tools/demo-model/train.py
 
 It takes about ten minutes on one core. Seeds are fixed and one thread computes, so the same versions on the same kind of
-processor give the same bytes. Besides the model it writes test/golden/demo-questions.json (questions that it answers rightly:
+processor give the same bytes. Besides the model it writes test/models/demo-questions.json (questions that it answers rightly:
 some as they were trained, some in words that it never saw) and made.json (versions, SHA-256 of the files, how many answers are
 right). It fails, and leaves the files for a look, when too many are wrong. With --examine it only asks the model that is there.
 Run `npm run format` afterwards.
@@ -31,7 +31,7 @@ from questions import expand, odd_question, plain, read, roughen
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODEL = ROOT / "src" / "models" / "demo"
-QUESTIONS = ROOT / "test" / "golden" / "demo-questions.json"
+QUESTIONS = ROOT / "test" / "models" / "demo-questions.json"
 MADE = pathlib.Path(__file__).with_name("made.json")
 
 SEED = 52415
