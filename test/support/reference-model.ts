@@ -15,7 +15,7 @@ export function referenceLogits(
 ): Float64Array[] {
   const { hidden, embeddingScale, logitSoftcap } = architecture;
   const table = read(architecture.embedding);
-  let xs = tokens.map((token) =>
+  let xs: Float64Array[] = tokens.map((token) =>
     table.slice(token * hidden, (token + 1) * hidden).map((value) => value * embeddingScale),
   );
   for (const layer of architecture.layers) xs = layerOutput(architecture, read, layer, xs);
