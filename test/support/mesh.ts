@@ -10,6 +10,8 @@ import { type Cleanup, type RunningNode, runExo, runLegacy } from './processes.j
 export interface Member {
   readonly id: string;
   readonly kind: 'new' | 'old';
+  /** More options of a new node. */
+  readonly args?: readonly string[];
   /** Old peers only. A function is asked when the new nodes run, with the memory that one of them shows. */
   readonly memoryMb?: (newNodeMb: number) => number;
 }
@@ -27,9 +29,9 @@ export async function fullMesh(
 
   const nodes = new Map<string, RunningNode>();
   await Promise.all(
-    members.map(async ({ id, kind }, i) => {
+    members.map(async ({ id, kind, args: more = [] }, i) => {
       if (kind === 'old') return;
-      const args = ['--discovery-module', 'manual', '--discovery-config-path', peersFileOf(id)];
+      const args = ['--discovery-module', 'manual', '--discovery-config-path', peersFileOf(id), ...more];
       const apiPort = ports[members.length + i]!;
       nodes.set(id, await runExo(cleanup, { id, nodePort: portOf.get(id)!, apiPort, args }));
     }),
