@@ -117,7 +117,11 @@ async function refuseUnknownModel(host: CliHost, settings: NodeSettings): Promis
     const { code, message } = toExoError(error);
     const known = models.list().map(({ id }) => id);
     const near = closest(name ?? '', known);
-    const hint = near === undefined ? `for example: exo run ${known[0]}` : `did you mean: exo run ${near}?`;
+    const example =
+      inference.engine === 'dummy'
+        ? 'exo run dummy; real models need --inference-engine ggml'
+        : `exo run ${known[0] ?? 'org/repo'}; exo model pull fetches others`;
+    const hint = near === undefined ? `for example: ${example}` : `did you mean: exo run ${near}?`;
     throw new HintedError(code, message, hint);
   }
 }

@@ -46,7 +46,14 @@ const MISTAKES: ReadonlyArray<readonly [string, number, readonly RegExp[]]> = [
   ['statsu', 2, [/^error: "statsu" is not a command/, /^hint: did you mean: exo status\?/m]],
   ['help statsu', 2, [/^error: "statsu" is not a command/, /^hint: did you mean: exo status\?/m]],
   ['help frobnicate', 2, [/not a command/, /exo --help/]],
-  ['run nosuch', 1, [/Unsupported model: nosuch; .*has: dummy/, /^hint: for example: exo run dummy$/m]],
+  [
+    'run nosuch',
+    1,
+    [
+      /Unsupported model: nosuch; .*has: dummy/,
+      /^hint: for example: exo run dummy; real models need --inference-engine ggml$/m,
+    ],
+  ],
   ['run dumy --node-port 0', 1, [/Unsupported model: dumy/, /^hint: did you mean: exo run dummy\?/m]],
   ['frobnicate', 2, [/not a command/, /exo --help/]],
   ['eval dummy', 2, [/eval.*not supported yet/]],
