@@ -35,12 +35,12 @@ QUESTIONS = ROOT / "test" / "models" / "demo-questions.json"
 MADE = pathlib.Path(__file__).with_name("made.json")
 
 SEED = 52415
-STEPS = 579
+STEPS = 1800
 TOKENS_PER_STEP = 1800
 LEARNING_RATE = 3e-3
 WARMUP_STEPS = 40
 # The rate is level between these and falls to nothing in the last ones.
-DECAY_STEPS = 180
+DECAY_STEPS = 500
 # How many turns a conversation has, and how often.
 TURNS = ((1, 0.6), (2, 0.2), (3, 0.1), (5, 0.06), (8, 0.04))
 TOKENS_PER_TURN = 56
