@@ -56,7 +56,7 @@ SYSTEMS = [
 ]
 
 # Of the answers that must be right, word for word, by kind of question (see `examine`).
-RIGHT_MIN = {"trained": 1, "heldOut": 0.9, "roughened": 0.8, "inConversation": 0.8}
+RIGHT_MIN = {"trained": 0.99, "heldOut": 0.88, "roughened": 0.8, "inConversation": 0.8}
 
 SPECIAL = ["<|begin|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
 BEGIN, END = 0, 1
