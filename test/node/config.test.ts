@@ -39,7 +39,6 @@ test('no options at all give the original’s defaults, with a loopback API and 
     api: { host: '127.0.0.1', port: 52415, responseTimeoutMs: 900_000 },
     inference: {
       engine: 'dummy',
-      defaultModel: 'dummy',
       defaultTemperature: 0,
       maxGenerateTokens: 10_000,
     },
@@ -108,6 +107,11 @@ const MEANINGS: ReadonlyArray<readonly [Raw, (settings: NodeSettings) => unknown
   [{ 'chatgpt-api-response-timeout': '60' }, (s) => s.api.responseTimeoutMs, 60_000],
   [{ 'inference-engine': 'dummy' }, (s) => [s.inference.engine, s.notes], ['dummy', []]],
   [{ 'default-model': 'dummy' }, (s) => s.inference.defaultModel, 'dummy'],
+  [
+    { 'inference-engine': 'ggml', 'default-model': 'org/repo' },
+    (s) => [s.inference.engine, s.inference.defaultModel],
+    ['ggml', 'org/repo'],
+  ],
   [{ 'default-temp': '0.7' }, (s) => s.inference.defaultTemperature, 0.7],
   [{ 'max-generate-tokens': '42' }, (s) => s.inference.maxGenerateTokens, 42],
   [{ 'system-prompt': ' Be brief. ' }, (s) => s.inference.systemPrompt, ' Be brief. '],
@@ -313,7 +317,6 @@ test('settings and identity become the options of the node', () => {
     nodePort: 50051,
     discovery: settings.discovery,
     engine: 'dummy',
-    defaultModel: 'dummy',
     systemPrompt: 'x',
     responseTimeoutMs: 900_000,
     maxGenerateTokens: 10_000,

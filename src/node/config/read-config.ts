@@ -10,7 +10,7 @@
 import { statSync } from 'node:fs';
 import type { z } from 'zod';
 import type { DiscoveryOptions } from '../../discovery/index.js';
-import { DUMMY_MODELS, ENGINE_NAMES, type EngineName, resolveModel } from '../../inference/index.js';
+import { DUMMY_MODELS, ENGINE_NAMES, type EngineName } from '../../inference/index.js';
 import { ExoError, type LogLevel, logLevelFromDebug, printable } from '../../shared/index.js';
 import type { NodeIdentity } from '../home/index.js';
 import { parseHostList } from '../host-list.js';
@@ -220,11 +220,12 @@ function readEngine(name: string | undefined, notes: ConfigNote[]): EngineName {
 /** Which models are on disk is known only when the node starts. */
 function readDefaultModel(model: string | undefined, engine: EngineName): string | undefined {
   if (model === undefined || engine !== 'dummy') return model;
-  try {
-    return resolveModel(model, DUMMY_MODELS).id;
-  } catch (error) {
-    throw new ExoError('option-invalid', `--default-model: ${(error as Error).message}`);
-  }
+  const known = DUMMY_MODELS.list().map(({ id }) => id);
+  if (known.includes(model)) return model;
+  throw new ExoError(
+    'option-invalid',
+    `--default-model: "${printable(model, 60)}" is not a model of the dummy engine; it has: ${known.join(', ')} (real models need --inference-engine ggml)`,
+  );
 }
 
 function checkFolder(folder: string): void {

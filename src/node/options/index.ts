@@ -203,8 +203,8 @@ export const NODE_OPTIONS: readonly NodeOptionSpec[] = [
     name: 'inference-engine',
     value: 'name',
     group: 'Inference',
-    words: ['dummy'],
-    help: 'what computes the model; this version has: dummy (default: dummy)',
+    words: ['dummy', 'ggml'],
+    help: 'what computes the models: ggml for real ones, or dummy (default: dummy)',
   },
   {
     name: 'default-model',
