@@ -108,7 +108,7 @@ async function refuseUnknownModel(host: CliHost, settings: NodeSettings): Promis
     import('../inference/index.js'),
     import('../node/index.js'),
   ]);
-  const models = nodeModels(settings, { ...host, home: exoHome(host.env), log: silentLogger });
+  const models = await nodeModels(settings, { ...host, home: exoHome(host.env), log: silentLogger });
   const name = question.model ?? undefined;
   try {
     await models.learn(meantModel(name, models, inference.defaultModel), new AbortController().signal);

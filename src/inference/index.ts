@@ -17,14 +17,9 @@ export type {
   TokenLogprobs,
 } from './engine.js';
 export { DUMMY_MODELS } from './engines/dummy.js';
-export {
-  canComputeGgml,
-  type GgmlComponents,
-  GgmlEngine,
-  type GgmlOptions,
-  type ModelFiles,
-} from './engines/ggml/index.js';
-export { createEngine, ENGINE_NAMES, type EngineMaking, type EngineName } from './engines/index.js';
+export type { GgmlComponents, GgmlOptions, ModelFiles } from './engines/ggml/index.js';
+export { canComputeGgml } from './engines/ggml/library/platform-package.js';
+export { createEngine, ENGINE_NAMES, type EngineName } from './engines/index.js';
 export type {
   Candidate,
   FinishReason,
@@ -41,10 +36,19 @@ export {
   type GenerationsComponents,
   type GenerationsOptions,
 } from './generations.js';
-export { type EngineModels, FixedModels, type ModelEntry, meantModel, resolveModel } from './models.js';
+export {
+  DEMO_MODEL,
+  type EngineModels,
+  FixedModels,
+  type ModelEntry,
+  meantModel,
+  resolveModel,
+} from './models.js';
 export { Ring } from './ring.js';
 export type { LocalPrompt, RingComponents, RingOptions } from './ring-options.js';
 export type { RingMember, RingPort } from './ring-port.js';
 export type { RingClient } from './ring-request.js';
 export type { RequestedSampling } from './sampling-state.js';
-export { DEMO_MODEL, StoredModels, type StoredModelsComponents } from './stored-models.js';
+
+/** The parts of real models; loaded when they are needed. */
+export const loadRealModels = () => import('./real-models.js');

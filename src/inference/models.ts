@@ -5,6 +5,9 @@
  */
 import { ExoError, printable } from '../shared/index.js';
 
+/** Name of the model that comes with the program. */
+export const DEMO_MODEL = 'demo';
+
 /** One model. */
 export interface ModelEntry {
   /** The name that requests use, and the `model_id` of shards. */

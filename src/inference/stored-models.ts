@@ -6,10 +6,7 @@
 import { Checkpoint, type ModelStore, resolveReference, shortNameOf } from '../models/index.js';
 import { type Clock, ExoError, LIMITS, type Logger, toExoError } from '../shared/index.js';
 import type { ModelFiles } from './engines/ggml/index.js';
-import { type EngineModels, type ModelEntry, unknownModel } from './models.js';
-
-/** Name of the model that comes with the program. */
-export const DEMO_MODEL = 'demo';
+import { DEMO_MODEL, type EngineModels, type ModelEntry, unknownModel } from './models.js';
 
 /** What is looked at. */
 export interface StoredModelsComponents {

@@ -8,9 +8,8 @@ import {
   DUMMY_MODELS,
   type EngineModels,
   type InferenceEngine,
-  StoredModels,
+  loadRealModels,
 } from '../inference/index.js';
-import { DEMO_DIRECTORY, ModelStore, modelPlaces } from '../models/index.js';
 import type { Clock, Logger, Random } from '../shared/index.js';
 import type { NodeSettings } from './config/index.js';
 
@@ -24,8 +23,8 @@ export interface NodeEngineParts {
   readonly log: Logger;
 }
 
-/** The models of a node with these settings. */
-export function nodeModels(settings: NodeSettings, parts: NodeEngineParts): EngineModels {
+/** The models of a node with these settings, as of now. */
+export async function nodeModels(settings: NodeSettings, parts: NodeEngineParts): Promise<EngineModels> {
   return settings.inference.engine === 'dummy' ? DUMMY_MODELS : storedModels(settings, parts);
 }
 
@@ -33,14 +32,20 @@ export function nodeModels(settings: NodeSettings, parts: NodeEngineParts): Engi
 export async function nodeEngine(settings: NodeSettings, parts: NodeEngineParts): Promise<InferenceEngine> {
   if (settings.inference.engine === 'dummy') return createEngine('dummy');
   const { clock, log } = parts;
-  const models = storedModels(settings, parts);
-  await models.refresh();
-  return createEngine('ggml', { components: { files: models, models, clock, logger: log } });
+  const [models, { createGgmlEngine }] = await Promise.all([storedModels(settings, parts), loadRealModels()]);
+  return createGgmlEngine({}, { files: models, models, clock, logger: log });
 }
 
-function storedModels({ models: { seedDir } }: NodeSettings, parts: NodeEngineParts): StoredModels {
+async function storedModels({ models: { seedDir } }: NodeSettings, parts: NodeEngineParts) {
   const { home, env, clock, random, log } = parts;
+  const [{ StoredModels }, { DEMO_DIRECTORY, ModelStore, modelPlaces }] = await Promise.all([
+    loadRealModels(),
+    import('../models/index.js'),
+  ]);
   const places = modelPlaces({ home, env, userHome: env['HOME'] || homedir(), seedDir });
   const store = new ModelStore({ places }, { clock, random });
-  return new StoredModels({ store, demoDirectory: DEMO_DIRECTORY, clock, log });
+  if (seedDir !== undefined) await store.adopt(seedDir);
+  const models = new StoredModels({ store, demoDirectory: DEMO_DIRECTORY, clock, log });
+  await models.refresh();
+  return models;
 }

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test, { type TestContext } from 'node:test';
-import { StoredModels } from '../../src/inference/index.js';
+import { StoredModels } from '../../src/inference/real-models.js';
 import { ModelStore } from '../../src/models/index.js';
 import { LIMITS, silentLogger, systemRandom, VirtualClock } from '../../src/shared/index.js';
 import { ROOT } from '../support/processes.js';

@@ -2,7 +2,6 @@
 import { ExoError, printable } from '../../shared/index.js';
 import type { InferenceEngine } from '../engine.js';
 import { DummyEngine } from './dummy.js';
-import { type GgmlComponents, GgmlEngine, type GgmlOptions } from './ggml/index.js';
 
 /** Engines of this version. */
 export const ENGINE_NAMES = ['dummy', 'ggml'] as const;
@@ -16,19 +15,12 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   tinygrad: 'runs tinygrad, a Python library',
 };
 
-/** What an engine of real models needs; an engine that needs nothing is made without. */
-export interface EngineMaking {
-  readonly options?: GgmlOptions;
-  readonly components: GgmlComponents;
-}
-
 /**
- * Makes the engine of that name; `ggml` only where it is said how. Throws `option-unsupported` (known to the original
- * only) or `option-invalid`.
+ * Makes the dummy engine; `ggml` needs models and a process of its own (`real-models.ts`). Throws `option-unsupported` (known to
+ * the original only) or `option-invalid`.
  */
-export function createEngine(name: string, making?: EngineMaking): InferenceEngine {
+export function createEngine(name: string): InferenceEngine {
   if (name === 'dummy') return new DummyEngine();
-  if (name === 'ggml' && making !== undefined) return new GgmlEngine(making.options ?? {}, making.components);
   const here = ENGINE_NAMES.join(', ');
   if (Object.hasOwn(ELSEWHERE, name)) {
     throw new ExoError(
