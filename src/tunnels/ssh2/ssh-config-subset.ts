@@ -59,7 +59,7 @@ export function answerFromSubset(query: SubsetQuery, text: string, file: string)
       );
     }
     if (name === 'host') applies = globListMatches(words, query.host);
-    else if (applies) set(name, words.join(' '));
+    else if (applies) set(name, printableValue(words.join(' '), `${file} line ${index + 1}`));
   });
 
   for (const [name, usual] of DEFAULTS) if (!values.has(name)) values.set(name, [...usual]);
@@ -67,6 +67,12 @@ export function answerFromSubset(query: SubsetQuery, text: string, file: string)
     values.get('hostname')?.[0]?.replaceAll('%h', query.host).replaceAll('%%', '%') ?? query.host;
   values.set('hostname', [hostName]);
   return [...values].flatMap(([name, lines]) => lines.map((value) => `${name} ${value}`)).join('\n');
+}
+
+/** The answer has a line for each value, so a carriage return in one would be another line. */
+function printableValue(value: string, where: string): string {
+  if (!/[\0-\x08\n-\x1f\x7f]/.test(value)) return value;
+  throw new SessionFailed('spec-refused', `${where} has a control character; remove it`);
 }
 
 /** Words with blanks between them, some in double quotes. */
