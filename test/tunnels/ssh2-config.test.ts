@@ -150,6 +150,16 @@ it('the own reader refuses Match and Include, with the line', async () => {
   assert.match(await refusal(specTo('a', 'Include other\n'), true), /line 1 has Include/);
 });
 
+it('the own reader refuses a value with a control character, which would be another line, with its place', () => {
+  for (const value of ['"a\rb"', '"\u0000"', 'a\u007f']) {
+    assert.throws(
+      () => answerFromSubset({ host: 'gw', settings: [] }, `Host gw\nHostName ${value}x`, 'f'),
+      ({ failure }: SessionFailed) =>
+        failure.code === 'spec-refused' && failure.message === 'f line 2 has a control character; remove it',
+    );
+  }
+});
+
 it('the own reader takes time that grows with the length of a line', () => {
   const startMs = performance.now();
   for (const line of [
