@@ -31,25 +31,23 @@ export function merge(old, run, { ran, files, form, date }) {
   const kept = old.filter((row) => files.includes(row.file) && !ran.has(row.file));
   const fresh = [];
   for (const [file, ids] of ran) {
-    const failures = run.failures.filter((failure) => failure.file === file).map(({ name }) => name);
+    const failures = run.failures.filter((failure) => failure.file === file);
     const figures = run.promises.filter((row) => row.file === file);
-    for (const { id, test, figure } of figures) {
-      const outcome = failures.includes(test) ? 'failed' : 'held';
-      fresh.push({ id, test, file, figure, form, date, outcome });
+    // A test says what it measured when that has held; what fails after it is another promise.
+    for (const { id, test, figure } of figures)
+      fresh.push({ id, test, file, figure, form, date, outcome: 'held' });
+    const failed = (id, test, why) =>
+      fresh.push({ id, test, file, figure: firstLine(why), form, date, outcome: 'failed' });
+    for (const { name, why } of failures) {
+      const said = figures.filter(({ test }) => test === name).map(({ id }) => id);
+      for (const id of ids) if (names(name, id) && !said.includes(id)) failed(id, name, why);
     }
     for (const id of ids) {
-      if (figures.some((row) => row.id === id)) continue;
+      if (fresh.some((row) => row.id === id && row.file === file)) continue;
       const skip = run.skipped.find((item) => item.file === file);
-      const failed = failures.length > 0 || skip === undefined;
-      fresh.push({
-        id,
-        test: (failed ? failures[0] : skip.name) ?? 'the file',
-        file,
-        figure: failed ? 'no figure' : skip.reason,
-        form,
-        date,
-        outcome: failed ? 'failed' : 'skipped',
-      });
+      if (failures.length > 0 || skip === undefined)
+        failed(id, failures[0]?.name ?? 'the file', failures[0]?.why);
+      else fresh.push({ id, test: skip.name, file, figure: skip.reason, form, date, outcome: 'skipped' });
     }
   }
   const key = (row) => [row.id[0], row.id.slice(1).padStart(3, '0'), row.file, row.test].join('\n');
@@ -57,6 +55,12 @@ export function merge(old, run, { ran, files, form, date }) {
 }
 
 const cell = (text) => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
+/** Whether a test's name speaks of a promise: `M6` in "M2 …; M6 back soon". */
+const names = (name, id) => new RegExp(`\\b${id}\\b`).test(name);
+
+/** What a failure says first; "no figure" where it says nothing. */
+const firstLine = (why) => why?.split('\n')[0].replace(/^AssertionError \[ERR_ASSERTION\]: /, '') || 'no figure';
+
 const OUTCOME = { held: '', failed: '**failed:** ', skipped: 'skipped: ' };
 
 function table(promises, rows) {
