@@ -59,7 +59,8 @@ const cell = (text) => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
 const names = (name, id) => new RegExp(`\\b${id}\\b`).test(name);
 
 /** What a failure says first; "no figure" where it says nothing. */
-const firstLine = (why) => why?.split('\n')[0].replace(/^AssertionError \[ERR_ASSERTION\]: /, '') || 'no figure';
+const firstLine = (why) =>
+  why?.split('\n')[0].replace(/^AssertionError \[ERR_ASSERTION\]: /, '') || 'no figure';
 
 const OUTCOME = { held: '', failed: '**failed:** ', skipped: 'skipped: ' };
 
