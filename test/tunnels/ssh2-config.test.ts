@@ -8,6 +8,7 @@ import { after, describe, it } from 'node:test';
 import fc from 'fast-check';
 import { systemClock } from '../../src/shared/index.js';
 import type { TunnelSpec } from '../../src/tunnels/index.js';
+import { parseConfigDump } from '../../src/tunnels/ssh/config-dump.js';
 import type { HopSettings } from '../../src/tunnels/ssh2/hop-settings.js';
 import { SessionFailed } from '../../src/tunnels/ssh2/session-failed.js';
 import { querySubset, readHops } from '../../src/tunnels/ssh2/ssh-config-reader.js';
@@ -158,6 +159,11 @@ it('the own reader refuses a value with a control character, which would be anot
         failure.code === 'spec-refused' && failure.message === 'f line 2 has a control character; remove it',
     );
   }
+});
+
+it('a separator of lines in Unicode is part of a value', () => {
+  const answer = answerFromSubset({ host: 'gw', settings: [] }, 'Host gw\nIdentityFile "/a\u2028b"', 'f');
+  assert.deepEqual(parseConfigDump(answer).get('identityfile'), ['/a\u2028b']);
 });
 
 it('the own reader takes time that grows with the length of a line', () => {

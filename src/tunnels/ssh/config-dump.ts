@@ -11,7 +11,7 @@ export type ConfigDump = ReadonlyMap<string, readonly string[]>;
 export function parseConfigDump(text: string): ConfigDump {
   const dump = new Map<string, string[]>();
   for (const line of text.split('\n')) {
-    const match = /^([A-Za-z0-9]+) (.*?)\r?$/.exec(line);
+    const match = /^([A-Za-z0-9]+) (.*?)\r?$/s.exec(line);
     const name = match?.[1]?.toLowerCase();
     const value = match?.[2];
     if (name === undefined || value === undefined) continue;
