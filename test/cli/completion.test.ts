@@ -65,7 +65,7 @@ test('values: modules with commas, types, engines, files and folders, running no
   assert.deepEqual(await words('--discovery-module', ''), ['udp', 'tcp', 'manual', 'direct']);
   assert.deepEqual(await words('--discovery-module', 'manual,u'), ['manual,udp']);
   assert.deepEqual(await words('--discovery-module', 'udp,'), ['udp,tcp', 'udp,manual', 'udp,direct']);
-  assert.deepEqual(await words('--inference-engine', ''), ['dummy']);
+  assert.deepEqual(await words('--inference-engine', ''), ['dummy', 'ggml']);
   assert.deepEqual(await words('--discovery-config-path', ''), [':files']);
   assert.deepEqual(await words('--models-seed-dir', ''), [':folders']);
   assert.deepEqual(await words('--node-port', ''), []);
