@@ -2,7 +2,7 @@
  * The original's TCP announce: one JSON object each way with type, node_id, grpc_port and device_capabilities, without
  * length or newline, so its end is where its braces close. Pure; tcp.ts and tcp-announcer.ts are the callers.
  */
-import { Ajv } from 'ajv';
+import { Ajv, type ValidateFunction } from 'ajv';
 import type { DeviceCapabilities } from '../protocol/index.js';
 import { ExoError, LIMITS } from '../shared/index.js';
 import {
@@ -28,16 +28,22 @@ interface AnnounceJson {
   readonly device_capabilities?: CapabilitiesJson;
 }
 
-const validate = new Ajv().compile<AnnounceJson>({
-  type: 'object',
-  required: ['type', 'node_id', 'grpc_port'],
-  properties: {
-    type: { const: 'announce' },
-    node_id: NODE_ID_SCHEMA,
-    grpc_port: { type: 'integer', minimum: 1, maximum: 65535 },
-    device_capabilities: CAPABILITIES_JSON_SCHEMA,
-  },
-});
+let validate: ValidateFunction<AnnounceJson> | undefined;
+
+/** Compiled when the first is read: every start of a node would pay for it. */
+function validator(): ValidateFunction<AnnounceJson> {
+  validate ??= new Ajv().compile<AnnounceJson>({
+    type: 'object',
+    required: ['type', 'node_id', 'grpc_port'],
+    properties: {
+      type: { const: 'announce' },
+      node_id: NODE_ID_SCHEMA,
+      grpc_port: { type: 'integer', minimum: 1, maximum: 65535 },
+      device_capabilities: CAPABILITIES_JSON_SCHEMA,
+    },
+  });
+  return validate;
+}
 
 /** The bytes of an announce. */
 export function encodeAnnounce(announce: Announce): Buffer {
@@ -53,7 +59,7 @@ export function encodeAnnounce(announce: Announce): Buffer {
 
 /** Throws `candidate-invalid` with the reason. */
 export function decodeAnnounce(bytes: Buffer): Announce {
-  const json = readShaped(bytes, validate, { text: 'what was said', kind: 'an announce' });
+  const json = readShaped(bytes, validator(), { text: 'what was said', kind: 'an announce' });
   return {
     nodeId: json.node_id,
     nodePort: json.grpc_port,

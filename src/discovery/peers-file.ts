@@ -4,7 +4,7 @@
  */
 import { constants, type Stats } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
-import { Ajv } from 'ajv';
+import { Ajv, type ValidateFunction } from 'ajv';
 import type { DeviceCapabilities } from '../protocol/index.js';
 import { type Address, ExoError, LIMITS, parseAddress, printable } from '../shared/index.js';
 import { type CapabilitiesJson, readCapabilities } from './announced-json.js';
@@ -43,15 +43,22 @@ interface RawFile {
   readonly tunnels?: Readonly<Record<string, unknown>>;
 }
 
-const validate = new Ajv({ allErrors: true, verbose: true, allowUnionTypes: true }).compile<RawFile>(
-  PEERS_SCHEMA,
-);
+let validate: ValidateFunction<RawFile> | undefined;
+
+/** Compiled when the first is read: every start of a node would pay for it. */
+function validator(): ValidateFunction<RawFile> {
+  validate ??= new Ajv({ allErrors: true, verbose: true, allowUnionTypes: true }).compile<RawFile>(
+    PEERS_SCHEMA,
+  );
+  return validate;
+}
 
 /** Reads a text. Throws `peers-file-invalid` with `file:line:column: reason`. */
 export function parsePeersFile(text: string, file: string): PeersFile {
   const document = new JsonDocument(text, file, 'peers-file-invalid');
   const value = document.value();
-  if (!validate(value)) throw schemaError(document, validate.errors ?? []);
+  const isValid = validator();
+  if (!isValid(value)) throw schemaError(document, isValid.errors ?? []);
   checkRepeated(document);
   const peers = Object.entries(value.peers).map(([id, raw]): PeerEntry => {
     return {

@@ -2,7 +2,7 @@
  * The original's discovery datagram: a JSON object with type, node_id, grpc_port, device_capabilities, priority,
  * interface_name and interface_type. Pure; udp.ts is the caller. The peer's host is the datagram's source.
  */
-import { Ajv } from 'ajv';
+import { Ajv, type ValidateFunction } from 'ajv';
 import type { DeviceCapabilities } from '../protocol/index.js';
 import { ExoError, LIMITS, printable } from '../shared/index.js';
 import {
@@ -42,19 +42,25 @@ const PRIORITY_MAX = 7;
 const INTERFACE_CHARS_MAX = 64;
 const OPEN_BRACE = 0x7b;
 
-const validate = new Ajv().compile<DatagramJson>({
-  type: 'object',
-  required: ['type', 'node_id', 'grpc_port'],
-  properties: {
-    type: { const: 'discovery' },
-    node_id: NODE_ID_SCHEMA,
-    grpc_port: { type: 'integer', minimum: 1, maximum: 65535 },
-    device_capabilities: CAPABILITIES_JSON_SCHEMA,
-    priority: { type: 'number' },
-    interface_name: { type: 'string' },
-    interface_type: { type: 'string' },
-  },
-});
+let validate: ValidateFunction<DatagramJson> | undefined;
+
+/** Compiled when the first is read: every start of a node would pay for it. */
+function validator(): ValidateFunction<DatagramJson> {
+  validate ??= new Ajv().compile<DatagramJson>({
+    type: 'object',
+    required: ['type', 'node_id', 'grpc_port'],
+    properties: {
+      type: { const: 'discovery' },
+      node_id: NODE_ID_SCHEMA,
+      grpc_port: { type: 'integer', minimum: 1, maximum: 65535 },
+      device_capabilities: CAPABILITIES_JSON_SCHEMA,
+      priority: { type: 'number' },
+      interface_name: { type: 'string' },
+      interface_type: { type: 'string' },
+    },
+  });
+  return validate;
+}
 
 /** At most `DATAGRAM_BYTES_SENT_MAX` bytes: long names of model and chip are cut until it fits. */
 export function encodeDatagram(announcement: Announcement): Buffer {
@@ -93,7 +99,7 @@ export function decodeDatagram(bytes: Buffer): Announcement {
   if (!looksLikeDatagram(bytes)) {
     throw new ExoError('candidate-invalid', 'the datagram is not a discovery announcement (no JSON object)');
   }
-  const json = readShaped(bytes, validate, { text: 'the datagram', kind: 'a discovery announcement' });
+  const json = readShaped(bytes, validator(), { text: 'the datagram', kind: 'a discovery announcement' });
   return {
     nodeId: json.node_id,
     nodePort: json.grpc_port,

@@ -2,6 +2,7 @@
 import { type NodeSettings, readConfig } from '../../node/config/index.js';
 import type { RawOptions } from '../../node/options/index.js';
 import { createLogger, formatAddress, type Logger, toExoError } from '../../shared/index.js';
+import { lookEarly } from '../early-look.js';
 import { EXIT } from '../errors.js';
 import { count } from '../format/units.js';
 import { type CliHost, colours, wantsColour } from '../host.js';
@@ -33,6 +34,7 @@ export async function node(host: CliHost, raw: RawOptions): Promise<number> {
   });
   try {
     // Loaded once the options are known to be good: what is wrong with them is said sooner.
+    await lookEarly(settings);
     const { startNode } = await import('../running-node.js');
     running = await startNode(host, {
       settings,

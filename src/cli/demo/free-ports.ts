@@ -27,7 +27,8 @@ export async function requireFreePorts(
   );
 }
 
-function tryListen(host: string, port: number): Promise<NodeJS.ErrnoException | undefined> {
+/** Resolves with why a port cannot be listened at; undefined where it can. */
+export function tryListen(host: string, port: number): Promise<NodeJS.ErrnoException | undefined> {
   return new Promise((resolve) => {
     const server = net.createServer();
     server.once('error', (error) => resolve(error));
