@@ -9,7 +9,10 @@ export type {
   LayerWeights,
   RopeScheme,
   WeightRef,
-} from './architecture.js';
+} from './architecture/architecture.js';
+export { type ArchitectureOptions, readArchitecture } from './architecture/config.js';
+export type { MlxQuantization, TensorEntry, WeightType } from './architecture/tensor-entry.js';
+export { type WantedTensor, wantedTensors } from './architecture/weight-shapes.js';
 export {
   type CatalogueModel,
   catalogue,
@@ -19,19 +22,9 @@ export {
   resolveReference,
   searchCatalogue,
   shortNameOf,
-} from './catalogue.js';
-export type { TemplateMessage } from './chat-template.js';
-export { CHECKPOINT_FILE, Checkpoint } from './checkpoint.js';
-export { CHECKPOINT_INDEX, parseCheckpointIndex } from './checkpoint-index.js';
-export { type ArchitectureOptions, readArchitecture } from './config.js';
-export { DEMO_DIRECTORY } from './demo-directory.js';
-export { type DownloadComponents, type Downloaded, type DownloadRequest, downloadModel } from './download.js';
-export { isNeeded, type LayerRange, layersOf } from './download-plan.js';
-export { Retries } from './download-retry.js';
-export { type ByteSource, DEFAULT_ENDPOINT, Hub, type HubOptions, type SourceBody } from './hub.js';
-export type { FileHash, FoundModel, ModelFile } from './hub-answer.js';
-export { readHubToken } from './hub-token.js';
-export { type DownloadProgress, type FileProgress, repoProgressEvent } from './progress.js';
+} from './catalogue/catalogue.js';
+export { CHECKPOINT_FILE, Checkpoint } from './checkpoint/checkpoint.js';
+export { CHECKPOINT_INDEX, parseCheckpointIndex } from './checkpoint/checkpoint-index.js';
 export {
   parseSafetensorsHeader,
   readSafetensors,
@@ -40,13 +33,25 @@ export {
   type SafetensorsFile,
   type SafetensorsType,
   safetensorsHeaderBytes,
-} from './safetensors.js';
-export { ModelStore, type Removed, type StoredModel } from './store.js';
-export { type ModelPlace, modelPlaces, type PlaceOptions } from './store-places.js';
-export type { RecordData } from './store-record.js';
-export { type ModelSurvey, surveyModel } from './store-survey.js';
-export type { VerifiedFile } from './store-verify.js';
-export { type WeightsOnDisk, weightsOnDisk } from './store-weights.js';
-export type { MlxQuantization, TensorEntry, WeightType } from './tensor-entry.js';
-export { type ModelTokenizer, openTokenizer, type TokenizerComponents } from './tokenizer.js';
-export { type WantedTensor, wantedTensors } from './weight-shapes.js';
+} from './checkpoint/safetensors.js';
+export { DEMO_DIRECTORY } from './demo-directory.js';
+export {
+  type DownloadComponents,
+  type Downloaded,
+  type DownloadRequest,
+  downloadModel,
+} from './download/download.js';
+export { isNeeded, type LayerRange, layersOf } from './download/plan.js';
+export { type DownloadProgress, type FileProgress, repoProgressEvent } from './download/progress.js';
+export { Retries } from './download/retry.js';
+export type { FileHash, FoundModel, ModelFile } from './hub/answer.js';
+export { type ByteSource, DEFAULT_ENDPOINT, Hub, type HubOptions, type SourceBody } from './hub/hub.js';
+export { readHubToken } from './hub/token.js';
+export { type ModelPlace, modelPlaces, type PlaceOptions } from './store/places.js';
+export type { RecordData } from './store/record.js';
+export { ModelStore, type Removed, type StoredModel } from './store/store.js';
+export { type ModelSurvey, surveyModel } from './store/survey.js';
+export type { VerifiedFile } from './store/verify.js';
+export { type WeightsOnDisk, weightsOnDisk } from './store/weights.js';
+export type { TemplateMessage } from './tokenizer/chat-template.js';
+export { type ModelTokenizer, openTokenizer, type TokenizerComponents } from './tokenizer/tokenizer.js';

@@ -106,9 +106,12 @@ const FENCES: Record<string, { readonly places: readonly string[]; readonly reas
   },
   '@peculiar/asn1-schema': { places: ['trust/certificate.ts'], reason: 'one certificate is made' },
   '@peculiar/asn1-x509': { places: ['trust/certificate.ts'], reason: 'one certificate is made' },
-  '@huggingface/tokenizers': { places: ['models/tokenizer.ts'], reason: 'tokenizer.json is read once' },
+  '@huggingface/tokenizers': {
+    places: ['models/tokenizer/tokenizer.ts'],
+    reason: 'tokenizer.json is read once',
+  },
   '@huggingface/jinja': {
-    places: ['models/chat-template.ts'],
+    places: ['models/tokenizer/chat-template.ts'],
     reason: 'templates are rendered in one place',
   },
   'ipaddr.js': {

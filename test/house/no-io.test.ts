@@ -36,14 +36,14 @@ const PURE = [
   'src/discovery/candidate-pool.ts',
   'src/discovery/flood-gate.ts',
   'src/discovery/udp-packet.ts',
-  'src/models/checkpoint-index.ts',
-  'src/models/config.ts',
-  'src/models/fields.ts',
-  'src/models/mlx.ts',
-  'src/models/repeated-name.ts',
-  'src/models/rope.ts',
-  'src/models/strftime.ts',
-  'src/models/weight-shapes.ts',
+  'src/models/checkpoint/checkpoint-index.ts',
+  'src/models/architecture/config.ts',
+  'src/models/architecture/fields.ts',
+  'src/models/architecture/mlx.ts',
+  'src/models/checkpoint/repeated-name.ts',
+  'src/models/architecture/rope.ts',
+  'src/models/tokenizer/strftime.ts',
+  'src/models/architecture/weight-shapes.ts',
   'src/topology/partition.ts',
   'src/topology/push-planner.ts',
   'src/topology/view.ts',
@@ -81,7 +81,11 @@ const PURE = [
 ];
 
 /** Folders of which every file is. */
-const PURE_FOLDERS = ['src/models/families/', 'src/tunnels/description/', 'src/tunnels/supervisor/'];
+const PURE_FOLDERS = [
+  'src/models/architecture/families/',
+  'src/tunnels/description/',
+  'src/tunnels/supervisor/',
+];
 
 /** Of these folders, those that ask the system where the home of the user is, and nothing else. */
 const ASKS_FOR_HOME = new Set([

@@ -10,7 +10,7 @@ import {
   resolveReference,
   searchCatalogue,
   shortNameOf,
-} from '../../src/models/catalogue.js';
+} from '../../src/models/catalogue/catalogue.js';
 
 test('a short name, a repository and a folder are told apart', () => {
   const short = resolveReference('llama-3.2-1b');

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
+import { wantedTensors } from '../../src/models/architecture/weight-shapes.js';
 import { type Architecture, readArchitecture } from '../../src/models/index.js';
-import { wantedTensors } from '../../src/models/weight-shapes.js';
 
 /** What a header says of one tensor. */
 export interface HeaderEntry {

@@ -5,15 +5,19 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
-import { parseJournal, printDone, printHead, printOpen } from '../../src/models/download-journal.js';
-import { PartialFile } from '../../src/models/download-partial.js';
-import { isNeeded, isTied, neededRanges, needsByFile } from '../../src/models/download-plan.js';
-import { type ByteRange, common, normalized, split, sum, without } from '../../src/models/download-ranges.js';
-import { retryAfterMs } from '../../src/models/hub-failure.js';
-import { readHubToken } from '../../src/models/hub-token.js';
-import { isAnyLocked, takeLock, tryLock } from '../../src/models/lock.js';
-import { bootId, processStart } from '../../src/models/lock-process.js';
-import { type DownloadProgress, ProgressMeter, repoProgressEvent } from '../../src/models/progress.js';
+import { isAnyLocked, takeLock, tryLock } from '../../src/models/disk/lock.js';
+import { bootId, processStart } from '../../src/models/disk/lock-process.js';
+import { parseJournal, printDone, printHead, printOpen } from '../../src/models/download/journal.js';
+import { PartialFile } from '../../src/models/download/partial.js';
+import { isNeeded, isTied, neededRanges, needsByFile } from '../../src/models/download/plan.js';
+import {
+  type DownloadProgress,
+  ProgressMeter,
+  repoProgressEvent,
+} from '../../src/models/download/progress.js';
+import { type ByteRange, common, normalized, split, sum, without } from '../../src/models/download/ranges.js';
+import { retryAfterMs } from '../../src/models/hub/failure.js';
+import { readHubToken } from '../../src/models/hub/token.js';
 import { randomInt, seededRandom, systemClock, systemRandom, VirtualClock } from '../../src/shared/index.js';
 import { solidBytes } from '../support/model-files.js';
 import { Cleanup } from '../support/processes.js';
@@ -125,7 +129,7 @@ test('a lock has one holder, is given on, and dies with its process', async () =
   assert.deepEqual(readdirSync(folder), []);
   assert.equal(typeof hasWaited, 'boolean');
   const program = `
-    const { takeLock } = await import('${path.resolve('src/models/lock.ts')}');
+    const { takeLock } = await import('${path.resolve('src/models/disk/lock.ts')}');
     const { systemClock, systemRandom } = await import('${path.resolve('src/shared/index.ts')}');
     await takeLock(${JSON.stringify(folder)}, 'a/b', { clock: systemClock, random: systemRandom }, new AbortController().signal);
     process.kill(process.pid, 'SIGKILL');`;

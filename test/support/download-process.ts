@@ -3,9 +3,9 @@
  *   node --import tsx test/support/download-process.ts '{"endpoint", "repository", "directory", "partBytes", "shard"?}'
  * Prints `begun` when it knows what there is to fetch and `done` when it has it.
  */
-import { downloadModel } from '../../src/models/download.js';
-import type { LayerRange } from '../../src/models/download-plan.js';
-import { Hub } from '../../src/models/hub.js';
+import { downloadModel } from '../../src/models/download/download.js';
+import type { LayerRange } from '../../src/models/download/plan.js';
+import { Hub } from '../../src/models/hub/hub.js';
 import { systemClock, systemRandom } from '../../src/shared/index.js';
 
 const { endpoint, ...request } = JSON.parse(process.argv[2]!) as {

@@ -2,15 +2,15 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { parseCheckpointIndex } from '../../../src/models/checkpoint-index.js';
-import { readArchitecture } from '../../../src/models/config.js';
+import { readArchitecture } from '../../../src/models/architecture/config.js';
+import { wantedTensors } from '../../../src/models/architecture/weight-shapes.js';
+import { parseCheckpointIndex } from '../../../src/models/checkpoint/checkpoint-index.js';
 import {
   parseSafetensorsHeader,
   SAFETENSORS_LENGTH_BYTES,
   type SafetensorsEntry,
   safetensorsHeaderBytes,
-} from '../../../src/models/safetensors.js';
-import { wantedTensors } from '../../../src/models/weight-shapes.js';
+} from '../../../src/models/checkpoint/safetensors.js';
 import { LIMITS, type Random } from '../../../src/shared/index.js';
 import { ROOT } from '../../support/processes.js';
 import type { FuzzTarget } from '../target.js';

@@ -1,0 +1,160 @@
+/**
+ * What of a model is in a folder: which layers, how many bytes, what is missing or damaged. Told by config, index, the headers of
+ * the weights and their lengths; no weight is read. Called by `store.ts`.
+ */
+import { readdir, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { ExoError, LIMITS } from '../../shared/index.js';
+import { CHECKPOINT_FILE } from '../checkpoint/checkpoint.js';
+import { CHECKPOINT_INDEX, parseCheckpointIndex } from '../checkpoint/checkpoint-index.js';
+import { readSafetensors } from '../checkpoint/safetensors.js';
+import { readBoundedIfThere } from '../disk/bounded-file.js';
+import { CONFIG_FILE, isNeeded, isTied, type LayerRange, layerOf, layersOf } from '../download/plan.js';
+import { covers, sum } from '../download/ranges.js';
+import { weightsOnDisk } from './weights.js';
+
+/** What is there. */
+export class ModelSurvey {
+  readonly directory: string;
+  /** Of the whole model; undefined where there is no config that says so. */
+  readonly layers: number | undefined;
+  /** On disk, holes not counted. */
+  readonly bytes: number;
+  /** Files of weights that are there neither whole nor in part. */
+  readonly missing: readonly string[];
+  /** Files of weights that cannot be what they should: too short, no header. With the reason. */
+  readonly damaged: ReadonlyArray<{ readonly file: string; readonly reason: string }>;
+  readonly #names: ReadonlySet<string>;
+  readonly #present: ReadonlySet<string>;
+
+  constructor(found: {
+    readonly directory: string;
+    readonly layers: number | undefined;
+    readonly bytes: number;
+    readonly missing: readonly string[];
+    readonly damaged: ReadonlyArray<{ readonly file: string; readonly reason: string }>;
+    readonly names: ReadonlySet<string>;
+    readonly present: ReadonlySet<string>;
+  }) {
+    this.directory = found.directory;
+    this.layers = found.layers;
+    this.bytes = found.bytes;
+    this.missing = found.missing;
+    this.damaged = found.damaged;
+    this.#names = found.names;
+    this.#present = found.present;
+  }
+
+  /** Whether everything that a shard needs is there; without a shard everything. */
+  has(shard?: LayerRange): boolean {
+    if (this.layers === undefined || this.#names.size === 0) return false;
+    if (shard !== undefined && shard.endLayer >= this.layers) return false;
+    const tied = isTied(this.#names);
+    for (const name of this.#names) {
+      if (isNeeded(name, shard, tied) && !this.#present.has(name)) return false;
+    }
+    return true;
+  }
+
+  /** Layers that are there, as ranges with both ends included. */
+  get presentLayers(): ReadonlyArray<readonly [from: number, to: number]> {
+    const lacking = new Set<number>();
+    const known = new Set<number>();
+    for (const name of this.#names) {
+      const layer = layerOf(name);
+      if (layer === undefined) continue;
+      known.add(layer);
+      if (!this.#present.has(name)) lacking.add(layer);
+    }
+    const ranges: Array<[number, number]> = [];
+    for (let layer = 0; layer < (this.layers ?? 0); layer += 1) {
+      if (!known.has(layer) || lacking.has(layer)) continue;
+      const last = ranges.at(-1);
+      if (last !== undefined && last[1] === layer - 1) last[1] = layer;
+      else ranges.push([layer, layer]);
+    }
+    return ranges;
+  }
+}
+
+/** Looks into a folder; undefined where it holds no model. Rejects with the signal's reason. */
+export async function surveyModel(directory: string, signal: AbortSignal): Promise<ModelSurvey | undefined> {
+  const config = await jsonOf(path.join(directory, CONFIG_FILE), LIMITS.modelConfigBytesMax, signal);
+  const places = await placesOf(directory, signal);
+  const files = places === undefined ? [CHECKPOINT_FILE] : [...new Set(places.values())];
+  const names = new Set(places?.keys());
+  const present = new Set<string>();
+  const missing: string[] = [];
+  const damaged: Array<{ file: string; reason: string }> = [];
+  let bytes = await otherBytes(directory, new Set(files));
+  for (const name of files) {
+    const found = await weightsOnDisk(path.join(directory, name));
+    if (found === undefined) {
+      missing.push(name);
+      continue;
+    }
+    bytes += found.ranges === undefined ? (await stat(found.file)).size : sum(found.ranges);
+    try {
+      for (const entry of (await readSafetensors(found.file, signal)).values()) {
+        if (places === undefined) names.add(entry.name);
+        else if (places.get(entry.name) !== name) continue;
+        const isThere =
+          found.ranges === undefined || covers(found.ranges, [entry.offset, entry.offset + entry.bytes]);
+        if (isThere) present.add(entry.name);
+      }
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof ExoError)) throw error;
+      // Of a file that has just been begun not even the header is there.
+      if (found.ranges === undefined) damaged.push({ file: name, reason: error.message });
+      else missing.push(name);
+    }
+  }
+  if (config === undefined && bytes === 0) return undefined;
+  return new ModelSurvey({ directory, layers: layersOf(config), bytes, missing, damaged, names, present });
+}
+
+/** One file counts before an index, as when it is read. */
+async function placesOf(
+  directory: string,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, string> | undefined> {
+  if ((await weightsOnDisk(path.join(directory, CHECKPOINT_FILE))) !== undefined) return undefined;
+  const file = path.join(directory, CHECKPOINT_INDEX);
+  const text = await textOf(file, LIMITS.checkpointIndexBytesMax, signal);
+  try {
+    return text === undefined ? undefined : parseCheckpointIndex(text, file);
+  } catch {
+    return undefined;
+  }
+}
+
+async function otherBytes(directory: string, weights: ReadonlySet<string>): Promise<number> {
+  let bytes = 0;
+  for (const entry of await readdir(directory, { withFileTypes: true }).catch(() => [])) {
+    const isWeights = [...weights].some((name) => entry.name.startsWith(name));
+    if (entry.isDirectory() || isWeights) continue;
+    const stats = await stat(path.join(directory, entry.name)).catch(() => undefined);
+    bytes += stats?.isFile() === true ? stats.size : 0;
+  }
+  return bytes;
+}
+
+async function jsonOf(file: string, bytesMax: number, signal: AbortSignal): Promise<unknown> {
+  try {
+    return JSON.parse((await textOf(file, bytesMax, signal)) ?? '');
+  } catch {
+    signal.throwIfAborted();
+    return undefined;
+  }
+}
+
+async function textOf(file: string, bytesMax: number, signal: AbortSignal): Promise<string | undefined> {
+  try {
+    const fault = (why: string) => new ExoError('checkpoint-invalid', `${file} ${why}`);
+    return (await readBoundedIfThere(file, bytesMax, fault, signal))?.toString('utf8');
+  } catch {
+    signal.throwIfAborted();
+    return undefined;
+  }
+}
