@@ -5,6 +5,7 @@
 import { createPrivateKey, createPublicKey, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import net from 'node:net';
+import { performance } from 'node:perf_hooks';
 import tls from 'node:tls';
 import {
   type Hello,
@@ -34,6 +35,8 @@ export class Intruder {
   readonly #decoder = collectingDecoder();
   readonly #messages = new MessageDecoder();
   #closed = false;
+  /** `performance.now()` of the last bytes that came. */
+  heardMs = 0;
 
   constructor(socket: net.Socket) {
     this.#socket = socket;
@@ -41,7 +44,10 @@ export class Intruder {
     socket.on('close', () => {
       this.#closed = true;
     });
-    socket.on('data', (chunk: Buffer) => this.#decoder.decoder.push(chunk));
+    socket.on('data', (chunk: Buffer) => {
+      this.heardMs = performance.now();
+      this.#decoder.decoder.push(chunk);
+    });
   }
 
   get isClosed(): boolean {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { availableParallelism } from 'node:os';
 import { describe, test } from 'node:test';
 import '../support/leaks.js';
+import { promise } from '../support/promise.js';
 import { repeats } from '../support/repeats.js';
 import { BUGS, type Bug } from './bugs.js';
 import { runSeeds } from './pool.js';
@@ -32,6 +33,7 @@ describe('a simulated mesh under faults', () => {
       failed.map(({ seed, failure }) => `seed ${seed}: ${failure}`),
       [],
     );
+    promise(t, 'X2', summary(results, performance.now() - startedMs, VIRTUAL_SECONDS).replaceAll('\n', '; '));
   });
 
   test('is the same again when its seed is replayed, in this process and in another', async () => {
