@@ -212,6 +212,30 @@ describe('a host that vanishes', () => {
     assert.deepEqual([a.closes, b.closes], [1, 1]);
   });
 
+  it('is asked for by the keepalive of idle streams, which end when it is back and does not know them', async () => {
+    const world = lab();
+    const { a } = await pair(world);
+    world.network.vanish('b');
+    await world.clock.advance(LIMITS.tcpKeepaliveMs - SECOND_MS);
+    world.network.restore('b');
+    await world.clock.advance(SECOND_MS / 2);
+    assert.equal(a.closes, 0);
+    await world.clock.advance(SECOND_MS / 2);
+    assert.match((await a.closed)!.message, /reset/);
+    assert.deepEqual([world.network.openStreams('a', 'b'), world.network.openStreams('b', 'a')], [0, 0]);
+  });
+
+  it('ends idle streams also when it does not come back, after ten questions', async () => {
+    const world = lab();
+    const { a } = await pair(world);
+    world.network.vanish('b');
+    await world.clock.advance(LIMITS.tcpKeepaliveMs + 9.5 * SECOND_MS);
+    assert.equal(a.closes, 0);
+    await world.clock.advance(SECOND_MS);
+    assert.equal(a.closes, 1);
+    assert.equal(world.clock.pending, 0);
+  });
+
   it('lets dials time out', async () => {
     const world = lab();
     const { listener } = await pair(world);

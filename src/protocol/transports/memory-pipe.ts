@@ -4,6 +4,7 @@
  * arrives after what was sent before it. Acknowledgements take no time; congestion is not modelled.
  */
 import type { TimerHandle } from '../../shared/index.js';
+import { type KeepaliveAnswer, MemoryKeepalive } from './memory-keepalive.js';
 import type { MemoryLink } from './memory-link.js';
 import type { MemoryScheduler, Runnable } from './memory-scheduler.js';
 import type { MemoryStream } from './memory-stream.js';
@@ -54,6 +55,7 @@ export class MemoryPipe implements Runnable {
   #over = false;
   #queued = false;
   #timer: { readonly atMs: number; readonly handle: TimerHandle } | undefined;
+  #keepalive: MemoryKeepalive | undefined;
 
   constructor(scheduler: MemoryScheduler, ends: PipeEnds) {
     this.#scheduler = scheduler;
@@ -120,7 +122,20 @@ export class MemoryPipe implements Runnable {
     if (this.#ends.target.dead) {
       this.drop();
       this.#back?.drop();
+      return;
     }
+    const end = () => {
+      this.#back?.drop();
+      this.breakNow();
+    };
+    this.#keepalive ??= new MemoryKeepalive(this.#scheduler.clock, () => this.#back!.#probe(), end);
+  }
+
+  /** The sender asks whether the other machine, which lost its power, still knows the stream. */
+  #probe(): KeepaliveAnswer {
+    const { target, link, backLink } = this.#ends;
+    if (this.#flight.length > 0 || this.pendingBytes > 0) return 'busy';
+    return target.host.up && !link.cut && !backLink.cut ? 'unknown' : 'none';
   }
 
   /** The receiver is gone. */
@@ -130,6 +145,7 @@ export class MemoryPipe implements Runnable {
     this.#clearFlight();
     this.#timer?.handle.cancel();
     this.#timer = undefined;
+    this.#keepalive?.cancel();
     this.#ends.link.pipes.delete(this);
   }
 
