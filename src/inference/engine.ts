@@ -96,6 +96,28 @@ export interface SampledToken {
   readonly logprobs?: TokenLogprobs;
 }
 
+/** What one layer of a model costs the engine that computes it, in the types in which it keeps weights and caches. */
+export interface LayerCost {
+  /** Read once in a step of one token. The last layer has the head with it. */
+  readonly weightBytes: number;
+  /** Of one token, those of attention over the cache aside. */
+  readonly multiplyAdds: number;
+  /** Of one position of one request. */
+  readonly cacheBytes: number;
+}
+
+/** What an engine can do for one model here and now: what layers are placed by. */
+export interface EngineProfile {
+  /** What weights and caches of the model may take before the machine swaps; what the engine has of it already counts as free. */
+  readonly memoryBytes: number;
+  /** Weights that are read in a second while one request decodes; of the steps that ran, else of a short test. */
+  readonly bytesPerS: number;
+  /** Of a prompt; measured in the same way. */
+  readonly multiplyAddsPerS: number;
+  /** By layer of the model, all of them. */
+  readonly layers: readonly LayerCost[];
+}
+
 /** Computes shards. `stop` ends all its children and frees all caches; afterwards every call throws `engine-failed`. */
 export interface InferenceEngine extends Startable {
   /** `dummy`, … : the value of `--inference-engine`. */
@@ -104,6 +126,11 @@ export interface InferenceEngine extends Startable {
   readonly models: EngineModels;
   /** Makes a shard ready (maps weights). Idempotent; throws `model-unknown` or `engine-failed`. */
   load(shard: Shard, signal: AbortSignal): Promise<void>;
+  /**
+   * What this engine can do for a model of which at least the small files are here. The first call for a kind of weights
+   * computes for some tenths of a second. Throws `model-unknown`, `model-unsupported`, `checkpoint-invalid` or `engine-failed`.
+   */
+  profile(modelId: string, signal: AbortSignal): Promise<EngineProfile>;
   /** The model's tokenizer, loaded once. Throws `model-unknown` or `engine-failed`. */
   tokenizer(modelId: string, signal: AbortSignal): Promise<Tokenizer>;
   /**

@@ -6,9 +6,11 @@ export { ActiveNode } from './active-node.js';
 export type {
   ChatMessage,
   EngineInput,
+  EngineProfile,
   ForwardRequest,
   ForwardResult,
   InferenceEngine,
+  LayerCost,
   SampledToken,
   SamplingOptions,
   SamplingPlace,
@@ -44,6 +46,13 @@ export {
   meantModel,
   resolveModel,
 } from './models.js';
+export type { PlacedRange, Placement } from './placement.js';
+export {
+  type PlanQuestion,
+  type RingPlan,
+  RingPlanner,
+  type RingPlannerComponents,
+} from './planner/index.js';
 export { Ring } from './ring.js';
 export type { LocalPrompt, RingComponents, RingOptions } from './ring-options.js';
 export type { RingMember, RingPort } from './ring-port.js';

@@ -129,6 +129,20 @@ export function engineSuite(name: string, makeEngine: () => Promise<EngineUnderT
       );
     });
 
+    withEngine('says what it can do for a model, also when it has computed it', async (under) => {
+      const { engine, modelId, layers } = under;
+      for (const requestId of ['first', 'second']) {
+        const profile = await engine.profile(modelId, never);
+        assert.equal(profile.layers.length, layers);
+        for (const rate of [profile.memoryBytes, profile.bytesPerS, profile.multiplyAddsPerS])
+          assert.ok(Number.isFinite(rate) && rate > 0, `${rate}`);
+        for (const cost of profile.layers)
+          for (const value of Object.values(cost)) assert.ok(Number.isSafeInteger(value) && value >= 0);
+        await generate(engine, split(modelId, layers, 1), requestId);
+      }
+      await assert.rejects(engine.profile('no-such-model', never), { code: 'model-unknown' });
+    });
+
     withEngine('has a tokenizer with an end and a template', async ({ engine, modelId }) => {
       const tokenizer = await engine.tokenizer(modelId, never);
       assert.ok(tokenizer.eosTokenIds.size > 0, 'an end');

@@ -4,7 +4,9 @@
  * keeps something per request and takes virtual time. Not a mock: the ring computes with it what it says.
  */
 import {
+  createEngine,
   DUMMY_MODELS,
+  type EngineProfile,
   type ForwardRequest,
   type ForwardResult,
   type InferenceEngine,
@@ -57,6 +59,10 @@ export class ExactEngine implements InferenceEngine {
   async start(): Promise<void> {}
   async stop(): Promise<void> {}
   async load(): Promise<void> {}
+
+  profile(modelId: string, signal: AbortSignal): Promise<EngineProfile> {
+    return createEngine('dummy').profile(modelId, signal);
+  }
 
   async tokenizer(): Promise<Tokenizer> {
     return TOKENIZER;

@@ -3,7 +3,9 @@
  * same whatever the shards, and however a prompt is cut. A step that does not continue the cache is refused, as the real engine does.
  */
 import {
+  createEngine,
   DUMMY_MODELS,
+  type EngineProfile,
   type ForwardRequest,
   type ForwardResult,
   type InferenceEngine,
@@ -70,6 +72,10 @@ export class StatefulEngine implements InferenceEngine {
 
   async load(shard: Shard): Promise<void> {
     this.models.find(shard.modelId);
+  }
+
+  profile(modelId: string, signal: AbortSignal): Promise<EngineProfile> {
+    return createEngine('dummy').profile(modelId, signal);
   }
 
   async tokenizer(): Promise<Tokenizer> {

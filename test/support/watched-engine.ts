@@ -1,6 +1,7 @@
 /** An engine around another: a test sees what the ring asks of it, and can make a step wait, fail or never end. */
 import type {
   EngineModels,
+  EngineProfile,
   ForwardRequest,
   ForwardResult,
   InferenceEngine,
@@ -46,6 +47,10 @@ export class WatchedEngine implements InferenceEngine {
   load(shard: Shard, signal: AbortSignal): Promise<void> {
     this.loaded.push(shard);
     return this.#inner.load(shard, signal);
+  }
+
+  profile(modelId: string, signal: AbortSignal): Promise<EngineProfile> {
+    return this.#inner.profile(modelId, signal);
   }
 
   async tokenizer(modelId: string, signal: AbortSignal): Promise<Tokenizer> {

@@ -6,7 +6,14 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Shard, Tensor } from '../../protocol/index.js';
 import { ExoError } from '../../shared/index.js';
-import type { ForwardRequest, ForwardResult, InferenceEngine, SampledToken, Tokenizer } from '../engine.js';
+import type {
+  EngineProfile,
+  ForwardRequest,
+  ForwardResult,
+  InferenceEngine,
+  SampledToken,
+  Tokenizer,
+} from '../engine.js';
 import { FixedModels } from '../models.js';
 import { elementAt, elementCount, mapElements } from '../tensor-elements.js';
 import { tokenTensor } from '../token-tensor.js';
@@ -25,6 +32,10 @@ const TOKENIZER: Tokenizer = {
   decode: (tokens) => 'dummy'.repeat(tokens.length),
   applyChatTemplate: () => PROMPT_TEXT,
 };
+
+/** It has no weights, needs no memory, and takes no time that is worth planning with. */
+const COST = { weightBytes: 0, multiplyAdds: 0, cacheBytes: 0 };
+const RATE_PER_S = 1e12;
 
 /** The models of the dummy engine. */
 export const DUMMY_MODELS = new FixedModels('dummy', [
@@ -56,6 +67,17 @@ export class DummyEngine implements InferenceEngine {
         `${model.id} has the layers 0 to ${model.layers - 1}; ${startLayer} to ${endLayer} of ${nLayers} is no shard of it`,
       );
     }
+  }
+
+  async profile(modelId: string, signal: AbortSignal): Promise<EngineProfile> {
+    this.#assertRunning(signal);
+    const { layers } = this.models.find(modelId);
+    return {
+      memoryBytes: Number.MAX_SAFE_INTEGER,
+      bytesPerS: RATE_PER_S,
+      multiplyAddsPerS: RATE_PER_S,
+      layers: Array.from({ length: layers }, () => COST),
+    };
   }
 
   async tokenizer(modelId: string, signal: AbortSignal): Promise<Tokenizer> {

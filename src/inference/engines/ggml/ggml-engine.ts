@@ -5,6 +5,7 @@
 import type { Shard, Tensor } from '../../../protocol/index.js';
 import { type Clock, ExoError, type Logger } from '../../../shared/index.js';
 import type {
+  EngineProfile,
   ForwardRequest,
   ForwardResult,
   InferenceEngine,
@@ -19,7 +20,10 @@ import { type LoadedModel, ModelReader, type ModelReaderComponents } from './mod
 import { type GgmlOptions, processOptions } from './options.js';
 import type { EngineProcess } from './process/engine-process.js';
 import { EngineSupervisor } from './process/engine-supervisor.js';
+import { shardKeyOf } from './process/messages.js';
 import { checkWidth, encodeInput } from './step-input.js';
+import { layerCosts, mainType } from './weights/layer-cost.js';
+import type { Quantisation } from './weights/quantisation.js';
 
 /** What the engine asks. */
 export interface GgmlComponents extends ModelReaderComponents {
@@ -38,12 +42,15 @@ export class GgmlEngine implements InferenceEngine {
   readonly models: EngineModels;
   readonly #supervisor: EngineSupervisor;
   readonly #models: ModelReader;
+  readonly #quantisation: Quantisation;
   #loads = new WeakMap<EngineProcess, Loads>();
   #stopped = new AbortController();
 
   constructor(options: GgmlOptions, components: GgmlComponents) {
     this.models = components.models;
-    this.#supervisor = new EngineSupervisor(processOptions(options), components);
+    const ofProcess = processOptions(options);
+    this.#quantisation = ofProcess.quantisation;
+    this.#supervisor = new EngineSupervisor(ofProcess, components);
     this.#models = new ModelReader(contextOf(options), components);
   }
 
@@ -67,6 +74,18 @@ export class GgmlEngine implements InferenceEngine {
 
   async load(shard: Shard, signal: AbortSignal): Promise<void> {
     await this.#load(shard, signal);
+  }
+
+  async profile(modelId: string, signal: AbortSignal): Promise<EngineProfile> {
+    this.#assertRunning(signal);
+    const stored = await this.#models.describe(modelId, signal);
+    const layers = layerCosts(stored.architecture, this.#quantisation, stored);
+    const type = mainType(stored.architecture, this.#quantisation, stored);
+    const process = await this.#unlessAborted(this.#supervisor.process(), signal);
+    const asked = process.ask({ op: 'profile', modelId, type });
+    const { profile } = await this.#unlessAborted(asked, signal);
+    if (profile === undefined) throw new ExoError('engine-failed', 'the engine gave no profile');
+    return { ...profile, layers };
   }
 
   async tokenizer(modelId: string, signal: AbortSignal): Promise<Tokenizer> {
@@ -168,7 +187,7 @@ function contextOf({ contextLength }: GgmlOptions): { readonly contextLength?: n
 }
 
 function keyOf({ modelId, startLayer, endLayer }: Shard): string {
-  return `${modelId} ${startLayer}-${endLayer}`;
+  return shardKeyOf(modelId, startLayer, endLayer);
 }
 
 function cancelled(signal: AbortSignal): ExoError {

@@ -13,6 +13,7 @@ import {
 import type { Shard } from '../../../protocol/index.js';
 import { ExoError, printable } from '../../../shared/index.js';
 import type { Tokenizer } from '../../engine.js';
+import type { StoredForm } from './weights/layer-cost.js';
 
 /** Where the files of a model are. */
 export interface ModelFiles {
@@ -81,6 +82,20 @@ export class ModelReader {
     const names = checkpoint.tensorsOf(startLayer, endLayer);
     const tensors = Object.fromEntries(names.map((name) => [name, checkpoint.tensors.get(name)!]));
     return { architecture, tensors, ...(mlx === undefined ? {} : { mlx }) };
+  }
+
+  /** Architecture and form of the weights of a model, of which the files of some layers may be missing. Throws as `shard` does. */
+  async describe(
+    modelId: string,
+    signal: AbortSignal,
+  ): Promise<StoredForm & { readonly architecture: Architecture }> {
+    const directory = await this.#components.files.directoryOf(modelId, signal);
+    const { architecture, mlx, tensors } = await Checkpoint.open(directory, signal, this.#options);
+    const refs = architecture.layers.map(({ weights }) => tensors.get(weights.q.tensor));
+    // Packed matrices say nothing of what is not packed, which the norms do.
+    const known = refs.find((entry) => entry !== undefined && entry.type !== 'U32');
+    const type = (known ?? tensors.get(architecture.finalNorm.tensor))?.type ?? 'BF16';
+    return { architecture, type, ...(mlx === undefined ? {} : { mlx }) };
   }
 
   clear(): void {

@@ -1,7 +1,7 @@
 /** How the ggml engine computes, and what is taken where nothing is said. */
 import os from 'node:os';
 import type { ProcessOptions } from './process/messages.js';
-import type { Quantisation } from './weights/quantise.js';
+import type { Quantisation } from './weights/quantisation.js';
 
 /** Options of the engine. */
 export interface GgmlOptions {

@@ -10,8 +10,9 @@ import { buildStepGraph, type StepGraph } from './graph/step-graph.js';
 import { type StepPart, shapeKey } from './graph/step-shape.js';
 import { type Device, type ElementType, type Pointer, TYPE } from './library/index.js';
 import { EmbeddingRows } from './weights/embedding-rows.js';
+import { type ShardCost, shardCost } from './weights/layer-cost.js';
 import { findMlx } from './weights/mlx-tensor.js';
-import type { Quantisation } from './weights/quantise.js';
+import type { Quantisation } from './weights/quantisation.js';
 import { type ShardSource, ShardWeights } from './weights/shard-weights.js';
 import { findTensor } from './weights/stored-tensor.js';
 
@@ -32,6 +33,8 @@ export interface StepInput extends StepPart {
 export class Shard {
   readonly architecture: Architecture;
   readonly cacheShape: CacheShape;
+  /** What a step reads and computes. */
+  readonly cost: ShardCost;
   readonly isFirst: boolean;
   readonly isLast: boolean;
   readonly #device: Device;
@@ -57,6 +60,7 @@ export class Shard {
       type,
       elementBytes: type === TYPE.F32 ? 4 : 2,
     };
+    this.cost = shardCost(source, options.quantisation);
     this.#weights = new ShardWeights(device, source, options.quantisation);
     const shape = [vocab, hidden];
     this.#embedding = this.isFirst
@@ -67,6 +71,11 @@ export class Shard {
         )
       : undefined;
     this.#allocator = device.ggml.ggml_gallocr_new(device.bufferType);
+  }
+
+  /** Memory of its own, the mapped files aside. */
+  get ownBytes(): number {
+    return this.#weights.ownBytes;
   }
 
   /** Embeddings of tokens, [tokens, hidden]; only on the first shard. Throws `tensor-invalid`. */

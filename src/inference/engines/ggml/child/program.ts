@@ -8,10 +8,17 @@ import { ExoError, systemClock, toExoError } from '../../../../shared/index.js';
 import { CachePool } from '../cache/cache-pool.js';
 import { openDevice } from '../library/index.js';
 import { encodeFrame, FrameReader } from '../process/frames.js';
-import type { ProcessOptions, ProcessReply, ProcessReport, ProcessRequest } from '../process/messages.js';
+import {
+  modelOf,
+  type ProcessOptions,
+  type ProcessReply,
+  type ProcessReport,
+  type ProcessRequest,
+} from '../process/messages.js';
 import { freeBytes, freeCores } from './machine.js';
 import { Scheduler } from './scheduler.js';
 import { Shards } from './shards.js';
+import { Speeds } from './speed.js';
 
 /** Where the node left its end of the pipe. */
 const PIPE_FD = 3;
@@ -20,6 +27,7 @@ const PIPE_FD = 3;
 interface Engine {
   readonly scheduler: Scheduler;
   readonly shards: Shards;
+  readonly speeds: Speeds;
 }
 
 const pipe = new Socket({ fd: PIPE_FD, readable: true, writable: true });
@@ -41,14 +49,19 @@ async function start(options: ProcessOptions): Promise<ProcessReport> {
   const threads = options.threads ?? (await freeCores(systemClock));
   const device = await openDevice({ device: options.device, threads, quiet: options.quiet });
   const pool = new CachePool(options, { device, clock: systemClock, freeBytes });
-  const scheduler = new Scheduler({ pool, clock: systemClock });
+  const speeds = new Speeds({ device, clock: systemClock });
+  const scheduler = new Scheduler({
+    pool,
+    clock: systemClock,
+    onStep: (shardKey, step) => speeds.note(modelOf(shardKey), step),
+  });
   const shards = new Shards(options, {
     device,
     pool,
     freeBytes,
     drained: (shard) => scheduler.drained(shard),
   });
-  engine = { scheduler, shards };
+  engine = { scheduler, shards, speeds };
   return { device: device.name, description: device.description, threads };
 }
 
@@ -79,6 +92,12 @@ async function answer(request: ProcessRequest, payload: Buffer): Promise<void> {
         { id: request.id },
         await scheduler.submit({ requestId, shardKey, shard, position, input }),
       );
+    }
+    case 'profile': {
+      const { scheduler, shards, speeds } = running();
+      const { modelId, type } = request;
+      const speed = await speeds.of(modelId, type, (work) => scheduler.alone(work));
+      return reply({ id: request.id, profile: { memoryBytes: shards.memoryBytes(modelId), ...speed } });
     }
     case 'cancel':
       return engine?.scheduler.cancel(request.requestId);

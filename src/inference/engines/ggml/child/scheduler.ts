@@ -8,6 +8,7 @@ import type { SequenceCache } from '../cache/sequence-cache.js';
 import type { Shard } from '../shard.js';
 import { type BatchPart, chooseBatch } from './batch.js';
 import { Lingering } from './lingering.js';
+import type { TimedStep } from './speed.js';
 
 /** One step of one request. */
 export interface Step {
@@ -23,6 +24,8 @@ export interface Step {
 export interface SchedulerComponents {
   readonly pool: CachePool;
   readonly clock: Clock;
+  /** A run has computed. */
+  readonly onStep?: (shardKey: string, step: TimedStep) => void;
 }
 
 interface WaitingStep extends Step {
@@ -40,6 +43,9 @@ interface WaitingStep extends Step {
 export class Scheduler {
   readonly #pool: CachePool;
   readonly #clock: Clock;
+  readonly #onStep: SchedulerComponents['onStep'];
+  /** Runs between two runs. */
+  #others: (() => Promise<void>)[] = [];
   #waiting: WaitingStep[] = [];
   readonly #lingering = new Map<string, Lingering>();
   #isRunning = false;
@@ -51,6 +57,7 @@ export class Scheduler {
   constructor(components: SchedulerComponents) {
     this.#pool = components.pool;
     this.#clock = components.clock;
+    this.#onStep = components.onStep;
   }
 
   /**
@@ -94,6 +101,14 @@ export class Scheduler {
     this.#waiting = this.#waiting.filter((step) => step.requestId !== requestId);
   }
 
+  /** Work that computes on the device too, while no step does. */
+  alone<T>(work: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#others.push(() => work().then(resolve, reject));
+      if (!this.#isRunning) void this.#run();
+    });
+  }
+
   /** Resolves when no step runs on that shard or waits for it; whoever asks sees to it that no more come. */
   async drained(shard: Shard): Promise<void> {
     while (this.#current === shard || this.#waiting.some((step) => step.shard === shard)) {
@@ -105,7 +120,9 @@ export class Scheduler {
     this.#isRunning = true;
     // Steps that came in the same turn of the event loop are all here when the first run begins.
     await Promise.resolve();
-    while (this.#waiting.length > 0) {
+    while (this.#waiting.length > 0 || this.#others.length > 0) {
+      for (const work of this.#others.splice(0)) await work();
+      if (this.#waiting.length === 0) continue;
       await this.#linger(this.#waiting[0]!.shardKey);
       const parts = chooseBatch(this.#waiting).filter(({ step }) => this.#admit(step));
       if (parts.length === 0) continue;
@@ -113,7 +130,10 @@ export class Scheduler {
       for (const { step } of parts) this.#pool.hold(step.cache!);
       this.#current = shard;
       try {
-        this.#finish(parts, await shard.step(parts.map(stepInput)));
+        const fromMs = this.#clock.now();
+        const results = await shard.step(parts.map(stepInput));
+        this.#onStep?.(shardKey, timed(shard, parts, this.#clock.now() - fromMs));
+        this.#finish(parts, results);
       } catch (error) {
         for (const { step } of parts) this.#fail(step, toExoError(error, 'engine-failed'));
       }
@@ -194,6 +214,11 @@ export class Scheduler {
     }
     return lingering;
   }
+}
+
+function timed({ cost }: Shard, parts: readonly BatchPart<WaitingStep>[], ms: number): TimedStep {
+  const tokens = parts.reduce((sum, part) => sum + part.tokens, 0);
+  return { ...cost, tokens, requests: parts.length, seconds: ms / 1000 };
 }
 
 function stepInput({ step, tokens }: BatchPart<WaitingStep>) {

@@ -5,6 +5,7 @@
 import { ExoError } from '../../../../shared/index.js';
 import type { CachePool } from '../cache/cache-pool.js';
 import type { Device } from '../library/index.js';
+import { modelOf } from '../process/messages.js';
 import { Shard, type ShardOptions } from '../shard.js';
 import type { ShardSource } from '../weights/shard-weights.js';
 import { weightBytes } from '../weights/weight-bytes.js';
@@ -39,6 +40,16 @@ export class Shards {
     this.#loaded.delete(key);
     this.#loaded.set(key, shard);
     return shard;
+  }
+
+  /** Bytes that weights and caches of a model may take here: what is free, what the model has, and what nobody uses. */
+  memoryBytes(modelId: string): number {
+    const { pool, freeBytes } = this.#components;
+    let bytes = freeBytes() - HEADROOM_BYTES;
+    for (const [key, shard] of this.#loaded) {
+      if (modelOf(key) === modelId || !pool.isUsed(key)) bytes += shard.ownBytes;
+    }
+    return Math.max(0, bytes);
   }
 
   /** Loads a shard, if it is not. Throws `checkpoint-invalid`, `out-of-memory` or `overloaded`. */

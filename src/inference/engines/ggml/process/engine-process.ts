@@ -7,7 +7,7 @@ import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { type Clock, ExoError } from '../../../../shared/index.js';
 import { encodeFrame, FrameReader } from './frames.js';
-import type { ProcessReply, ProcessReport, ProcessRequest } from './messages.js';
+import type { ProcessProfile, ProcessReply, ProcessReport, ProcessRequest } from './messages.js';
 
 /** A request without its number. */
 type Question = ProcessRequest extends infer R ? (R extends { id: number } ? Omit<R, 'id'> : never) : never;
@@ -16,6 +16,8 @@ type Question = ProcessRequest extends infer R ? (R extends { id: number } ? Omi
 export interface Answer {
   /** Of `start`. */
   readonly report?: ProcessReport | undefined;
+  /** Of `profile`. */
+  readonly profile?: ProcessProfile | undefined;
   /** Of `forward`. */
   readonly payload: Buffer;
   /** The shard has to be loaded again first. */
@@ -127,7 +129,7 @@ export class EngineProcess {
       const { code, message, retryable } = head.error;
       waiting.reject(new ExoError(code, message, { retryable }));
     } else if ('isUnloaded' in head) waiting.resolve({ payload, isUnloaded: true });
-    else waiting.resolve({ report: head.report, payload, isUnloaded: false });
+    else waiting.resolve({ report: head.report, profile: head.profile, payload, isUnloaded: false });
   }
 
   #onEnd(how: string): ExoError {

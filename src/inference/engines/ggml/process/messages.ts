@@ -1,5 +1,6 @@
 /** What node and engine process tell each other, as the heads of frames. Tokens and activations are the payload. */
 import type { ErrorCode } from '../../../../shared/index.js';
+import type { ElementType } from '../library/functions.js';
 import type { ShardOptions } from '../shard.js';
 import type { ShardSource } from '../weights/shard-weights.js';
 
@@ -28,6 +29,8 @@ export type ProcessRequest =
       /** int32 tokens or float32 [sequence, hidden]. */
       readonly input: 'tokens' | 'hidden';
     }
+  /** `type` is that of the model's weights, which the answer may have to be measured with. */
+  | { readonly op: 'profile'; readonly id: number; readonly modelId: string; readonly type: ElementType }
   | { readonly op: 'cancel'; readonly requestId: string }
   | { readonly op: 'release'; readonly requestId: string };
 
@@ -38,12 +41,29 @@ export interface ProcessReport {
   readonly threads: number;
 }
 
+/** What the process can do for a model. */
+export interface ProcessProfile {
+  readonly memoryBytes: number;
+  readonly bytesPerS: number;
+  readonly multiplyAddsPerS: number;
+}
+
 /** Process to node; a `forward` has its float32 result as the payload. */
 export type ProcessReply =
-  | { readonly id: number; readonly report?: ProcessReport }
+  | { readonly id: number; readonly report?: ProcessReport; readonly profile?: ProcessProfile }
   /** The shard of a `forward` made room for others; it must be loaded again. */
   | { readonly id: number; readonly isUnloaded: true }
   | {
       readonly id: number;
       readonly error: { readonly code: ErrorCode; readonly message: string; readonly retryable: boolean };
     };
+
+/** Names a shard in a process. */
+export function shardKeyOf(modelId: string, startLayer: number, endLayer: number): string {
+  return `${modelId} ${startLayer}-${endLayer}`;
+}
+
+/** The model of a shard. */
+export function modelOf(shardKey: string): string {
+  return shardKey.slice(0, shardKey.lastIndexOf(' '));
+}

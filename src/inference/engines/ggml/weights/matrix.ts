@@ -5,7 +5,8 @@
 import type { MlxQuantization, WeightRef } from '../../../../models/index.js';
 import { type ElementType, type Ggml, TYPE } from '../library/index.js';
 import { findMlx, mlxFloats, mlxToQ41, mlxType } from './mlx-tensor.js';
-import { type Quantisation, quantise, quantisedType, quantiseRows } from './quantise.js';
+import { type Quantisation, quantisedType } from './quantisation.js';
+import { quantise, quantiseRows } from './quantise.js';
 import { elementType, findTensor, readRows, type StoredTensor, type TensorTable } from './stored-tensor.js';
 
 /** How matrices are kept. */

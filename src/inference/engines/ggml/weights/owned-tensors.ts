@@ -11,10 +11,16 @@ export class OwnedTensors {
   readonly #bufferType: Pointer;
   readonly #tensors: { readonly tensor: Pointer; readonly read: () => Uint8Array }[] = [];
   #buffer: Pointer | undefined;
+  #bytes = 0;
 
   constructor(device: Device, bufferType: Pointer = device.bufferType) {
     this.#device = device;
     this.#bufferType = bufferType;
+  }
+
+  /** Of the buffer. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /** `read` is called once, in `allocate`. */
@@ -35,6 +41,7 @@ export class OwnedTensors {
     const buffer = ggml.ggml_backend_buft_alloc_buffer(this.#bufferType, total + alignment);
     if (buffer === null) throw new ExoError('out-of-memory', `no memory for ${total} bytes of weights`);
     this.#buffer = buffer;
+    this.#bytes = total;
     const base = ggml.ggml_backend_buffer_get_base(buffer);
     let at = Number((BigInt(alignment) - (base % BigInt(alignment))) % BigInt(alignment));
     for (const [index, { tensor, read }] of this.#tensors.entries()) {

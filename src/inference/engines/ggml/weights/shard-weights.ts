@@ -7,7 +7,7 @@ import { ExoError } from '../../../../shared/index.js';
 import { type Device, type MappedFile, mapFile, type Pointer, TYPE } from '../library/index.js';
 import { findMatrix, isRepackable, type Matrix } from './matrix.js';
 import { OwnedTensors } from './owned-tensors.js';
-import type { Quantisation } from './quantise.js';
+import type { Quantisation } from './quantisation.js';
 import { findTensor, readRows, type StoredTensor, type TensorTable, toFloats } from './stored-tensor.js';
 import { type LayerRole, type PlannedWeight, planWeights } from './weight-plan.js';
 
@@ -76,6 +76,11 @@ export class ShardWeights {
       this.close();
       throw error;
     }
+  }
+
+  /** Of the device's memory; what is mapped is the file's. */
+  get ownBytes(): number {
+    return this.#owned.bytes + this.#repacked.bytes;
   }
 
   /** No graph may use the tensors any more. */

@@ -1,7 +1,7 @@
 /** How much memory the weights of a shard take, before anything is loaded. Called by `child/shards.ts`. */
 import type { Ggml } from '../library/index.js';
 import { findMatrix } from './matrix.js';
-import type { Quantisation } from './quantise.js';
+import type { Quantisation } from './quantisation.js';
 import type { ShardSource } from './shard-weights.js';
 import { planWeights } from './weight-plan.js';
 
