@@ -41,6 +41,11 @@ export const ACCESS_OF_KIND: Readonly<Record<MessageKind, AccessLevel>> = {
   'probe-request': 'member',
   'probe-response': 'member',
 
+  // They read files, and let others fetch.
+  'files-request': 'trusted',
+  'files-response': 'trusted',
+  'bytes-request': 'trusted',
+  'bytes-response': 'trusted',
   'key-update': 'trusted',
   'key-updated': 'trusted',
 };

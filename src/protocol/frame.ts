@@ -85,6 +85,10 @@ export const TYPE = {
   streamReset: 0x68,
   probeRequest: 0x70,
   probeResponse: 0x71,
+  filesRequest: 0x74,
+  filesResponse: 0x75,
+  bytesRequest: 0x76,
+  bytesResponse: 0x77,
   errorResponse: 0x7f,
 } as const;
 
@@ -115,6 +119,10 @@ export const TYPE_OF_KIND: Readonly<Record<MessageKind, number>> = {
   'key-updated': TYPE.keyUpdated,
   'probe-request': TYPE.probeRequest,
   'probe-response': TYPE.probeResponse,
+  'files-request': TYPE.filesRequest,
+  'files-response': TYPE.filesResponse,
+  'bytes-request': TYPE.bytesRequest,
+  'bytes-response': TYPE.bytesResponse,
   'error-response': TYPE.errorResponse,
 };
 
@@ -125,6 +133,7 @@ const LIMITS_APART = new Map<number, number>([
   [TYPE.authResponse, LIMITS.authBytesMax],
   [TYPE.keyUpdate, LIMITS.authBytesMax],
   [TYPE.prompt, LIMITS.promptBytesMax],
+  [TYPE.bytesResponse, LIMITS.fileBytesMax],
   [TYPE.tensorRequest, LIMITS.establishedFrameBytesMax],
   [TYPE.tensorResponse, LIMITS.establishedFrameBytesMax],
   [TYPE.exampleRequest, LIMITS.establishedFrameBytesMax],

@@ -111,6 +111,14 @@ const TABLE = {
   requestTimeoutMs: [30_000, 'default deadline of a request; the original’s read timeout'],
   healthTimeoutMs: [5_000, 'deadline of a health check; the original’s'],
   connectTimeoutMs: [5_000, 'TCP connect; the original takes 5 s when it adds a peer'],
+  dialAttemptMs: [
+    1_000,
+    'a dial without an answer gets a fresh attempt for company: the system sends a lost first packet again only after 1, 3 and 7 s',
+  ],
+  dialAttemptsMax: [
+    3,
+    'sockets of one dial at once: with what the system repeats, a first packet leaves every second until connectTimeoutMs',
+  ],
   closeGraceMs: [500, 'time for the last bytes (goodbye, error) to leave before a socket is destroyed'],
   streamHighWaterBytes: [
     256 * KIB,
@@ -384,6 +392,17 @@ const TABLE = {
     10_000,
     'numbers that a chat template counts through at once; templates count messages',
   ],
+  tokenizerLoadMs: [
+    60_000,
+    'to read a tokenizer in its thread; the largest known take 2.4 s, ten times as long on a small machine',
+  ],
+  tokenizerEncodeMs: [30_000, 'to encode a prompt there; 60,000 tokens take 0.8 s'],
+  chatTemplateMs: [5_000, 'to render a conversation there; the longest known templates take 20 ms'],
+  tokenizerJobsMax: [64, 'texts that wait for one tokenizer; as generationsMax'],
+  tokenizerHeapMbMax: [
+    1_024,
+    'memory of a tokenizer’s thread; the largest known vocabulary needs 400 MiB while it loads',
+  ],
   // ------------------------------------------------------------------ fetching models
   hubSilenceMs: [
     30_000,
@@ -416,6 +435,34 @@ const TABLE = {
     'whoever fetches a file says so often that it lives, for other machines with the same folder',
   ],
   modelLockSilentMs: [60_000, 'of another machine’s silence before its lock is left over'],
+  // ------------------------------------------------------------------ files between nodes
+  fileBytesMax: [
+    1 * MIB,
+    'of one file in one answer to another node: four fragments, so that a tensor on the same connection waits for one',
+  ],
+  fileReadsPerPeer: [2, 'such answers under way for one node: the next is read while the last one travels'],
+  fileReadsMax: [4, 'such answers being read for all nodes at once; the disk is also read by the engine'],
+  fileReadsQueuedMax: [64, 'such questions that wait for their turn; more are answered `overloaded`'],
+  fileRangesMax: [512, 'ranges of one file in a list; a shard’s has some ten'],
+  filesListedMax: [1_024, 'files of a model in one list; the largest models have some 300'],
+  peerFilesTimeoutMs: [10_000, 'answer of another node about files; one that takes longer is not waited for'],
+  peerFilesLookMs: [
+    250,
+    'between two looks at what another node has meanwhile, of what it fetches from the hub for both',
+  ],
+  peerFilesPatienceMs: [
+    15_000,
+    'without more of a file at the node that fetches it, before this one fetches it, too',
+  ],
+  peerClaimsMax: [1_024, 'ranges that other nodes have said they fetch; the oldest is forgotten'],
+  peerClaimMs: [60_000, 'what another node has said so is asked again after this'],
+  downloadsKept: [32, 'downloads that are over and still shown'],
+  downloadTellMs: [500, 'least time between two reports of a download to other nodes'],
+  downloadHeardMs: [
+    15_000,
+    'a download of another node of which nothing is heard for so long is not shown any more',
+  ],
+  downloadStatusFiles: [32, 'files in such a report: those under way first'],
   // ------------------------------------------------------------------ inference and HTTP
   generationsMax: [64, 'generations running or waiting on the node that took the request'],
   generationRetryMs: [
@@ -432,6 +479,10 @@ const TABLE = {
   ringSteadyMs: [
     1_000,
     'without a change for so long, a missing connection is no passing state; nodes that met agree in less',
+  ],
+  ringMembersMax: [
+    128,
+    'places of a ring that is told; the largest open model has 126 layers, and so many names fit the metadata of a tensor',
   ],
   ringHopTimeoutMs: [30_000, 'a tensor must be accepted by the next node within this'],
   ringRequestsMax: [1_024, 'requests that a ring member works on: full entry nodes, sixteen of them'],

@@ -63,6 +63,8 @@ const QUESTIONS: readonly Message[] = [
   { kind: 'topology-sync', versions: new Map() },
   { kind: 'topology-update', entries: [] },
   { kind: 'probe-request', nodeId: 'x' },
+  { kind: 'files-request', repository: 'a/b' },
+  { kind: 'bytes-request', repository: 'a/b', path: 'c', hash: '0'.repeat(64), range: [0, 1] },
   { kind: 'key-update', keys: [{ id: '0123abcd', secret: 'A'.repeat(43), createdAtMs: 1 }] },
   { kind: 'auth-request', proofs: [{ method: 'pinned' }] },
 ];
@@ -83,6 +85,10 @@ function noting(access: AccessLevel) {
         return { kind: 'topology-updated' };
       case 'probe-request':
         return { kind: 'probe-response', reached: false, rttMs: null };
+      case 'files-request':
+        return { kind: 'files-response', commit: null, revision: '', files: [], granted: true };
+      case 'bytes-request':
+        return { kind: 'bytes-response', data: Buffer.alloc(1) };
       case 'key-update':
         return { kind: 'key-updated' };
       case 'auth-request':

@@ -116,6 +116,29 @@ const ownMessage = fc.oneof(
   record({ kind: fc.constant('notice' as const), code: text, message: text }),
   record({ kind: fc.constant('cancel-request' as const), requestId: text }),
   record({ kind: fc.constant('probe-request' as const), nodeId: id }),
+  fc.constantFrom<Message>(
+    { kind: 'files-request', repository: 'a/b' },
+    { kind: 'files-request', repository: 'a/b', path: 'c', claim: { hash: 'a'.repeat(64), range: [1, 9] } },
+    { kind: 'files-response', commit: null, revision: '', files: [], granted: true },
+    { kind: 'bytes-request', repository: 'a/b', path: 'c', hash: '0'.repeat(40), range: [0, 4] },
+    { kind: 'bytes-response', data: Buffer.from('abc') },
+  ),
+  record({
+    kind: fc.constant('files-response' as const),
+    commit: text.map((each) => each.slice(0, 64)),
+    revision: text.map((each) => each.slice(0, 64)),
+    granted: fc.boolean(),
+    files: fc.array(
+      record({
+        path: id,
+        size: count,
+        hash: fc.constant({ kind: 'sha256' as const, hex: 'b'.repeat(64) }),
+        present: fc.array(fc.tuple(count, count), { maxLength: 3 }),
+        claimed: fc.array(fc.tuple(count, count), { maxLength: 3 }),
+      }),
+      { maxLength: 3 },
+    ),
+  }),
   record({
     kind: fc.constant('probe-response' as const),
     reached: fc.boolean(),

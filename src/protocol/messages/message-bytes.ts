@@ -10,6 +10,7 @@ export function bytesOf(message: Message): Buffer | undefined {
   switch (message.kind) {
     case 'ping':
     case 'pong':
+    case 'bytes-response':
       return message.data;
     case 'tensor-request':
     case 'tensor-response':
@@ -26,6 +27,7 @@ export function isKept(type: number, bodyLength: number): boolean {
     case TYPE.ping:
       return bodyLength > COPY_BYTES_MAX;
     case TYPE.pong:
+    case TYPE.bytesResponse:
     case TYPE.tensorRequest:
     case TYPE.tensorResponse:
     case TYPE.result:

@@ -11,8 +11,10 @@ import { makeTensor } from './tensor-codec.js';
 import {
   capabilitiesFromWire,
   entryFromWire,
+  fileFromWire,
   helloFromWire,
   keyFromWire,
+  ringFromWire,
   shardFromWire,
 } from './wire-shapes.js';
 
@@ -75,6 +77,7 @@ export class MessageDecoder {
           inferenceState: prompt.inference_state ?? null,
           ...(prompt.origin !== undefined && { origin: prompt.origin }),
           ...(prompt.tokens !== undefined && { tokens: prompt.tokens }),
+          ...(prompt.ring !== undefined && { ring: ringFromWire(prompt.ring) }),
         };
       }
       case TYPE.promptResponse:
@@ -137,6 +140,25 @@ export class MessageDecoder {
         return { kind: 'key-updated' };
       case TYPE.probeRequest:
         return { kind: 'probe-request', nodeId: check.probeRequest(readJson(body)).node_id };
+      case TYPE.filesRequest: {
+        const { repository, path, claim } = check.filesRequest(readJson(body));
+        return {
+          kind: 'files-request',
+          repository,
+          ...(path !== undefined && { path }),
+          ...(claim !== undefined && { claim: { hash: claim.hash, range: claim.range } }),
+        };
+      }
+      case TYPE.filesResponse: {
+        const { commit, revision, files, granted } = check.filesResponse(readJson(body));
+        return { kind: 'files-response', commit, revision, granted, files: files.map(fileFromWire) };
+      }
+      case TYPE.bytesRequest: {
+        const { repository, path, hash, range } = check.bytesRequest(readJson(body));
+        return { kind: 'bytes-request', repository, path, hash, range };
+      }
+      case TYPE.bytesResponse:
+        return { kind: 'bytes-response', data: body };
       case TYPE.probeResponse: {
         const { reached, rtt_ms: rttMs } = check.probeResponse(readJson(body));
         return { kind: 'probe-response', reached, rttMs: rttMs ?? null };
@@ -168,13 +190,15 @@ export class MessageDecoder {
       requestId: head.requestId,
       inferenceState: head.inferenceState,
     };
-    const { origin, first, more } = head;
-    if (origin === undefined && first === undefined && more === undefined) return message;
+    const { origin, first, more, ring } = head;
+    const isPlain = origin === undefined && first === undefined && more === undefined;
+    if (isPlain && ring === undefined) return message;
     return {
       ...message,
       ...(head.origin !== undefined && { origin: head.origin }),
       ...(head.first && { first: head.first }),
       ...(head.more && { more: head.more }),
+      ...(head.ring && { ring: head.ring }),
     };
   }
 
@@ -219,6 +243,7 @@ function readTensorMetadata(bytes: Buffer): TensorMetadata {
       ...(meta.origin !== undefined && { origin: meta.origin }),
       ...(meta.first === true && { first: meta.first }),
       ...(meta.more === true && { more: meta.more }),
+      ...(meta.ring !== undefined && { ring: ringFromWire(meta.ring) }),
     },
     tensor: meta.tensor,
   };

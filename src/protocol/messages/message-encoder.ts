@@ -8,7 +8,15 @@ import type { Json, Message, Prompt, Result, Shard, TensorRequest } from './mess
 import { pythonJson, pythonString } from './python-json.js';
 import type { Tensor } from './tensor.js';
 import { checkTensor } from './tensor-codec.js';
-import { capabilitiesToWire, entryToWire, helloToWire, keyToWire, shardToWire } from './wire-shapes.js';
+import {
+  capabilitiesToWire,
+  entryToWire,
+  fileToWire,
+  helloToWire,
+  keyToWire,
+  ringToWire,
+  shardToWire,
+} from './wire-shapes.js';
 
 /** A body that is ready to be framed. */
 export interface EncodedBody {
@@ -91,6 +99,7 @@ export function encodeCorrelated(message: Message): EncodedBody {
           inference_state: message.inferenceState,
           origin: message.origin,
           tokens: message.tokens,
+          ring: message.ring && ringToWire(message.ring),
         }),
       );
     case 'tensor-request':
@@ -99,6 +108,7 @@ export function encodeCorrelated(message: Message): EncodedBody {
           origin: message.origin,
           first: message.first,
           more: message.more,
+          ring: message.ring && ringToWire(message.ring),
         }),
         message.tensor,
       );
@@ -117,6 +127,7 @@ export function encodeCorrelated(message: Message): EncodedBody {
       return EMPTY;
     case 'ping':
     case 'pong':
+    case 'bytes-response':
       return { text: '', framed: false, payload: message.data };
     case 'topology-update':
       return json(compact({ entries: message.entries.map(entryToWire), spread: message.spread }));
@@ -140,6 +151,21 @@ export function encodeCorrelated(message: Message): EncodedBody {
       return json(compact({ node_id: message.nodeId }));
     case 'probe-response':
       return json(compact({ reached: message.reached, rtt_ms: message.rttMs }));
+    case 'files-request':
+      return json(compact({ repository: message.repository, path: message.path, claim: message.claim }));
+    case 'files-response':
+      return json(
+        compact({
+          commit: message.commit,
+          revision: message.revision,
+          files: message.files.map(fileToWire),
+          granted: message.granted,
+        }),
+      );
+    case 'bytes-request': {
+      const { repository, path, hash, range } = message;
+      return json(compact({ repository, path, hash, range }));
+    }
     case 'error-response':
       return json(compact({ code: message.code, message: message.message, retryable: message.retryable }));
     default:

@@ -37,6 +37,12 @@ const shard = object({
   end_layer: { type: 'integer' },
   n_layers: count,
 });
+const ring = {
+  type: 'array',
+  items: object({ node_id: id, start_layer: count, end_layer: count }),
+  minItems: 1,
+  maxItems: LIMITS.ringMembersMax,
+} as const;
 const tensor = object({ shape: list(count, 8), dtype: string });
 const capabilities = object(
   { model: string, chip: string, memory: { type: 'number' } },
@@ -103,6 +109,19 @@ const entry = object(
 );
 const entries = list(entry, LIMITS.topologyNodesMax);
 
+const hex = { type: 'string', pattern: '^([0-9a-f]{40}|[0-9a-f]{64})$' } as const;
+const repository = { type: 'string', minLength: 3, maxLength: 200 } as const;
+const filePath = { type: 'string', minLength: 1, maxLength: 512 } as const;
+const range = { type: 'array', items: [count, count], minItems: 2, maxItems: 2 } as const;
+const ranges = list(range, LIMITS.fileRangesMax);
+const modelFile = object({
+  path: filePath,
+  size: count,
+  hash: { type: 'string', pattern: '^(sha256:[0-9a-f]{64}|git-sha1:[0-9a-f]{40})$' },
+  present: ranges,
+  claimed: ranges,
+});
+
 /** Capabilities on the wire. */
 export interface CapabilitiesBody {
   readonly model: string;
@@ -120,6 +139,12 @@ export interface ShardBody {
   readonly start_layer: number;
   readonly end_layer: number;
   readonly n_layers: number;
+}
+/** A place of a ring on the wire. */
+export interface RingPlaceBody {
+  readonly node_id: string;
+  readonly start_layer: number;
+  readonly end_layer: number;
 }
 /** Shape and element type on the wire. */
 export interface TensorBody {
@@ -140,6 +165,14 @@ export interface HelloBody {
   readonly auth?: { readonly nonce: string };
   readonly path?: { readonly description: string; readonly priority: number };
   readonly agent?: string;
+}
+/** A file of a model on the wire; the hash with its kind in front. */
+export interface ModelFileBody {
+  readonly path: string;
+  readonly size: number;
+  readonly hash: string;
+  readonly present: Array<[from: number, to: number]>;
+  readonly claimed: Array<[from: number, to: number]>;
 }
 /** A topology entry on the wire. */
 export interface EntryBody {
@@ -171,12 +204,13 @@ interface Inference {
   readonly request_id?: string | null;
   readonly inference_state?: JsonObject | null;
   readonly origin?: string;
+  readonly ring?: RingPlaceBody[];
 }
 
 /** A check that returns the value with its type, or throws `frame-malformed` and names the field. */
 export type Check<T> = (value: unknown) => T;
 
-const inference = { request_id: nullableString, inference_state: nullableObject, origin: id };
+const inference = { request_id: nullableString, inference_state: nullableObject, origin: id, ring };
 
 /** One check per JSON body. */
 export const check = {
@@ -268,6 +302,32 @@ export const check = {
   probeResponse: lazy<{ reached: boolean; rtt_ms?: number | null }>(
     'a probe answer',
     object({ reached: bool }, { rtt_ms: float }),
+  ),
+  filesRequest: lazy<{
+    repository: string;
+    path?: string;
+    claim?: { readonly hash: string; readonly range: [number, number] };
+  }>(
+    'a question about files',
+    object({ repository }, { path: filePath, claim: object({ hash: hex, range }) }),
+  ),
+  filesResponse: lazy<{
+    commit: string | null;
+    revision: string;
+    files: ModelFileBody[];
+    granted: boolean;
+  }>(
+    'an answer about files',
+    object({
+      commit: { type: ['string', 'null'], maxLength: 64 },
+      revision: { type: 'string', maxLength: 256 },
+      files: list(modelFile, LIMITS.filesListedMax),
+      granted: bool,
+    }),
+  ),
+  bytesRequest: lazy<{ repository: string; path: string; hash: string; range: [number, number] }>(
+    'a question for bytes',
+    object({ repository, path: filePath, hash: hex, range }),
   ),
   errorResponse: lazy<Fault & { retryable?: boolean }>(
     'an error answer',

@@ -10,14 +10,19 @@ import {
   type EntryBody,
   type HelloBody,
   type KeyBody,
+  type ModelFileBody,
+  type RingPlaceBody,
   type ShardBody,
 } from './message-schemas.js';
 import {
   type DeviceCapabilities,
+  type JsonObject,
+  type RingPlace,
   type Shard,
   type TopologyEntry,
   UNKNOWN_CAPABILITIES,
   type WireKey,
+  type WireModelFile,
 } from './messages.js';
 import { PythonFloat, type PythonJson } from './python-json.js';
 
@@ -51,6 +56,24 @@ export function capabilitiesFromWire(body: CapabilitiesBody): DeviceCapabilities
 
 function finite(value: number | null | undefined): number {
   return typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : 0;
+}
+
+/** The places of a ring on the wire. */
+export function ringToWire(ring: readonly RingPlace[]): readonly JsonObject[] {
+  return ring.map(({ nodeId, startLayer, endLayer }) => ({
+    node_id: nodeId,
+    start_layer: startLayer,
+    end_layer: endLayer,
+  }));
+}
+
+/** The places of a ring from the wire. What they say of layers is not checked here. */
+export function ringFromWire(body: readonly RingPlaceBody[]): RingPlace[] {
+  return body.map((place) => ({
+    nodeId: place.node_id,
+    startLayer: place.start_layer,
+    endLayer: place.end_layer,
+  }));
 }
 
 /** A shard in the original's field names. */
@@ -168,4 +191,22 @@ export function entryFromWire(body: EntryBody): TopologyEntry {
     lost: (body.lost ?? []).map(({ id, epoch }) => ({ id, epoch })),
     ...(body.legacy === true && { legacy: true }),
   };
+}
+
+/** A file of a model for compact JSON. */
+export function fileToWire({ path, size, hash, present, claimed }: WireModelFile): ModelFileBody {
+  return {
+    path,
+    size,
+    hash: `${hash.kind}:${hash.hex}`,
+    present: present.map(([from, to]) => [from, to]),
+    claimed: claimed.map(([from, to]) => [from, to]),
+  };
+}
+
+/** A file of a model from the wire. */
+export function fileFromWire(body: ModelFileBody): WireModelFile {
+  const [kind, hex = ''] = body.hash.split(':');
+  const { path, size, present, claimed } = body;
+  return { path, size, hash: { kind: kind === 'sha256' ? 'sha256' : 'git-sha1', hex }, present, claimed };
 }

@@ -60,6 +60,24 @@ const MESSAGES: readonly Message[] = [
   { kind: 'key-update', keys: [WIRE_KEY] },
   { kind: 'probe-request', nodeId: 'a' },
   { kind: 'probe-response', reached: true, rttMs: 1.5 },
+  { kind: 'files-request', repository: 'a/b', path: 'c', claim: { hash: '0'.repeat(64), range: [0, 9] } },
+  {
+    kind: 'files-response',
+    commit: '0'.repeat(40),
+    revision: 'main',
+    files: [
+      {
+        path: 'c',
+        size: 9,
+        hash: { kind: 'sha256', hex: '0'.repeat(64) },
+        present: [[0, 4]],
+        claimed: [[4, 9]],
+      },
+    ],
+    granted: false,
+  },
+  { kind: 'bytes-request', repository: 'a/b', path: 'c', hash: '0'.repeat(40), range: [0, 4] },
+  { kind: 'bytes-response', data: Buffer.from('abc') },
   { kind: 'ping', data: Buffer.from('abc') },
 ];
 /** Types whose JSON has its length in front, and bytes behind it. */
