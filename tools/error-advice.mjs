@@ -86,6 +86,10 @@ export const ADVICE = {
   'tunnel-unknown': ['no', 'exo tunnel list shows the names'],
   'tunnel-failed': ['told', 'exo doctor tunnels says which part failed and what mends it'],
   'ring-incomplete': ['told', 'ask again when exo topology shows all nodes and the edges between them'],
+  'placement-invalid': [
+    'no',
+    'name nodes that exo topology shows, and layers that follow one another from 0 to the last of the model',
+  ],
   'model-unknown': ['no', 'use a model that the message or GET /v1/models lists'],
   'model-unsupported': ['no', 'take another model; the message names what this version does not compute'],
   'out-of-memory': [

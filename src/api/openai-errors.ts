@@ -43,6 +43,7 @@ export interface ErrorAnswer {
 const STATUS: Partial<Record<ErrorCode, number>> = {
   'http-invalid': 400,
   'tensor-invalid': 400,
+  'placement-invalid': 400,
   'prompt-too-long': 400,
   'conversation-refused': 400,
   'tunnel-spec-invalid': 400,

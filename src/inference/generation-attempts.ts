@@ -19,6 +19,8 @@ import {
 } from '../shared/index.js';
 import { NoEntrance } from './entrance.js';
 import type { ModelEntry } from './models.js';
+import type { Placement } from './placement.js';
+import type { RingPlanner } from './planner/index.js';
 import { ResultOrder } from './result-order.js';
 import type { Ring } from './ring.js';
 import { resultError } from './ring-errors.js';
@@ -38,6 +40,7 @@ const PASSING_LATER: ReadonlySet<ErrorCode> = new Set(['overloaded', 'request-ti
 /** What the attempts are made with. */
 export interface GenerationAttemptsComponents {
   readonly ring: Pick<Ring, 'submit' | 'end'>;
+  readonly planner: Pick<RingPlanner, 'plan'>;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
@@ -52,6 +55,7 @@ export interface GenerationQuestion {
   /** `prompt`, encoded. */
   readonly tokens: readonly number[];
   readonly sampling: RequestedSampling;
+  readonly placement: Placement;
   /** Gets results in order, each with its index, and no token twice. */
   readonly client: RingClient;
 }
@@ -121,27 +125,13 @@ export class GenerationAttempts {
   #try(): void {
     this.#tries += 1;
     this.#triesInRow += 1;
-    const { requestId, model, prompt, tokens, sampling } = this.#question;
-    const answered = this.#answer.length;
+    const { requestId } = this.#question;
     const attempt: Attempt = {
       requestId: this.#tries === 1 ? requestId : `${requestId}.${this.#tries}`,
-      order: new ResultOrder(answered),
+      order: new ResultOrder(this.#answer.length),
     };
     this.#current = attempt;
-    const history = historyFor(sampling, tokens, this.#answer);
-    const submitted = this.#parts.ring.submit({
-      requestId: attempt.requestId,
-      model,
-      prompt,
-      tokens: [...tokens, ...this.#answer],
-      answered,
-      inferenceState: samplingState(sampling, { answered, history }),
-      client: {
-        deliver: (result) => this.#deliver(attempt, result),
-        fail: (error) => this.#fail(attempt, error),
-      },
-    });
-    submitted.then(
+    this.#submit(attempt).then(
       () => {
         if (this.#current !== attempt) return;
         attempt.takenOverMs = this.#parts.clock.now();
@@ -149,6 +139,28 @@ export class GenerationAttempts {
       },
       (error) => this.#fail(attempt, toExoError(error)),
     );
+  }
+
+  /** Decides where, and gives it away. Each attempt anew: the mesh is another one than at the last. */
+  async #submit(attempt: Attempt): Promise<void> {
+    const { model, prompt, tokens, sampling, placement } = this.#question;
+    const { ring } = await this.#parts.planner.plan({ model, placement });
+    if (this.#current !== attempt) return;
+    const answered = this.#answer.length;
+    const history = historyFor(sampling, tokens, this.#answer);
+    await this.#parts.ring.submit({
+      requestId: attempt.requestId,
+      model,
+      prompt,
+      tokens: [...tokens, ...this.#answer],
+      answered,
+      inferenceState: samplingState(sampling, { answered, history }),
+      ...(ring === undefined ? {} : { ring }),
+      client: {
+        deliver: (result) => this.#deliver(attempt, result),
+        fail: (error) => this.#fail(attempt, error),
+      },
+    });
   }
 
   #deliver(attempt: Attempt, result: Result): void {

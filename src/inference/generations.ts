@@ -6,6 +6,8 @@ import type { ChatMessage, InferenceEngine } from './engine.js';
 import { type Generation, RunningGeneration } from './generation.js';
 import { GenerationAttempts } from './generation-attempts.js';
 import { type ModelEntry, meantModel, resolveModel } from './models.js';
+import type { Placement } from './placement.js';
+import type { RingPlanner } from './planner/index.js';
 import type { Ring } from './ring.js';
 import { ringError } from './ring-errors.js';
 import type { RequestedSampling } from './sampling-state.js';
@@ -20,11 +22,14 @@ export interface GenerationsOptions {
   readonly responseTimeoutMs: number;
   /** False, for tests: an answer that has begun ends when its ring breaks. @default true */
   readonly recovery?: boolean | undefined;
+  /** Where answers are computed whose request does not say it. @default auto */
+  readonly placement?: Placement | undefined;
 }
 
 /** What the answers are made with. */
 export interface GenerationsComponents {
   readonly ring: Ring;
+  readonly planner: Pick<RingPlanner, 'plan'>;
   readonly engine: InferenceEngine;
   readonly clock: Clock;
   readonly random: Random;
@@ -40,6 +45,8 @@ export type GenerationRequest = {
   readonly signal?: AbortSignal;
   /** Unique in the mesh. @default a new UUID */
   readonly requestId?: string;
+  /** Where it is computed. @default the node's own setting */
+  readonly placement?: Placement;
 } & RequestedSampling &
   ({ readonly messages: readonly ChatMessage[] } | { readonly prompt: string });
 
@@ -131,6 +138,7 @@ export class Generations {
   async #run(requestId: string, request: GenerationRequest): Promise<Generation> {
     const { engine, clock } = this.#parts;
     const { responseTimeoutMs: timeoutMs } = this.#options;
+    const placement = request.placement ?? this.#options.placement ?? { kind: 'auto' };
     const signals = [this.#stop.signal, ...(request.signal === undefined ? [] : [request.signal])];
     const signal = AbortSignal.any(signals);
     const model = await this.#resolve(request.model, signal);
@@ -161,7 +169,7 @@ export class Generations {
     );
     const onAbort = () => generation.cancel();
     const attempts = new GenerationAttempts(
-      { requestId, model, prompt, tokens, sampling: request, client: generation },
+      { requestId, model, prompt, tokens, sampling: request, placement, client: generation },
       { timeoutMs, recovery: this.#options.recovery ?? true },
       this.#parts,
     );

@@ -2,7 +2,7 @@
  * `node_status`: what a node tells all others when it begins and ends to process a prompt, in the original's JSON. The
  * prompt in it is cut to a length that fits a control frame. Pure.
  */
-import type { OpaqueStatus, Shard } from '../protocol/index.js';
+import type { OpaqueStatus, RingPlace, Shard } from '../protocol/index.js';
 import { LIMITS } from '../shared/index.js';
 
 /** What is read of a status; the original writes `start_…` and `end_…` of prompt, train_example and eval_example. */
@@ -11,6 +11,8 @@ export interface NodeStatus {
   readonly status: string;
   /** The model that will be needed, where the status names one. */
   readonly model: { readonly id: string; readonly layers: number } | null;
+  /** Who computes it, where the status says so. */
+  readonly ring?: readonly RingPlace[];
 }
 
 /** What is told about a prompt. */
@@ -23,13 +25,15 @@ export interface PromptStatus {
   readonly shard: Shard;
   readonly prompt: string;
   readonly requestId: string;
+  /** Where the members are told who holds what. */
+  readonly ring?: readonly RingPlace[];
   /** Only with `end_…`. */
   readonly elapsedMs?: number;
 }
 
 /** The message that tells it, with the original's fields in the original's order. */
 export function promptStatus(status: PromptStatus): OpaqueStatus {
-  const { requestId, elapsedMs } = status;
+  const { requestId, elapsedMs, ring } = status;
   const fields = {
     type: 'node_status',
     node_id: status.nodeId,
@@ -39,6 +43,7 @@ export function promptStatus(status: PromptStatus): OpaqueStatus {
     prompt: status.prompt.slice(0, LIMITS.statusPromptCharsMax),
     request_id: requestId,
     ...(elapsedMs === undefined ? {} : { elapsed_time_ns: Math.round(elapsedMs * 1e6) }),
+    ...(ring === undefined ? {} : { ring: ring.map(wirePlace) }),
   };
   return { kind: 'opaque-status', requestId, status: JSON.stringify(fields) };
 }
@@ -58,7 +63,26 @@ export function readNodeStatus(message: OpaqueStatus): NodeStatus | undefined {
   const named =
     isRecord(base) && typeof base['model_id'] === 'string' && typeof base['n_layers'] === 'number';
   const model = named ? { id: base['model_id'] as string, layers: base['n_layers'] as number } : null;
-  return { nodeId, status, model };
+  const ring = readRing(fields['ring']);
+  return { nodeId, status, model, ...(ring === undefined ? {} : { ring }) };
+}
+
+/** Undefined also for what is no ring. */
+function readRing(value: unknown): readonly RingPlace[] | undefined {
+  if (!Array.isArray(value) || value.length > LIMITS.ringMembersMax) return undefined;
+  const ring: RingPlace[] = [];
+  for (const place of value as readonly unknown[]) {
+    if (!isRecord(place)) return undefined;
+    const { node_id: nodeId, start_layer: startLayer, end_layer: endLayer } = place;
+    if (typeof nodeId !== 'string' || typeof startLayer !== 'number' || typeof endLayer !== 'number')
+      return undefined;
+    ring.push({ nodeId, startLayer, endLayer });
+  }
+  return ring;
+}
+
+function wirePlace({ nodeId, startLayer, endLayer }: RingPlace): object {
+  return { node_id: nodeId, start_layer: startLayer, end_layer: endLayer };
 }
 
 function wireShard(shard: Shard): object {

@@ -4,7 +4,7 @@ import type { Clock, Logger, Random } from '../shared/index.js';
 import type { ActiveNode } from './active-node.js';
 import type { InferenceEngine } from './engine.js';
 import type { ModelEntry } from './models.js';
-import type { RingPort } from './ring-port.js';
+import type { RingMember, RingPort } from './ring-port.js';
 import type { RingClient } from './ring-request.js';
 import type { RingWorkerOptions } from './ring-worker.js';
 
@@ -35,5 +35,7 @@ export interface LocalPrompt {
   /** How many of `tokens`, the last ones, are of the answer. */
   readonly answered: number;
   readonly inferenceState: JsonObject | null;
+  /** Where it is to be computed; absent: in the ring as this node sees it, and each member by itself. */
+  readonly ring?: readonly RingMember[];
   readonly client: RingClient;
 }

@@ -15,10 +15,16 @@ export interface RingMember {
 export interface RingPort {
   readonly selfId: string;
   /**
-   * The ring for a model as this node sees it now: members in order, together exactly the layers 0 to `layers` - 1.
-   * Throws `ring-incomplete`.
+   * The ring for a model as this node sees it now and as the original makes it, by memory: members in order, together exactly
+   * the layers 0 to `layers` - 1. Nodes in `without` get none, but where an old peer is in the mesh. Throws `ring-incomplete`.
    */
-  ring(modelId: string, layers: number): readonly RingMember[];
+  ring(modelId: string, layers: number, without?: ReadonlySet<string>): readonly RingMember[];
+  /** The nodes that are there, this one included, in the order of the original's ring. */
+  present(): readonly string[];
+  /** Whether one of them is an old peer, which computes its ring by itself. */
+  hasOldPeer(): boolean;
+  /** Whether two of them have a connection, by what is heard. */
+  isLinked(one: string, two: string): boolean;
   /** Whether this is a connected peer that speaks hello, so that it can be sent errors, cancels and results of its own. */
   isNew(nodeId: string): boolean;
   /** Whether this is a connected peer, old or new. */

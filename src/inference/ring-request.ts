@@ -20,6 +20,8 @@ export interface RingRequestStart {
   readonly requestId: string;
   readonly model: ModelEntry;
   readonly ring: readonly RingMember[];
+  /** The entry node has decided on the ring and the members are told; else each sees to it itself. @default false */
+  readonly isTold?: boolean;
   readonly selfId: string;
   readonly inferenceState: JsonObject | null;
   /** Unknown when an old peer is the entry node, or passed the request on. */
@@ -33,6 +35,8 @@ export class RingRequest {
   readonly requestId: string;
   readonly model: ModelEntry;
   readonly ring: readonly RingMember[];
+  /** The ring goes with the prompt and the first tensor to each member. */
+  readonly isTold: boolean;
   /** This node's place in the ring; -1 when it holds no layer. */
   readonly place: number;
   /** The client here; on a gateway what stands for it. */
@@ -63,6 +67,7 @@ export class RingRequest {
     this.requestId = start.requestId;
     this.model = start.model;
     this.ring = start.ring;
+    this.isTold = start.isTold ?? false;
     this.place = start.ring.findIndex((member) => member.nodeId === start.selfId);
     this.client = start.client;
     this.origin = start.origin;

@@ -2,11 +2,12 @@
  * The statuses of the ring: tells all nodes when this one begins and ends to process a prompt, and hears theirs, which
  * shows the active node and lets the own shard be loaded before its first tensor comes. Called by `ring.ts`.
  */
-import type { OpaqueStatus, Shard } from '../protocol/index.js';
+import type { OpaqueStatus, RingPlace, Shard } from '../protocol/index.js';
 import type { Clock, Logger } from '../shared/index.js';
 import type { ActiveNode } from './active-node.js';
 import type { InferenceEngine } from './engine.js';
 import { type PromptStatus, promptStatus, readNodeStatus } from './node-status.js';
+import { placesOf, toldRing } from './ring-plan.js';
 import type { RingPort } from './ring-port.js';
 import type { RingRequest } from './ring-request.js';
 
@@ -17,6 +18,12 @@ export interface RingStatusesComponents {
   readonly activeNode: ActiveNode;
   readonly clock: Clock;
   readonly log: Logger;
+}
+
+/** A model that a status names. */
+interface AnnouncedModel {
+  readonly id: string;
+  readonly layers: number;
 }
 
 /** Sends and applies node statuses. */
@@ -42,7 +49,14 @@ export class RingStatuses {
     const { clock, port } = this.#parts;
     const startedMs = clock.now();
     const shard = request.ring[request.place]?.shard ?? baseShard;
-    const status = { nodeId: port.selfId, baseShard, shard, prompt, requestId: request.requestId };
+    const status = {
+      nodeId: port.selfId,
+      baseShard,
+      shard,
+      prompt,
+      requestId: request.requestId,
+      ...(request.isTold ? { ring: placesOf(request.ring) } : {}),
+    };
     this.#tell({ ...status, status: 'start_process_prompt' });
     return () => this.#tell({ ...status, status: 'end_process_prompt', elapsedMs: clock.now() - startedMs });
   }
@@ -52,7 +66,8 @@ export class RingStatuses {
     const status = readNodeStatus(message);
     if (status === undefined) return;
     this.#parts.activeNode.apply(status);
-    if (status.status === 'start_process_prompt' && status.model !== null) this.#loadAhead(status.model);
+    const { model, ring } = status;
+    if (status.status === 'start_process_prompt' && model !== null) this.#loadAhead(model, ring);
   }
 
   #tell(status: PromptStatus): void {
@@ -61,20 +76,23 @@ export class RingStatuses {
     port.broadcastStatus(promptStatus(status));
   }
 
-  #loadAhead(model: { readonly id: string; readonly layers: number }): void {
+  #loadAhead(model: AnnouncedModel, told: readonly RingPlace[] | undefined): void {
     const { log } = this.#parts;
     if (this.#loading.has(model.id) || this.#stop.aborted) return;
-    const done = this.#load(model)
+    const done = this.#load(model, told)
       .catch((error) => log.debug('load-ahead-failed', { model: model.id, error }))
       .finally(() => this.#loading.delete(model.id));
     this.#loading.set(model.id, done);
   }
 
-  async #load(model: { readonly id: string; readonly layers: number }): Promise<void> {
+  async #load(model: AnnouncedModel, told: readonly RingPlace[] | undefined): Promise<void> {
     const { engine, port } = this.#parts;
+    if (told !== undefined && !told.some(({ nodeId }) => nodeId === port.selfId)) return;
     await engine.models.learn(model.id, this.#stop);
-    if (engine.models.find(model.id).layers !== model.layers) return;
-    const own = port.ring(model.id, model.layers).find((member) => member.nodeId === port.selfId);
+    const known = engine.models.find(model.id);
+    if (known.layers !== model.layers) return;
+    const ring = told === undefined ? port.ring(known.id, known.layers) : toldRing(told, known, port.selfId);
+    const own = ring.find((member) => member.nodeId === port.selfId);
     if (own !== undefined) await engine.load(own.shard, this.#stop);
   }
 }

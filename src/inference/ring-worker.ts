@@ -7,6 +7,7 @@ import { type Clock, ExoError, LIMITS, type Random } from '../shared/index.js';
 import type { EngineInput, InferenceEngine, TokenLogprobs } from './engine.js';
 import { RequestSampler } from './request-sampler.js';
 import { hopError } from './ring-errors.js';
+import { placesOf } from './ring-plan.js';
 import type { RingPort } from './ring-port.js';
 import type { RingRequest } from './ring-request.js';
 import { elementCount, sequenceLength } from './tensor-elements.js';
@@ -182,6 +183,7 @@ export class RingWorker {
           inferenceState: this.#stateFor(request, target.nodeId),
           ...(origin === undefined ? {} : { origin }),
           ...(first && place > 0 ? { first } : {}),
+          ...(first && place > 0 && request.isTold ? { ring: placesOf(request.ring) } : {}),
           ...(more ? { more } : {}),
         };
         try {

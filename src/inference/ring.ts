@@ -11,6 +11,7 @@ import type {
   Prompt,
   PromptResponse,
   Result,
+  RingPlace,
   Shard,
   TensorRequest,
   TensorResponse,
@@ -21,11 +22,19 @@ import { Gateway, hasOldMember, needsGateway } from './gateway.js';
 import { RingEndings } from './ring-endings.js';
 import { hopError, over, resultError, ringError } from './ring-errors.js';
 import type { LocalPrompt, RingComponents, RingOptions } from './ring-options.js';
+import { oldMember, placesOf, toldRing } from './ring-plan.js';
 import { type RingClient, RingRequest } from './ring-request.js';
 import { RingRequests } from './ring-requests.js';
 import { RingStatuses } from './ring-statuses.js';
 import { RingWorker } from './ring-worker.js';
 import { progressOf } from './sampling-state.js';
+
+/** What begins a request, besides its id and model. */
+interface RequestHead {
+  readonly origin?: string | undefined;
+  readonly inferenceState: JsonObject | null;
+  readonly ring?: readonly RingPlace[] | undefined;
+}
 
 /** This node's part in all rings. */
 export class Ring implements Startable {
@@ -77,13 +86,10 @@ export class Ring implements Startable {
     const { requestId, model } = prompt;
     this.#assertFree(requestId);
     const baseShard: Shard = { modelId: model.id, startLayer: 0, endLayer: 0, nLayers: model.layers };
-    const request = this.#begin(
-      requestId,
-      baseShard,
-      this.#parts.port.selfId,
-      prompt.inferenceState,
-      prompt.client,
-    );
+    const { inferenceState, client } = prompt;
+    const ring = prompt.ring && placesOf(prompt.ring);
+    const start = { origin: this.#parts.port.selfId, inferenceState, ring };
+    const request = this.#begin(requestId, baseShard, start, client);
     if (prompt.answered > 0 && hasOldMember(request, this.#parts.port)) {
       const error = noTakeUp();
       this.#endings.drop(request, error);
@@ -116,7 +122,7 @@ export class Ring implements Startable {
       this.#assertFree(requestId);
       // An old client may use an id again.
       if (message.origin !== undefined) this.#assertNotOver(requestId, message.origin);
-      const request = this.#begin(requestId, message.shard, message.origin, message.inferenceState);
+      const request = this.#begin(requestId, message.shard, message);
       if (from !== null && needsGateway(request, from, this.#parts.port)) this.#standFor(request, from);
       this.#process(request, message.shard, message.prompt, message.tokens).catch((error) =>
         this.#endings.fail(request, toExoError(error)),
@@ -141,7 +147,7 @@ export class Ring implements Startable {
     try {
       signal.throwIfAborted();
       if (known === undefined) this.#assertNotOver(requestId, message.origin);
-      request ??= this.#begin(requestId, message.shard, message.origin, message.inferenceState);
+      request ??= this.#begin(requestId, message.shard, message);
       request.assertHolds(message.shard);
       // A sender that sees a ring which this node has just joined, or that has not noticed that it began anew. The first member
       // meets a request with its prompt, the others with the first tensor of it.
@@ -212,8 +218,7 @@ export class Ring implements Startable {
   #begin(
     requestId: string,
     shard: Shard,
-    origin: string | undefined,
-    inferenceState: JsonObject | null,
+    { origin, inferenceState, ring: told }: RequestHead,
     client?: RingClient,
   ): RingRequest {
     const { engine, port } = this.#parts;
@@ -228,12 +233,15 @@ export class Ring implements Startable {
     const request = new RingRequest({
       requestId,
       model,
-      ring: port.ring(model.id, model.layers),
+      ring:
+        told === undefined ? port.ring(model.id, model.layers) : toldRing(told, model, port.selfId, client),
+      isTold: told !== undefined,
       selfId: port.selfId,
       inferenceState,
       origin,
       ...(client === undefined ? {} : { client }),
     });
+    if (request.isTold && hasOldMember(request, port)) throw oldMember();
     this.#requests.add(request);
     return request;
   }
@@ -279,6 +287,7 @@ export class Ring implements Startable {
       inferenceState,
       ...(origin === undefined ? {} : { origin }),
       ...(tokens === undefined ? {} : { tokens }),
+      ...(request.isTold ? { ring: placesOf(request.ring) } : {}),
     };
     try {
       await port.sendPrompt(nodeId, message, signal);

@@ -1,6 +1,6 @@
 /** What a node is made of: plain options, and the parts of the world that a test or the simulator replaces. */
 import type { Discovery, DiscoveryComponents, DiscoveryOptions } from '../discovery/index.js';
-import type { InferenceEngine } from '../inference/index.js';
+import type { InferenceEngine, Placement } from '../inference/index.js';
 import type { Transport } from '../protocol/index.js';
 import type { Clock, Logger, Random } from '../shared/index.js';
 import type { CapabilityProbe } from '../topology/index.js';
@@ -32,6 +32,8 @@ export interface NodeOptions {
   readonly defaultTemperature: number;
   /** False, for tests: an answer that has begun ends when its ring breaks. @default true */
   readonly recovery?: boolean;
+  /** Where answers are computed whose request does not say it. @default auto */
+  readonly placement?: Placement;
 }
 
 /** Parts of the world that a test or the simulator replaces. */

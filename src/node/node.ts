@@ -4,7 +4,7 @@
  */
 import path from 'node:path';
 import { createDiscovery, type Discovery } from '../discovery/index.js';
-import { ActiveNode, createEngine, Generations, Ring } from '../inference/index.js';
+import { ActiveNode, createEngine, Generations, Ring, RingPlanner } from '../inference/index.js';
 import { createConnection, createTcpTransport, createWireShared } from '../protocol/index.js';
 import {
   type Address,
@@ -156,14 +156,14 @@ class MeshNode implements Node {
       changedAtMs: () => this.#changes.meshAtMs,
     });
     const { maxGenerateTokens, defaultTemperature, responseTimeoutMs } = options;
-    const { defaultModel, systemPrompt, recovery } = options;
+    const { defaultModel, systemPrompt, recovery, placement } = options;
     this.#ring = new Ring(
       { maxGenerateTokens, defaultTemperature, responseTimeoutMs },
       { engine, port, activeNode, clock, random, log: logger },
     );
     this.chat = new Generations(
-      { defaultModel, systemPrompt, responseTimeoutMs, recovery },
-      { ring: this.#ring, engine, clock, random, log: logger },
+      { defaultModel, systemPrompt, responseTimeoutMs, recovery, placement },
+      { ring: this.#ring, planner: new RingPlanner({ port }), engine, clock, random, log: logger },
     );
 
     this.#gossip = new Gossip({

@@ -5,7 +5,14 @@
 import type { RingMember, RingPort } from '../inference/index.js';
 import type { Message, OpaqueStatus, Prompt, Result, TensorRequest } from '../protocol/index.js';
 import { type Clock, ExoError, LIMITS } from '../shared/index.js';
-import { assignShards, partitionRing, ringMembers, type ViewSnapshot } from '../topology/index.js';
+import {
+  assignShards,
+  partitionRing,
+  type RingInput,
+  ringMembers,
+  ringOrder,
+  type ViewSnapshot,
+} from '../topology/index.js';
 import type { PeerTable } from './peer-table.js';
 
 /** What the port stands on. */
@@ -44,7 +51,13 @@ export function createRingPort(components: RingPortComponents): RingPort {
   };
   return {
     selfId,
-    ring: (modelId, layers) => currentRing(snapshot(), modelId, layers),
+    ring: (modelId, layers, without) => currentRing(snapshot(), modelId, layers, without),
+    present: () => ringOrder(snapshot().nodes),
+    hasOldPeer: () => snapshot().legacyIds.size > 0,
+    isLinked: (one, two) =>
+      snapshot().edges.some(
+        ({ fromId, toId }) => (fromId === one && toId === two) || (fromId === two && toId === one),
+      ),
     isConnected: (nodeId) => peers.isUp(nodeId),
     isSteady: () =>
       clock.now() - components.changedAtMs() >= LIMITS.ringSteadyMs &&
@@ -60,8 +73,13 @@ export function createRingPort(components: RingPortComponents): RingPort {
 }
 
 /** Members in order with their layers. Throws `ring-incomplete` when nobody can hold any. */
-export function currentRing(snapshot: ViewSnapshot, modelId: string, layers: number): readonly RingMember[] {
-  const { members } = ringMembers(snapshot);
+export function currentRing(
+  snapshot: ViewSnapshot,
+  modelId: string,
+  layers: number,
+  without?: ReadonlySet<string>,
+): readonly RingMember[] {
+  const { members } = ringMembers(leftOut(snapshot, without));
   const nodes = new Map(members.map((id) => [id, snapshot.nodes.get(id)!]));
   const ring = assignShards(partitionRing(nodes), modelId, layers);
   if (ring.length === 0) {
@@ -70,4 +88,10 @@ export function currentRing(snapshot: ViewSnapshot, modelId: string, layers: num
     });
   }
   return ring;
+}
+
+/** Old peers know nothing of nodes that take no layers. */
+function leftOut(snapshot: ViewSnapshot, without: ReadonlySet<string> | undefined): RingInput {
+  if (without === undefined || without.size === 0 || snapshot.legacyIds.size > 0) return snapshot;
+  return { ...snapshot, nodes: new Map([...snapshot.nodes].filter(([id]) => !without.has(id))) };
 }

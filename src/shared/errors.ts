@@ -61,6 +61,7 @@ export const ERROR_CODES = {
   'tunnel-failed': 'an ssh session or a forward through it failed',
   // topology and inference
   'ring-incomplete': 'the nodes present cannot form a ring for the model',
+  'placement-invalid': 'nodes and layers of a request or of --layers that do not make a ring of the model',
   'model-unknown': 'no model of that name is known',
   'model-unsupported': 'a model of a kind that no engine of this version computes',
   'out-of-memory': 'weights or caches that need more memory than is free',

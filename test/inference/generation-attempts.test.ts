@@ -65,7 +65,7 @@ const prompts = (net: RingNet) => net.sent.filter(({ message }) => message.kind 
 
 for (const entry of ['a', 'b', 'c']) {
   test(`a prompt to ${entry} while the nodes disagree for a second is answered soon after`, async () => {
-    await withNet({ ids: ['a', 'b', 'c'], seed: 3 }, async (net) => {
+    await withNet({ told: false, ids: ['a', 'b', 'c'], seed: 3 }, async (net) => {
       disagreement(net, 1_000);
       const got = await net.run(answer(net, entry));
       assert.deepEqual(got, { tokens: TOKENS, requestId: 'question' });
@@ -136,7 +136,7 @@ test('a member that the view keeps after it is gone is tried until the view has 
 });
 
 test('tries come 50 to 250 ms after the failure before, each under an id of its own', async () => {
-  await withNet({ ids: ['a', 'b'], seed: 9 }, async (net) => {
+  await withNet({ told: false, ids: ['a', 'b'], seed: 9 }, async (net) => {
     disagreement(net, Number.POSITIVE_INFINITY);
     const tries: Array<{ readonly id: string | null; readonly atMs: number }> = [];
     net.filter = ({ message, from }) => {
@@ -158,7 +158,7 @@ test('tries come 50 to 250 ms after the failure before, each under an id of its 
 });
 
 test('a disagreement that stays ends within the bound, with the last error and how often it was tried', async () => {
-  await withNet({ ids: ['a', 'b'] }, async (net) => {
+  await withNet({ told: false, ids: ['a', 'b'] }, async (net) => {
     disagreement(net, Number.POSITIVE_INFINITY);
     await assert.rejects(net.run(answer(net, 'a')), {
       code: 'ring-incomplete',
@@ -171,7 +171,7 @@ test('a disagreement that stays ends within the bound, with the last error and h
 });
 
 test('a disagreement ends before the deadline of the request, not with a timeout', async () => {
-  await withNet({ ids: ['a', 'b'], generations: { responseTimeoutMs: 900 } }, async (net) => {
+  await withNet({ told: false, ids: ['a', 'b'], generations: { responseTimeoutMs: 900 } }, async (net) => {
     disagreement(net, Number.POSITIVE_INFINITY);
     await assert.rejects(net.run(answer(net, 'a')), { code: 'ring-incomplete', message: /\d tries/ });
     assert.ok(net.clock.now() < 900, `${net.clock.now()} ms`);
@@ -201,7 +201,7 @@ for (const code of [
 
 for (const how of ['signal', 'stop'] as const) {
   test(`cancel (${how}) during the wait ends at once`, async () => {
-    await withNet({ ids: ['a', 'b'] }, async (net) => {
+    await withNet({ told: false, ids: ['a', 'b'] }, async (net) => {
       disagreement(net, Number.POSITIVE_INFINITY);
       const abort = new AbortController();
       const answered = answer(net, 'a', { ...ask, signal: abort.signal });

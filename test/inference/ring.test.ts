@@ -354,14 +354,14 @@ test('ring refuses a request id that is in use', async () => {
 });
 
 test('ring fails in words when the nodes see different rings', async () => {
-  await withNet({ ids: ['a', 'b'] }, async (net) => {
+  await withNet({ told: false, ids: ['a', 'b'] }, async (net) => {
     net.view = (selfId, members) => {
       const other = members.filter(({ nodeId }) => nodeId !== selfId);
       return [...other, ...members.filter(({ nodeId }) => nodeId === selfId)];
     };
     await assert.rejects(answer(net, 'a'), { code: 'ring-incomplete', message: /agree/ });
   });
-  await withNet({ ids: ['a', 'b'] }, async (net) => {
+  await withNet({ told: false, ids: ['a', 'b'] }, async (net) => {
     net.view = (selfId, members) =>
       selfId === 'a'
         ? members
@@ -477,6 +477,10 @@ test('ring sends statuses in the original’s form and shows the active node', a
       shard: { model_id: 'dummy', start_layer: 4, end_layer: 7, n_layers: 8 },
       prompt: 'dummy_tokenized_prompt',
       request_id: generation.requestId,
+      ring: [
+        { node_id: 'a', start_layer: 0, end_layer: 3 },
+        { node_id: 'b', start_layer: 4, end_layer: 7 },
+      ],
     });
     const ends = (statuses as Array<Record<string, unknown>>).filter(
       ({ status }) => status === 'end_process_prompt',

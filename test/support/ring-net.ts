@@ -12,6 +12,7 @@ import {
   Ring,
   type RingMember,
   type RingOptions,
+  RingPlanner,
   type RingPort,
 } from '../../src/inference/index.js';
 import type { Message, Prompt, Result, TensorRequest } from '../../src/protocol/index.js';
@@ -41,6 +42,8 @@ export interface RingNetOptions {
   readonly engine?: (id: string) => InferenceEngine;
   readonly ring?: Partial<RingOptions>;
   readonly generations?: Partial<GenerationsOptions>;
+  /** False: entry nodes tell nobody of the ring, as where an old peer is in the mesh. @default true */
+  readonly told?: boolean;
   /** Results may overtake each other. */
   readonly reorder?: boolean;
 }
@@ -103,8 +106,9 @@ export class RingNet {
   }
 
   /** Even shards over all members, in order. */
-  members(modelId: string, layers: number): readonly RingMember[] {
-    const ids = this.#options.ids.filter((id) => !this.#options.outside?.includes(id));
+  members(modelId: string, layers: number, without?: ReadonlySet<string>): readonly RingMember[] {
+    const { ids: all, outside } = this.#options;
+    const ids = all.filter((id) => outside?.includes(id) !== true && without?.has(id) !== true);
     return ids.map((nodeId, place) => ({
       nodeId,
       shard: {
@@ -243,7 +247,9 @@ export class RingNet {
     const { clock, random } = this;
     const engine = this.#options.engine?.(id) ?? createEngine('dummy');
     const activeNode = new ActiveNode();
-    const components = { engine, port: this.#makePort(id), activeNode, clock, random, log: silentLogger };
+    const port = this.#makePort(id);
+    const planner = this.#options.told === false ? { plan: async () => ({}) } : new RingPlanner({ port });
+    const components = { engine, port, activeNode, clock, random, log: silentLogger };
     const timeouts = { responseTimeoutMs: 60_000 };
     const ring = new Ring(
       { maxGenerateTokens: 10_000, defaultTemperature: 0, ...timeouts, ...this.#options.ring },
@@ -251,7 +257,7 @@ export class RingNet {
     );
     const generations = new Generations(
       { ...timeouts, ...this.#options.generations },
-      { ring, engine, clock, random, log: silentLogger },
+      { ring, planner, engine, clock, random, log: silentLogger },
     );
     return { id, ring, generations, engine, activeNode };
   }
@@ -274,10 +280,13 @@ export class RingNet {
     };
     return {
       selfId,
-      ring: (modelId, layers) => {
-        const members = this.members(modelId, layers);
+      ring: (modelId, layers, without) => {
+        const members = this.members(modelId, layers, without);
         return this.view?.(selfId, members) ?? members;
       },
+      present: () => this.#options.ids.filter((id) => id === selfId || !this.#lost.has(id)),
+      hasOldPeer: () => this.#legacy.size > 0,
+      isLinked: (one, two) => this.isConnected(one, two),
       isNew: (nodeId) => this.#nodes.has(nodeId) && this.isConnected(selfId, nodeId),
       isConnected: (nodeId) => this.isConnected(selfId, nodeId),
       isSteady: () => this.#options.steady ?? true,
