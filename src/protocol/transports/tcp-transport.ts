@@ -1,12 +1,13 @@
 /**
- * TCP as a `Transport`. Opens and accepts sockets and says in words why that failed; what happens on an open
- * one is `tcp-stream.ts`, how bytes are read `tcp-receive.ts`. Made once by the node.
+ * TCP as a `Transport`. Accepts sockets and says in words why that failed; how one is dialled is `tcp-dial.ts`, what happens on an
+ * open one `tcp-stream.ts`, how bytes are read `tcp-receive.ts`. Made once by the node.
  */
 import net from 'node:net';
 import { type Address, type Clock, LIMITS } from '../../shared/index.js';
-import { acceptedSocket, newSocket, probeOnread, type ReceiveMode } from './tcp-receive.js';
+import { dialTcp } from './tcp-dial.js';
+import { acceptedSocket, probeOnread, type ReceiveMode } from './tcp-receive.js';
 import { TcpStream } from './tcp-stream.js';
-import { dialAborted, dialError, dialTimeout, isSelfConnected, listenError } from './tcp-words.js';
+import { listenError } from './tcp-words.js';
 import type { ByteStream, Listener, Transport } from './transport.js';
 
 /** Options of `createTcpTransport`. */
@@ -33,61 +34,11 @@ export function createTcpTransport(
   };
   return {
     // Node documents `onread` for sockets that dial: no probe needed.
-    dial: (address, how) => dial(clock, wanted === 'data' ? 'data' : 'onread', scratch, address, how),
+    dial: (address, how) =>
+      dialTcp({ clock, mode: wanted === 'data' ? 'data' : 'onread', scratch }, address, how),
     listen: (address, onStream) =>
       new TcpListener(address, acceptMode, scratch, onStream, options.onAcceptError ?? (() => undefined)),
   };
-}
-
-function dial(
-  clock: Clock,
-  mode: ReceiveMode,
-  scratch: Buffer,
-  address: Address,
-  how: { readonly timeoutMs: number; readonly signal?: AbortSignal },
-): Promise<ByteStream> {
-  const { timeoutMs, signal } = how;
-  return new Promise((resolve, reject) => {
-    if (signal?.aborted) {
-      reject(dialAborted(address, signal.reason));
-      return;
-    }
-    const opened = newSocket(mode, scratch);
-    const socket = opened.socket;
-    const settle = () => {
-      timer.cancel();
-      signal?.removeEventListener('abort', onAbort);
-      socket.removeListener('connect', onConnect);
-    };
-    const fail = (error: Error) => {
-      settle();
-      socket.destroy();
-      reject(error);
-    };
-    const onAbort = () => fail(dialAborted(address, signal?.reason));
-    const onConnect = () => {
-      if (isSelfConnected(socket)) {
-        fail(dialError(address, Object.assign(new Error('connected to itself'), { code: 'ECONNREFUSED' })));
-        return;
-      }
-      settle();
-      socket.removeListener('error', onError);
-      const stream = new TcpStream(opened);
-      socket.resume();
-      resolve(stream);
-    };
-    const onError = (error: Error) => fail(dialError(address, error));
-    const timer = clock.after(timeoutMs, () => fail(dialTimeout(address, timeoutMs)));
-    signal?.addEventListener('abort', onAbort, { once: true });
-    socket.on('connect', onConnect);
-    socket.on('error', onError);
-    try {
-      // A name may have addresses of both families: Node gives each 250 ms before it tries the next one as well.
-      socket.connect({ host: address.host, port: address.port, autoSelectFamily: true });
-    } catch (error) {
-      fail(dialError(address, error as Error));
-    }
-  });
 }
 
 class TcpListener implements Listener {
