@@ -54,4 +54,5 @@ export { type ModelSurvey, surveyModel } from './store/survey.js';
 export type { VerifiedFile } from './store/verify.js';
 export { type WeightsOnDisk, weightsOnDisk } from './store/weights.js';
 export type { TemplateMessage } from './tokenizer/chat-template.js';
+export { openThreadedTokenizer, type ThreadedTokenizer } from './tokenizer/threaded-tokenizer.js';
 export { type ModelTokenizer, openTokenizer, type TokenizerComponents } from './tokenizer/tokenizer.js';

@@ -454,8 +454,6 @@ const TABLE = {
     15_000,
     'without more of a file at the node that fetches it, before this one fetches it, too',
   ],
-  peerClaimsMax: [1_024, 'ranges that other nodes have said they fetch; the oldest is forgotten'],
-  peerClaimMs: [60_000, 'what another node has said so is asked again after this'],
   downloadsKept: [32, 'downloads that are over and still shown'],
   downloadTellMs: [500, 'least time between two reports of a download to other nodes'],
   downloadHeardMs: [

@@ -1,15 +1,17 @@
 /**
  * Text to token ids and back, for the model in a folder: `tokenizer.json` read by Hugging Face's own library, the ids that
  * end an answer, and the chat template. Made once for a model; a vocabulary of 128,000 takes some 0.8 s of the event loop, one
- * of 262,000 (Gemma) 2.4 s.
+ * of 262,000 (Gemma) 2.4 s, and a template may never end: a node has this in a thread (`thread/`).
  */
+import path from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { type Clock, ExoError, printable, systemClock } from '../../shared/index.js';
 import { ChatTemplate, plainConversation, type TemplateMessage } from './chat-template.js';
+import { TokenTable, type TokenTableData, tableOf } from './token-table.js';
 import { readTokenizerFiles, type TokenizerFiles } from './tokenizer-files.js';
 
-/** The tokenizer of one model. */
-export interface ModelTokenizer {
+/** The half of a tokenizer that reads text. */
+export interface TextReader {
   /** Ids after which an answer is finished: all that any file of the model names. */
   readonly eosTokenIds: ReadonlySet<number>;
   /** What a text begins with, for models that want it. */
@@ -21,10 +23,14 @@ export interface ModelTokenizer {
    * Names of special tokens in the text are these tokens.
    */
   encode(text: string): readonly number[];
-  /** Special tokens are left out, and ids that the vocabulary has not. Bytes that are no whole character become U+FFFD. */
-  decode(tokens: readonly number[]): string;
   /** The text that a conversation becomes. Throws `conversation-refused` or `tokenizer-invalid`. */
   applyChatTemplate(messages: readonly TemplateMessage[]): string;
+}
+
+/** The tokenizer of one model. */
+export interface ModelTokenizer extends TextReader {
+  /** Special tokens are left out, and ids that the vocabulary has not. Bytes that are no whole character become U+FFFD. */
+  decode(tokens: readonly number[]): string;
 }
 
 /** Collaborators. */
@@ -37,8 +43,19 @@ export interface TokenizerComponents {
 export async function openTokenizer(
   directory: string,
   signal: AbortSignal,
-  { clock = systemClock }: TokenizerComponents = {},
+  components: TokenizerComponents = {},
 ): Promise<ModelTokenizer> {
+  const { reader, table } = await readTokenizer(directory, signal, components);
+  const decoder = new TokenTable(table);
+  return { ...reader, decode: (ids) => decoder.decode(ids) };
+}
+
+/** The two halves of a tokenizer, which need not live in one thread. Throws as `openTokenizer`. */
+export async function readTokenizer(
+  directory: string,
+  signal: AbortSignal,
+  { clock = systemClock }: TokenizerComponents = {},
+): Promise<{ readonly reader: TextReader; readonly table: TokenTableData }> {
   const files = await readTokenizerFiles(directory, signal);
   const tokenizer = make(files, directory);
   const tokens = specialTexts(files.config);
@@ -47,10 +64,9 @@ export async function openTokenizer(
     files.template === undefined
       ? undefined
       : new ChatTemplate(files.template.source, { place: files.template.place, tokens, clock });
-  const special = specialIds(tokenizer);
   const prefix = prefixOf(tokenizer, files, bosTokenId);
   const encode = (text: string) => tokenizer.encode(text, { add_special_tokens: false }).ids.filter(isId);
-  return {
+  const reader: TextReader = {
     eosTokenIds: eosIds(tokenizer, files, tokens['eos_token']),
     ...(bosTokenId === undefined ? {} : { bosTokenId }),
     hasChatTemplate: template !== undefined,
@@ -58,13 +74,9 @@ export async function openTokenizer(
       const ids = encode(text);
       return prefix.length === 0 || ids[0] === prefix[0] ? ids : [...prefix, ...ids];
     },
-    decode(ids) {
-      const known = ids.filter((id) => !special.has(id) && tokenizer.id_to_token(id) !== undefined);
-      // Spaces before full stops stay: what is decoded piece by piece must be the same text.
-      return known.length === 0 ? '' : tokenizer.decode(known, { clean_up_tokenization_spaces: false });
-    },
     applyChatTemplate: (messages) => template?.render(messages) ?? plainConversation(messages),
   };
+  return { reader, table: tableOf(tokenizer, files.tokenizer, path.join(directory, 'tokenizer.json')) };
 }
 
 function make(files: TokenizerFiles, directory: string): Tokenizer {
@@ -125,9 +137,4 @@ function isId(value: unknown): value is number {
 
 function idOf(tokenizer: Tokenizer, text: string | undefined): number | undefined {
   return text === undefined ? undefined : tokenizer.token_to_id(text);
-}
-
-function specialIds(tokenizer: Tokenizer): ReadonlySet<number> {
-  const added = [...tokenizer.get_added_tokens_decoder()];
-  return new Set(added.filter(([, token]) => token.special).map(([id]) => id));
 }

@@ -1,0 +1,51 @@
+/**
+ * What runs in a tokenizer's thread. Files, vocabularies and templates are those of whoever published the model: here they
+ * may take their time or fail, and are ended from outside when they do not end. `tokenizer-thread.ts` starts it.
+ */
+import { parentPort } from 'node:worker_threads';
+import { ExoError, LIMITS, toExoError } from '../../../shared/index.js';
+import { readTokenizer, type TextReader } from '../tokenizer.js';
+import type { TokenizerAnswer, TokenizerQuestion } from './messages.js';
+
+const port = parentPort!;
+const never = new AbortController().signal;
+let reader: TextReader | undefined;
+
+async function answer(question: TokenizerQuestion): Promise<void> {
+  if (question.op === 'open') {
+    const { reader: opened, table } = await readTokenizer(question.directory, never);
+    reader = opened;
+    const { bosTokenId, hasChatTemplate } = opened;
+    reply({ opened: { eosTokenIds: [...opened.eosTokenIds], bosTokenId, hasChatTemplate, table } }, [
+      table.units.buffer,
+      table.ends.buffer,
+      table.shown.buffer,
+    ]);
+    return;
+  }
+  if (reader === undefined) throw new ExoError('internal', 'the tokenizer was asked before it was opened');
+  if (question.op === 'encode') {
+    const ids = Uint32Array.from(reader.encode(question.text));
+    reply({ ids }, [ids.buffer]);
+    return;
+  }
+  const text = reader.applyChatTemplate(question.messages);
+  if (text.length > LIMITS.promptBytesMax) {
+    throw new ExoError(
+      'prompt-too-long',
+      `the conversation became a prompt of ${text.length} characters; at most ${LIMITS.promptBytesMax} can be sent`,
+    );
+  }
+  reply({ text });
+}
+
+function reply(message: TokenizerAnswer, moved: readonly ArrayBufferLike[] = []): void {
+  port.postMessage(message, moved as ArrayBuffer[]);
+}
+
+port.on('message', (question: TokenizerQuestion) => {
+  answer(question).catch((error: unknown) => {
+    const { code, message } = toExoError(error, 'tokenizer-invalid');
+    reply({ error: { code, message } });
+  });
+});
