@@ -14,11 +14,11 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { readArguments } from './arguments.mjs';
 import { ensureNpmPackages } from './npm-packages.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const { values: options } = parseArgs({
+const { values: options } = readArguments(import.meta.url, {
   options: {
     only: { type: 'string' },
     minutes: { type: 'string', default: '5' },

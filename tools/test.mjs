@@ -14,7 +14,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { readArguments } from './arguments.mjs';
 import { ensureNpmPackages } from './npm-packages.mjs';
 import { ensureSystemPackages } from './system-packages.mjs';
 
@@ -42,7 +42,7 @@ const STAGES = [
   { name: 'netns', tests: isNetns, parallel: 1 },
 ];
 
-const { values: options, positionals: onlyFiles } = parseArgs({
+const { values: options, positionals: onlyFiles } = readArguments(import.meta.url, {
   allowPositionals: true,
   options: {
     only: { type: 'string', multiple: true },
