@@ -114,6 +114,18 @@ const MEANINGS: ReadonlyArray<readonly [Raw, (settings: NodeSettings) => unknown
   ],
   [{ 'default-temp': '0.7' }, (s) => s.inference.defaultTemperature, 0.7],
   [{ 'max-generate-tokens': '42' }, (s) => s.inference.maxGenerateTokens, 42],
+  [{ split: true }, (s) => s.inference.placement, { kind: 'split' }],
+  [
+    { layers: 'n1=0-11, lab=2 = 12-23' },
+    (s) => s.inference.placement,
+    {
+      kind: 'manual',
+      ranges: [
+        { nodeId: 'n1', startLayer: 0, endLayer: 11 },
+        { nodeId: 'lab=2', startLayer: 12, endLayer: 23 },
+      ],
+    },
+  ],
   [{ 'system-prompt': ' Be brief. ' }, (s) => s.inference.systemPrompt, ' Be brief. '],
   [{ 'models-seed-dir': '.' }, (s) => s.models.seedDir, '.'],
   [{ 'max-parallel-downloads': '2' }, (s) => s.models.parallelDownloadsMax, 2],
@@ -177,6 +189,9 @@ const BAD: ReadonlyArray<readonly [string, string, RegExp]> = [
   ['default-temp', 'hot', /0 to 2/],
   ['default-temp', '', /0 to 2/],
   ['max-generate-tokens', '0', /1 to/],
+  ['layers', 'n1', /a node and its layers/],
+  ['layers', 'n1=0-3,', /a node and its layers/],
+  ['layers', 'n1=3-0', /ends before it begins/],
   ['models-seed-dir', '/no/such/folder', /not a folder/],
   ['max-parallel-downloads', '0', /1 to 64/],
   ['run-model', '', /empty/],
@@ -234,6 +249,10 @@ test('a module without its companion names the companion', () => {
   refuses({ ...DIRECT, 'discovery-module': 'udp,direct', 'peer-host': undefined }, 'option-missing', [
     /needs --peer-host:/,
   ]);
+});
+
+test('--split and --layers are a contradiction', () => {
+  refuses({ split: true, layers: 'n1=0-7' }, 'option-conflict', [/--split/, /--layers/]);
 });
 
 test('ports in each other’s way are a contradiction, other hosts and port 0 are not', () => {

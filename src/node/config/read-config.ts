@@ -10,7 +10,7 @@
 import { statSync } from 'node:fs';
 import type { z } from 'zod';
 import type { DiscoveryOptions } from '../../discovery/index.js';
-import { DUMMY_MODELS, ENGINE_NAMES, type EngineName } from '../../inference/index.js';
+import { DUMMY_MODELS, ENGINE_NAMES, type EngineName, type Placement } from '../../inference/index.js';
 import { ExoError, type LogLevel, logLevelFromDebug, printable } from '../../shared/index.js';
 import type { NodeIdentity } from '../home/index.js';
 import { parseHostList } from '../host-list.js';
@@ -49,6 +49,8 @@ export interface NodeSettings {
     readonly defaultTemperature: number;
     readonly maxGenerateTokens: number;
     readonly systemPrompt?: string;
+    /** Absent: `auto`. */
+    readonly placement?: Placement;
   };
   readonly models: {
     readonly seedDir?: string;
@@ -91,6 +93,7 @@ export function nodeOptions(
     engine: inference.engine,
     ...optional('defaultModel', inference.defaultModel),
     ...optional('systemPrompt', inference.systemPrompt),
+    ...optional('placement', inference.placement),
     responseTimeoutMs: settings.api.responseTimeoutMs,
     maxGenerateTokens: inference.maxGenerateTokens,
     defaultTemperature: inference.defaultTemperature,
@@ -144,6 +147,7 @@ export function readConfig(raw: RawOptions, env: NodeJS.ProcessEnv): NodeSetting
         ? values['default-temp']
         : (variables.TEMPERATURE ?? values['default-temp']),
       maxGenerateTokens: values['max-generate-tokens'],
+      ...optional('placement', readPlacement(values)),
       ...optional('systemPrompt', values['system-prompt']),
     },
     models: {
@@ -157,6 +161,15 @@ export function readConfig(raw: RawOptions, env: NodeJS.ProcessEnv): NodeSetting
     question: { ...optional('model', values['run-model']), prompt: values.prompt },
     notes,
   };
+}
+
+function readPlacement({ split, layers }: OptionValues): Placement | undefined {
+  if (layers === undefined) return split === true ? { kind: 'split' } : undefined;
+  if (split !== true) return { kind: 'manual', ranges: layers };
+  throw new ExoError(
+    'option-conflict',
+    '--split lets the node choose the layers, --layers names them; leave one out',
+  );
 }
 
 function readDiscovery(values: OptionValues): DiscoveryOptions {

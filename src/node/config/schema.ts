@@ -41,6 +41,8 @@ export const optionSchema = z.object({
   'default-model': v.someText().optional(),
   'default-temp': v.decimalNumber(0, 2),
   'max-generate-tokens': v.wholeNumber(1, GENERATE_TOKENS_MAX),
+  split: z.boolean().optional(),
+  layers: v.layerRanges().optional(),
   'system-prompt': v.rawText().optional(),
   'models-seed-dir': v.someText().optional(),
   'max-parallel-downloads': v.wholeNumber(1, PARALLEL_DOWNLOADS_MAX),

@@ -227,6 +227,17 @@ export const NODE_OPTIONS: readonly NodeOptionSpec[] = [
     help: 'longest answer',
   },
   {
+    name: 'split',
+    group: 'Inference',
+    help: 'compute over all nodes that can, also where that is slower (default: over as few as do it best)',
+  },
+  {
+    name: 'layers',
+    value: 'ranges',
+    group: 'Inference',
+    help: 'which node computes which layers: ID=0-11,ID=12-23',
+  },
+  {
     name: 'system-prompt',
     value: 'text',
     group: 'Inference',
