@@ -1,7 +1,6 @@
 /** An old peer's HTTP side, as far as tests need it: topology, one chat call, and what it saw on the wire. */
 import { randomUUID } from 'node:crypto';
 import http from 'node:http';
-import * as engine from './dummy-engine.mjs';
 
 export function createApi(node, record, timeoutMs) {
   const server = http.createServer(async (request, response) => {
@@ -24,6 +23,7 @@ export function createApi(node, record, timeoutMs) {
 
   async function chat(body) {
     const requestId = randomUUID();
+    const engine = node.engineOf(body.model);
     const tokens = await new Promise((resolve, reject) => {
       const all = [];
       const off = node.onTokens((id, more, finished) => {
@@ -37,9 +37,10 @@ export function createApi(node, record, timeoutMs) {
         off();
         fn(value);
       };
-      const base = { model_id: body.model, start_layer: 0, end_layer: 0, n_layers: engine.LAYERS };
-      const prompt = body.messages.map((message) => message.content).join('\n');
-      node.processPrompt(base, prompt, requestId, null).catch((error) => done(reject, error));
+      const base = { model_id: body.model, start_layer: 0, end_layer: 0, n_layers: engine.layers };
+      node
+        .processPrompt(base, engine.prompt(body.messages), requestId, null)
+        .catch((error) => done(reject, error));
     });
     return {
       id: `chatcmpl-${requestId}`,
@@ -49,7 +50,7 @@ export function createApi(node, record, timeoutMs) {
         {
           index: 0,
           message: { role: 'assistant', content: engine.decode(tokens) },
-          finish_reason: tokens.at(-1) === engine.EOS ? 'stop' : 'length',
+          finish_reason: tokens.at(-1) === engine.eos ? 'stop' : 'length',
         },
       ],
       usage: { prompt_tokens: 1, completion_tokens: tokens.length, total_tokens: tokens.length + 1 },

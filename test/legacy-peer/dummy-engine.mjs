@@ -1,7 +1,8 @@
 /** The dummy model: eight layers, tokens 2 to 10 and then the end token, each decoded as the word "dummy". */
-export const LAYERS = 8;
-export const EOS = 69;
+export const layers = 8;
+export const eos = 69;
 
+export const prompt = (messages) => messages.map((message) => message.content).join('\n');
 export const encode = () => [1];
 export const decode = (tokens) => 'dummy'.repeat(tokens.length);
 
@@ -12,5 +13,5 @@ export function infer(shard, tensor) {
 
 export function sample(tensor) {
   const value = tensor.values.at(-1);
-  return value > 10 ? EOS : value;
+  return value > 10 ? eos : value;
 }

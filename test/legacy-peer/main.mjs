@@ -1,10 +1,13 @@
 /**
  * An old peer in its own process:
  *   node test/legacy-peer/main.mjs --node-id ID --node-port N --api-port N --peers FILE [--memory MB] [--node-host H]
- * Prints one JSON line {"nodePort", "apiPort"} when it listens; ends on SIGTERM.
+ *     [--model ID=FOLDER] [--max-generate-tokens N]
+ * Every model but the given one is the dummy. Prints one JSON line {"nodePort", "apiPort"} when it listens; ends on SIGTERM.
  */
 import { parseArgs } from 'node:util';
 import { createApi } from './api.mjs';
+import * as dummyEngine from './dummy-engine.mjs';
+import { LlamaEngine } from './llama-engine.mjs';
 import { ManualDiscovery } from './manual-discovery.mjs';
 import { OldNode } from './node.mjs';
 import { Record } from './record.mjs';
@@ -19,6 +22,8 @@ const { values } = parseArgs({
     'response-timeout': { type: 'string', default: '60' },
     peers: { type: 'string' },
     memory: { type: 'string', default: '16384' },
+    model: { type: 'string' },
+    'max-generate-tokens': { type: 'string', default: '10000' },
   },
 });
 if (values['node-id'] === undefined || values.peers === undefined) {
@@ -28,7 +33,16 @@ if (values['node-id'] === undefined || values.peers === undefined) {
 
 const record = new Record();
 const discovery = new ManualDiscovery(values.peers, values['node-id'], record);
-const node = new OldNode({ id: values['node-id'], memory: Number(values.memory) }, discovery, record);
+const [modelId, folder] = values.model?.split('=') ?? [];
+const llama = folder === undefined ? undefined : new LlamaEngine(folder);
+const engineOf = (id) => (id === modelId ? llama : dummyEngine);
+const self = {
+  id: values['node-id'],
+  memory: Number(values.memory),
+  maxTokens: Number(values['max-generate-tokens']),
+  engineOf,
+};
+const node = new OldNode(self, discovery, record);
 const server = createServer(node, record);
 const api = createApi(node, record, Number(values['response-timeout']) * 1000);
 

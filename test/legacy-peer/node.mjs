@@ -1,10 +1,8 @@
 /** An old peer's orchestration: a loop of two seconds, prompts and tensors around the ring, results and statuses to all. */
-import * as engine from './dummy-engine.mjs';
 import { partitionsOf, shardsOf } from './partition.mjs';
 import { pyJson } from './wire.mjs';
 
 const LOOP_MS = 2_000;
-const MAX_TOKENS = 10_000;
 
 export class OldNode {
   #peers = [];
@@ -16,8 +14,11 @@ export class OldNode {
   #listeners = new Set();
   #activeNodeId = null;
 
-  constructor({ id, memory }, discovery, record) {
+  /** `engineOf`: the engine of a model, by its id. */
+  constructor({ id, memory, maxTokens, engineOf }, discovery, record) {
     this.id = id;
+    this.maxTokens = maxTokens;
+    this.engineOf = engineOf;
     this.discovery = discovery;
     this.record = record;
     this.caps = { model: 'Old Box', chip: 'Old Chip', memory, flops: { fp32: 1, fp16: 2, int8: 4 } };
@@ -134,8 +135,16 @@ export class OldNode {
       const { id, peer, shard: first } = this.#target(ring, 0);
       this.#task(`forward prompt to ${id}`, peer.sendPrompt(first, prompt, requestId, state ?? null));
     } else {
-      const input = { shape: [1, 1], dtype: 'int64', values: engine.encode(prompt) };
-      await this.#afterForward(baseShard, shard, engine.infer(shard, input), requestId, state);
+      const engine = this.engineOf(baseShard.model_id);
+      const values = engine.encode(prompt);
+      const input = { shape: [1, values.length], dtype: 'int64', values };
+      await this.#afterForward(
+        baseShard,
+        shard,
+        await engine.infer(shard, input, requestId),
+        requestId,
+        state,
+      );
     }
     const elapsed = Number(process.hrtime.bigint() - started);
     await this.#broadcastStatus(requestId, {
@@ -148,18 +157,26 @@ export class OldNode {
   async processTensor(baseShard, tensor, requestId, state) {
     const ring = this.#ring(baseShard);
     const shard = ring.shards[ring.index];
-    await this.#afterForward(baseShard, shard, engine.infer(shard, tensor), requestId, state);
+    const engine = this.engineOf(baseShard.model_id);
+    await this.#afterForward(
+      baseShard,
+      shard,
+      await engine.infer(shard, tensor, requestId),
+      requestId,
+      state,
+    );
   }
 
   async #afterForward(baseShard, shard, output, requestId, state) {
     const ring = this.#ring(baseShard);
     let forward = output;
     if (shard.end_layer === shard.n_layers - 1) {
+      const engine = this.engineOf(baseShard.model_id);
       const token = engine.sample(output);
       const tokens = this.#tokens.get(requestId) ?? [];
       tokens.push(token);
       this.#tokens.set(requestId, tokens);
-      const finished = token === engine.EOS || tokens.length >= MAX_TOKENS;
+      const finished = token === engine.eos || tokens.length >= this.maxTokens;
       this.handleResult(requestId, [token], finished);
       for (const peer of this.#peers) {
         this.#task(`result to ${peer.id}`, peer.sendResult(requestId, [token], finished));

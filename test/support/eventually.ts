@@ -5,6 +5,12 @@
 import { performance } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 
+/**
+ * EXO_TEST_PATIENCE: how many times as long everything may take, for a look at a test on a machine that does other work meanwhile.
+ * Results of such a run prove no times.
+ */
+export const PATIENCE = Math.max(1, Number(process.env['EXO_TEST_PATIENCE'] ?? 1));
+
 /** How to wait. */
 export interface EventuallyOptions {
   readonly timeoutMs: number;
@@ -28,6 +34,7 @@ export async function eventually<T>(
   probe: () => Promise<T | undefined | null | false> | T | undefined | null | false,
 ): Promise<{ value: T; tookMs: number }> {
   const started = performance.now();
+  const timeoutMs = options.timeoutMs * PATIENCE;
   let last = '';
   let hopeless = false;
   for (;;) {
@@ -41,10 +48,10 @@ export async function eventually<T>(
       last = error instanceof Error ? error.message : String(error);
       hopeless = error instanceof Hopeless;
     }
-    if (hopeless || performance.now() - started > options.timeoutMs) {
+    if (hopeless || performance.now() - started > timeoutMs) {
       const more = options.onLate?.() ?? '';
       throw new Error(
-        `not within ${Math.round(hopeless ? performance.now() - started : options.timeoutMs)} ms: ${options.what}${last === '' ? '' : ` (last: ${last})`}${more === '' ? '' : `\n${more}`}`,
+        `not within ${Math.round(hopeless ? performance.now() - started : timeoutMs)} ms: ${options.what}${last === '' ? '' : ` (last: ${last})`}${more === '' ? '' : `\n${more}`}`,
       );
     }
     await delay(options.everyMs ?? 50);

@@ -10,10 +10,12 @@ import { type Cleanup, type RunningNode, runExo, runLegacy } from './processes.j
 export interface Member {
   readonly id: string;
   readonly kind: 'new' | 'old';
-  /** More options of a new node. */
+  /** More options. */
   readonly args?: readonly string[];
   /** Old peers only. A function is asked when the new nodes run, with the memory that one of them shows. */
   readonly memoryMb?: (newNodeMb: number) => number;
+  /** New nodes only. */
+  readonly env?: NodeJS.ProcessEnv;
 }
 
 /** Starts new nodes, then old peers, and waits until every one lists all nodes and all edges. */
@@ -29,17 +31,17 @@ export async function fullMesh(
 
   const nodes = new Map<string, RunningNode>();
   await Promise.all(
-    members.map(async ({ id, kind, args: more = [] }, i) => {
+    members.map(async ({ id, kind, args: more = [], env = {} }, i) => {
       if (kind === 'old') return;
       const args = ['--discovery-module', 'manual', '--discovery-config-path', peersFileOf(id), ...more];
       const apiPort = ports[members.length + i]!;
-      nodes.set(id, await runExo(cleanup, { id, nodePort: portOf.get(id)!, apiPort, args }));
+      nodes.set(id, await runExo(cleanup, { id, nodePort: portOf.get(id)!, apiPort, args, child: { env } }));
     }),
   );
   const oneNew = members.find(({ kind }) => kind === 'new')?.id;
   const newNodeMb =
     oneNew === undefined ? 16_384 : (await topology(nodes.get(oneNew)!.api)).nodes[oneNew]!.memory;
-  for (const { id, kind, memoryMb } of members) {
+  for (const { id, kind, memoryMb, args } of members) {
     if (kind === 'new') continue;
     const peersFile = peersFileOf(id);
     nodes.set(
@@ -49,6 +51,7 @@ export async function fullMesh(
         peersFile,
         nodePort: portOf.get(id)!,
         memoryMb: memoryMb?.(newNodeMb) ?? newNodeMb,
+        ...(args === undefined ? {} : { args }),
       }),
     );
   }

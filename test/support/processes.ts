@@ -7,7 +7,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { eventually } from './eventually.js';
+import { eventually, PATIENCE } from './eventually.js';
 
 /** The repository. */
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -104,7 +104,7 @@ export class Child {
         if (match !== null) finish(() => resolve(match));
         else if (this.exit !== undefined) fail(`ended (${this.exit})`);
       };
-      const timer = setTimeout(() => fail(`took ${timeoutMs} ms`), timeoutMs);
+      const timer = setTimeout(() => fail(`took ${timeoutMs * PATIENCE} ms`), timeoutMs * PATIENCE);
       this.#listeners.add(look);
       look();
     });
@@ -261,6 +261,8 @@ export async function runLegacy(
     readonly peersFile: string;
     readonly nodePort?: number;
     readonly memoryMb?: number;
+    /** More options. */
+    readonly args?: readonly string[];
   },
 ): Promise<RunningNode> {
   const child = cleanup.child(
@@ -275,6 +277,7 @@ export async function runLegacy(
       options.peersFile,
       '--memory',
       String(options.memoryMb ?? 16_384),
+      ...(options.args ?? []),
     ],
     { name: `old peer ${options.id}` },
   );
