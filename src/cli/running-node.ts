@@ -85,14 +85,19 @@ export async function startNode(host: CliHost, options: RunningNodeOptions): Pro
   });
   if (opened.copyWarning !== undefined) logger.warn('node-key-copied', { message: opened.copyWarning });
   const inferenceEngine = await nodeEngine(settings, { home, env: host.env, clock, random, log: logger });
-  const node = createNode(nodeOptions(settings, identity, version(), place), {
-    clock,
-    random,
-    logger,
-    transport: opened.transport,
-    trust: opened.node,
-    inferenceEngine,
-  });
+  // Only the control run of the fault tests, which has to lose answers, switches it off.
+  const recovery = host.env['EXO_TEST_RECOVERY'] !== 'off';
+  const node = createNode(
+    { ...nodeOptions(settings, identity, version(), place), recovery },
+    {
+      clock,
+      random,
+      logger,
+      transport: opened.transport,
+      trust: opened.node,
+      inferenceEngine,
+    },
+  );
   const ownerToken = random.bytes(TOKEN_BYTES).toString('hex');
   const api = options.api
     ? createApiServer(
