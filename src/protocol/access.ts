@@ -40,6 +40,8 @@ export const ACCESS_OF_KIND: Readonly<Record<MessageKind, AccessLevel>> = {
   'cancel-request': 'member',
   'probe-request': 'member',
   'probe-response': 'member',
+  'offer-request': 'member',
+  'offer-response': 'member',
 
   // They read files, and let others fetch.
   'files-request': 'trusted',

@@ -478,6 +478,20 @@ const TABLE = {
     1_000,
     'without a change for so long, a missing connection is no passing state; nodes that met agree in less',
   ],
+  modelIdCharsMax: [
+    512,
+    'name of a model in a question for an offer; a repository of the hub has at most 193',
+  ],
+  offerWaitMs: [
+    500,
+    'a node that has not said by then what it offers takes no layers; a person waits for it',
+  ],
+  offersKeptMs: [
+    5_000,
+    'an offer is used again for so long: memory and files of a node seldom change sooner',
+  ],
+  offersKeptMax: [1_024, 'offers that a node remembers, over all nodes and models'],
+  offersInFlight: [16, 'questions for an offer that a node works on at once; each reads a few small files'],
   ringMembersMax: [
     128,
     'places of a ring that is told; the largest open model has 126 layers, and so many names fit the metadata of a tensor',

@@ -139,7 +139,7 @@ describe('a peer written from the document', () => {
   it('is told what cannot be asked for, and goes on', async () => {
     const { peer } = await greeted();
     // A stream, a type of later, one that is listed and never sent, and a one-way message with an id.
-    for (const [id, type] of [0x60, 0x72, 0x14, 0x20].entries()) {
+    for (const [id, type] of [0x60, 0x78, 0x14, 0x20].entries()) {
       peer.frame(type, id + 1, '{"request_id": "x", "result": [], "is_finished": true}');
       const error = await peer.readJson<{ code: string }>(0x7f, id + 1);
       assert.equal(error.code, 'request-unsupported', `0x${type.toString(16)}`);

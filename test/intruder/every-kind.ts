@@ -42,6 +42,18 @@ export const EVERY_KIND: Readonly<Record<MessageKind, Message>> = {
   'cancel-request': { kind: 'cancel-request', requestId: 'r' },
   'probe-request': { kind: 'probe-request', nodeId: 'target' },
   'probe-response': { kind: 'probe-response', reached: true, rttMs: 1 },
+  'offer-request': { kind: 'offer-request', modelId: 'demo', nLayers: 1 },
+  'offer-response': {
+    kind: 'offer-response',
+    engine: 'ggml',
+    memoryBytes: 1e15,
+    bytesPerS: 1e15,
+    multiplyAddsPerS: 1e15,
+    layers: [{ weightBytes: 1, multiplyAdds: 1, cacheBytes: 1 }],
+    stored: [[0, 0]],
+    fetchBytesPerS: null,
+    paths: [],
+  },
   'files-request': { kind: 'files-request', repository: 'mesh/tiny' },
   'files-response': { kind: 'files-response', commit: null, revision: 'main', files: [], granted: true },
   'bytes-request': {

@@ -63,11 +63,25 @@ const QUESTIONS: readonly Message[] = [
   { kind: 'topology-sync', versions: new Map() },
   { kind: 'topology-update', entries: [] },
   { kind: 'probe-request', nodeId: 'x' },
+  { kind: 'offer-request', modelId: 'm', nLayers: 1 },
   { kind: 'files-request', repository: 'a/b' },
   { kind: 'bytes-request', repository: 'a/b', path: 'c', hash: '0'.repeat(64), range: [0, 1] },
   { kind: 'key-update', keys: [{ id: '0123abcd', secret: 'A'.repeat(43), createdAtMs: 1 }] },
   { kind: 'auth-request', proofs: [{ method: 'pinned' }] },
 ];
+
+const OFFER: Message = {
+  kind: 'offer-response',
+  engine: 'dummy',
+  reason: 'none',
+  memoryBytes: 0,
+  bytesPerS: 0,
+  multiplyAddsPerS: 0,
+  layers: [],
+  stored: [],
+  fetchBytesPerS: null,
+  paths: [],
+};
 
 /** What the acceptor gives its handler is noted; each question has its answer. */
 function noting(access: AccessLevel) {
@@ -85,6 +99,8 @@ function noting(access: AccessLevel) {
         return { kind: 'topology-updated' };
       case 'probe-request':
         return { kind: 'probe-response', reached: false, rttMs: null };
+      case 'offer-request':
+        return OFFER;
       case 'files-request':
         return { kind: 'files-response', commit: null, revision: '', files: [], granted: true };
       case 'bytes-request':

@@ -43,6 +43,12 @@ const entry = record({
   edges: fc.array(record({ toId: id, description: text }), { maxLength: 3 }),
   lost: fc.array(record({ id, epoch: count }), { maxLength: 3 }),
 });
+const figure = fc.double({ min: 0, max: 1e18, noNaN: true }).map((value) => value + 0);
+const rate = fc.double({ min: 1, max: 1e18, noNaN: true });
+const ring = fc.array(record({ nodeId: id, startLayer: count, endLayer: count }), {
+  minLength: 1,
+  maxLength: 4,
+});
 const edges = fc.array(record({ toId: id, description: text }), { maxLength: 3 });
 
 /** Messages whose base and correlated forms say the same. */
@@ -91,6 +97,24 @@ const logprob = fc.double({ min: -9_999, max: 0, noNaN: true }).map((value) => v
 
 /** Messages that only new peers exchange, and fields that old ones never see. */
 const ownMessage = fc.oneof(
+  record({
+    kind: fc.constant('prompt' as const),
+    shard: fc.constant(DUMMY_SHARD),
+    prompt: text,
+    requestId: fc.option(text, { nil: null }),
+    inferenceState: state,
+    origin: id,
+    ring,
+  }),
+  record({
+    kind: fc.constant('tensor-request' as const),
+    shard: fc.constant(DUMMY_SHARD),
+    tensor,
+    requestId: fc.option(text, { nil: null }),
+    inferenceState: state,
+    first: fc.constant(true as const),
+    ring,
+  }),
   record({ kind: fc.constant('ping' as const), data: fc.uint8Array().map((bytes) => Buffer.from(bytes)) }),
   record({ kind: fc.constant('topology-update' as const), entries: fc.array(entry, { maxLength: 3 }) }),
   record({
@@ -116,6 +140,20 @@ const ownMessage = fc.oneof(
   record({ kind: fc.constant('notice' as const), code: text, message: text }),
   record({ kind: fc.constant('cancel-request' as const), requestId: text }),
   record({ kind: fc.constant('probe-request' as const), nodeId: id }),
+  record({ kind: fc.constant('offer-request' as const), modelId: text, nLayers: fc.nat() }),
+  record({
+    kind: fc.constant('offer-response' as const),
+    engine: fc.constantFrom('dummy', 'ggml'),
+    memoryBytes: figure,
+    bytesPerS: figure,
+    multiplyAddsPerS: figure,
+    layers: fc.array(record({ weightBytes: figure, multiplyAdds: figure, cacheBytes: figure }), {
+      maxLength: 4,
+    }),
+    stored: fc.array(fc.tuple(fc.nat(), fc.nat()), { maxLength: 4 }),
+    fetchBytesPerS: fc.option(rate),
+    paths: fc.array(record({ nodeId: id, rttMs: figure, bytesPerS: fc.option(rate) }), { maxLength: 4 }),
+  }),
   fc.constantFrom<Message>(
     { kind: 'files-request', repository: 'a/b' },
     { kind: 'files-request', repository: 'a/b', path: 'c', claim: { hash: 'a'.repeat(64), range: [1, 9] } },

@@ -14,6 +14,7 @@ import {
   fileFromWire,
   helloFromWire,
   keyFromWire,
+  offerFromWire,
   ringFromWire,
   shardFromWire,
 } from './wire-shapes.js';
@@ -163,6 +164,12 @@ export class MessageDecoder {
         const { reached, rtt_ms: rttMs } = check.probeResponse(readJson(body));
         return { kind: 'probe-response', reached, rttMs: rttMs ?? null };
       }
+      case TYPE.offerRequest: {
+        const { model_id: modelId, n_layers: nLayers } = check.offerRequest(readJson(body));
+        return { kind: 'offer-request', modelId, nLayers };
+      }
+      case TYPE.offerResponse:
+        return offerFromWire(check.offerResponse(readJson(body)));
       case TYPE.errorResponse: {
         const { code, message, retryable } = check.errorResponse(readJson(body));
         return { kind: 'error-response', code, message, retryable: retryable ?? false };

@@ -14,6 +14,7 @@ import {
   fileToWire,
   helloToWire,
   keyToWire,
+  offerToWire,
   ringToWire,
   shardToWire,
 } from './wire-shapes.js';
@@ -166,6 +167,10 @@ export function encodeCorrelated(message: Message): EncodedBody {
       const { repository, path, hash, range } = message;
       return json(compact({ repository, path, hash, range }));
     }
+    case 'offer-request':
+      return json(compact({ model_id: message.modelId, n_layers: message.nLayers }));
+    case 'offer-response':
+      return json(compact(offerToWire(message)));
     case 'error-response':
       return json(compact({ code: message.code, message: message.message, retryable: message.retryable }));
     default:

@@ -27,6 +27,9 @@ function object<T extends Record<string, object>>(required: T, optional: Record<
 function list(items: object, maxItems: number) {
   return { type: 'array', items, maxItems } as const;
 }
+function tuple(items: readonly object[]) {
+  return { type: 'array', items, minItems: items.length, maxItems: items.length } as const;
+}
 function map(values: object, maxProperties: number) {
   return { type: 'object', additionalProperties: values, maxProperties } as const;
 }
@@ -184,6 +187,20 @@ export interface EntryBody {
   readonly lost?: Array<{ readonly id: string; readonly epoch: number }>;
   readonly legacy?: boolean;
 }
+/** An offer on the wire. */
+export interface OfferBody {
+  readonly engine: string;
+  readonly reason?: string;
+  readonly memory_bytes?: number | null;
+  readonly bytes_per_s?: number | null;
+  readonly multiply_adds_per_s?: number | null;
+  readonly layers?: ReadonlyArray<
+    readonly [weightBytes: number | null, multiplyAdds: number | null, cacheBytes: number | null]
+  >;
+  readonly stored?: ReadonlyArray<readonly [from: number, to: number]>;
+  readonly fetch_bytes_per_s?: number | null;
+  readonly paths?: ReadonlyArray<readonly [nodeId: string, rttMs: number | null, bytesPerS: number | null]>;
+}
 /** A mesh key on the wire. */
 export interface KeyBody {
   readonly id: string;
@@ -328,6 +345,26 @@ export const check = {
   bytesRequest: lazy<{ repository: string; path: string; hash: string; range: [number, number] }>(
     'a question for bytes',
     object({ repository, path: filePath, hash: hex, range }),
+  ),
+  offerRequest: lazy<{ model_id: string; n_layers: number }>(
+    'a question for an offer',
+    object({ model_id: { type: 'string', maxLength: LIMITS.modelIdCharsMax }, n_layers: count }),
+  ),
+  offerResponse: lazy<OfferBody>(
+    'an offer',
+    object(
+      { engine: { type: 'string', maxLength: 64 } },
+      {
+        reason: string,
+        memory_bytes: float,
+        bytes_per_s: float,
+        multiply_adds_per_s: float,
+        layers: list(tuple([float, float, float]), LIMITS.modelLayersMax),
+        stored: list(tuple([count, count]), LIMITS.modelLayersMax),
+        fetch_bytes_per_s: float,
+        paths: list(tuple([id, float, float]), LIMITS.ringMembersMax),
+      },
+    ),
   ),
   errorResponse: lazy<Fault & { retryable?: boolean }>(
     'an error answer',

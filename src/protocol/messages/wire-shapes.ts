@@ -11,12 +11,14 @@ import {
   type HelloBody,
   type KeyBody,
   type ModelFileBody,
+  type OfferBody,
   type RingPlaceBody,
   type ShardBody,
 } from './message-schemas.js';
 import {
   type DeviceCapabilities,
   type JsonObject,
+  type OfferResponse,
   type RingPlace,
   type Shard,
   type TopologyEntry,
@@ -30,6 +32,8 @@ import { PythonFloat, type PythonJson } from './python-json.js';
 export const PROTOCOL_VERSION = 1;
 /** The frame bounds names of models and chips; what is kept of them is cut where it is kept (topology). */
 const NAME_CHARS_MAX = Number.POSITIVE_INFINITY;
+/** Of a sentence that a person reads. */
+const REASON_CHARS_MAX = 400;
 /** The highest that peers.json takes; what is above it outbids every real path. */
 const PATH_PRIORITY_MAX = 100;
 
@@ -56,6 +60,49 @@ export function capabilitiesFromWire(body: CapabilitiesBody): DeviceCapabilities
 
 function finite(value: number | null | undefined): number {
   return typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : 0;
+}
+
+/** An offer on the wire. */
+export function offerToWire(offer: OfferResponse): JsonObject {
+  return {
+    engine: offer.engine,
+    ...(offer.reason === undefined ? {} : { reason: offer.reason }),
+    memory_bytes: offer.memoryBytes,
+    bytes_per_s: offer.bytesPerS,
+    multiply_adds_per_s: offer.multiplyAddsPerS,
+    layers: offer.layers.map(({ weightBytes, multiplyAdds, cacheBytes }) => [
+      weightBytes,
+      multiplyAdds,
+      cacheBytes,
+    ]),
+    stored: offer.stored,
+    fetch_bytes_per_s: offer.fetchBytesPerS,
+    paths: offer.paths.map(({ nodeId, rttMs, bytesPerS }) => [nodeId, rttMs, bytesPerS]),
+  };
+}
+
+/** An offer from the wire: figures that are no positive numbers become 0, rates that were not told or are none null. */
+export function offerFromWire(body: OfferBody): OfferResponse {
+  return {
+    kind: 'offer-response',
+    engine: printable(body.engine, NAME_CHARS_MAX),
+    ...(body.reason === undefined ? {} : { reason: printable(body.reason, REASON_CHARS_MAX) }),
+    memoryBytes: finite(body.memory_bytes),
+    bytesPerS: finite(body.bytes_per_s),
+    multiplyAddsPerS: finite(body.multiply_adds_per_s),
+    layers: (body.layers ?? []).map(([weightBytes, multiplyAdds, cacheBytes]) => ({
+      weightBytes: finite(weightBytes),
+      multiplyAdds: finite(multiplyAdds),
+      cacheBytes: finite(cacheBytes),
+    })),
+    stored: (body.stored ?? []).map(([from, to]) => [from, to] as const),
+    fetchBytesPerS: finite(body.fetch_bytes_per_s) || null,
+    paths: (body.paths ?? []).map(([nodeId, rttMs, bytesPerS]) => ({
+      nodeId,
+      rttMs: finite(rttMs),
+      bytesPerS: finite(bytesPerS) || null,
+    })),
+  };
 }
 
 /** The places of a ring on the wire. */
