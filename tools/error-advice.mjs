@@ -110,6 +110,7 @@ export const ADVICE = {
   'download-corrupt': ['told', 'ask again later, or take another mirror (HF_ENDPOINT)'],
   'disk-full': ['no', 'make room, or name another folder with EXO_MODELS_DIRS; what was fetched is kept'],
   'engine-failed': ['told', 'the log of the node that computes says more'],
+  'engine-missing': ['no', 'install the package that the message names on that node, and start it again'],
   'tensor-invalid': ['no', 'a fault of the sender; both nodes should run the same version'],
   'prompt-too-long': ['no', 'shorten the prompt'],
   'generation-timeout': ['yes', 'ask for fewer tokens, or raise --chatgpt-api-response-timeout'],

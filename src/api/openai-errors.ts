@@ -46,6 +46,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   'placement-invalid': 400,
   'prompt-too-long': 400,
   'conversation-refused': 400,
+  'model-unsupported': 400,
   'tunnel-spec-invalid': 400,
   'candidate-invalid': 400,
   'option-invalid': 400,
@@ -55,6 +56,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   'http-forbidden': 403,
   'http-not-found': 404,
   'model-unknown': 404,
+  'model-absent': 404,
   'peer-unknown': 404,
   'tunnel-unknown': 404,
   'mesh-key-unknown': 404,
@@ -71,6 +73,8 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   'http-unsupported': 501,
   'request-unsupported': 501,
   'connection-closed': 503,
+  'out-of-memory': 503,
+  'engine-missing': 503,
   'peer-lost': 503,
   'peer-unreachable': 503,
   'request-cancelled': 503,
@@ -95,11 +99,20 @@ const OPENAI_CODE: Partial<Record<ErrorCode, string>> = {
   'prompt-too-long': 'context_length_exceeded',
 };
 
+/** The parameter that an error is about, whoever found it. */
+const PARAM: Partial<Record<ErrorCode, string>> = {
+  'model-unknown': 'model',
+  'model-unsupported': 'model',
+  'model-absent': 'model',
+  'prompt-too-long': 'messages',
+  'conversation-refused': 'messages',
+};
+
 /** The answer to anything thrown. */
 export function errorAnswer(thrown: unknown): ErrorAnswer {
   const error = toExoError(thrown);
   const own = error instanceof HttpError ? error : null;
-  const status = own?.status ?? STATUS[error.code] ?? 500;
+  const status = own?.status ?? STATUS[error.code] ?? (error.retryable ? 503 : 500);
   const retryAfter = RETRY_AFTER_SECONDS[status];
   return {
     status,
@@ -107,7 +120,7 @@ export function errorAnswer(thrown: unknown): ErrorAnswer {
       error: {
         message: error.message,
         type: TYPE[status] ?? (status >= 500 ? 'server_error' : 'invalid_request_error'),
-        param: own?.param ?? (error.code === 'model-unknown' ? 'model' : null),
+        param: own?.param ?? PARAM[error.code] ?? null,
         code: OPENAI_CODE[error.code] ?? error.code,
       },
       detail: error.message,

@@ -154,11 +154,14 @@ export interface InferenceEngine extends Startable {
 export interface Tokenizer {
   /** Ids after which a generation is finished. */
   readonly eosTokenIds: ReadonlySet<number>;
-  encode(text: string): readonly number[];
-  /** Bytes that are not yet a whole character come out as U+FFFD. */
+  /** Throws `overloaded`, `request-cancelled` or `tokenizer-invalid`. */
+  encode(text: string, signal?: AbortSignal): Promise<readonly number[]>;
+  /** Bytes that are not yet a whole character come out as U+FFFD. Called for every token: it computes next to nothing. */
   decode(tokens: readonly number[]): string;
-  /** The text that a conversation becomes before it is encoded. */
-  applyChatTemplate(messages: readonly ChatMessage[]): string;
+  /** The text that a conversation becomes before it is encoded. Throws `conversation-refused` or `prompt-too-long` too. */
+  applyChatTemplate(messages: readonly ChatMessage[], signal?: AbortSignal): Promise<string>;
+  /** Frees what it holds; only `decode` works afterwards. Absent: it holds nothing. */
+  close?(): Promise<void>;
 }
 
 /** One turn of a conversation. */

@@ -2,6 +2,7 @@
  * The answers that this node serves: chat in, `Generation` out. The API and `exo run` call it; below it is the ring.
  */
 import { type Clock, ExoError, LIMITS, type Logger, type Random, randomUuid } from '../shared/index.js';
+import { answerTokensMax, contextOf } from './context-length.js';
 import type { ChatMessage, InferenceEngine } from './engine.js';
 import { type Generation, RunningGeneration } from './generation.js';
 import { GenerationAttempts } from './generation-attempts.js';
@@ -22,6 +23,8 @@ export interface GenerationsOptions {
   readonly responseTimeoutMs: number;
   /** False, for tests: an answer that has begun ends when its ring breaks. @default true */
   readonly recovery?: boolean | undefined;
+  /** `--max-context`: prompt and answer together, where the model was made for more. @default what the model was made for */
+  readonly contextTokensMax?: number | undefined;
   /** Where answers are computed whose request does not say it. @default auto */
   readonly placement?: Placement | undefined;
 }
@@ -55,6 +58,8 @@ export interface AvailableModel {
   readonly id: string;
   readonly name: string;
   readonly nLayers: number;
+  /** Of prompt and answer together, `--max-context` considered. */
+  readonly contextTokens?: number;
   /** It can answer without a download. */
   readonly ready: boolean;
 }
@@ -114,15 +119,21 @@ export class Generations {
 
   /** The models that a request may name. */
   models(): readonly AvailableModel[] {
-    return this.#parts.engine.models.list().map(({ layers, ...model }) => ({ ...model, nLayers: layers }));
+    const { contextTokensMax } = this.#options;
+    return this.#parts.engine.models.list().map(({ layers, contextTokens: _, ...model }, index, list) => {
+      const contextTokens = contextOf(list[index]!, contextTokensMax);
+      return { ...model, nLayers: layers, ...(contextTokens === undefined ? {} : { contextTokens }) };
+    });
   }
 
   /** The text and token ids that a conversation becomes. Throws `model-unknown`. */
   async encode(model: string | undefined, messages: readonly ChatMessage[]): Promise<EncodedChat> {
     const { id } = await this.#resolve(model, this.#stop.signal);
     const tokenizer = await this.#parts.engine.tokenizer(id, this.#stop.signal);
-    const prompt = tokenizer.applyChatTemplate(this.#withSystemPrompt(messages));
-    return { prompt, tokens: tokenizer.encode(prompt) };
+    const { signal } = this.#stop;
+    const prompt = await tokenizer.applyChatTemplate(this.#withSystemPrompt(messages), signal);
+    assertFits(prompt);
+    return { prompt, tokens: await tokenizer.encode(prompt, signal) };
   }
 
   #admit(requestId: string): void {
@@ -146,10 +157,15 @@ export class Generations {
     const prompt =
       'prompt' in request
         ? request.prompt
-        : tokenizer.applyChatTemplate(this.#withSystemPrompt(request.messages));
+        : await tokenizer.applyChatTemplate(this.#withSystemPrompt(request.messages), signal);
     assertFits(prompt);
-    const tokens = tokenizer.encode(prompt);
+    const tokens = await tokenizer.encode(prompt, signal);
     assertSendable(tokens);
+    const maxTokens = answerTokensMax(
+      { promptTokens: tokens.length, maxTokens: request.maxTokens },
+      model,
+      this.#options.contextTokensMax,
+    );
     assertLive(signal);
 
     const generation = new RunningGeneration(
@@ -157,7 +173,7 @@ export class Generations {
         requestId,
         model: model.id,
         promptTokens: tokens.length,
-        maxTokens: request.maxTokens,
+        maxTokens,
         timeoutMs,
       },
       { tokenizer, clock },

@@ -17,6 +17,8 @@ export interface ModelEntry {
   readonly layers: number;
   /** Everything of it is on this machine. */
   readonly ready: boolean;
+  /** Of prompt and answer together: what the model was made for. Absent: not known here. */
+  readonly contextTokens?: number;
 }
 
 /** The models of one engine, as of the last look. */

@@ -64,7 +64,7 @@ export class RingWorker {
   prompt(request: RingRequest, prompt: string, tokens?: readonly number[]): Promise<void> {
     request.line.enqueue(
       async () => {
-        const ids = tokens ?? (await this.#tokenizer(request)).encode(prompt);
+        const ids = tokens ?? (await (await this.#tokenizer(request)).encode(prompt, request.signal));
         const size = this.#takesParts(request) ? LIMITS.prefillChunkTokens : Math.max(ids.length, 1);
         for (let from = 0; from === 0 || from < ids.length; from += size) {
           if (request.ended) return;

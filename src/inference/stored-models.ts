@@ -37,7 +37,7 @@ export class StoredModels implements EngineModels, ModelFiles {
   }
 
   list(): readonly ModelEntry[] {
-    return [...this.#known.values()].map(({ id, name, layers, ready }) => ({ id, name, layers, ready }));
+    return [...this.#known.values()].map(({ directory: _, ...model }) => model);
   }
 
   find(id: string): ModelEntry {
@@ -85,6 +85,7 @@ export class StoredModels implements EngineModels, ModelFiles {
           name: 'Demo (about exo-mesh)',
           layers: architecture.layers.length,
           ready: true,
+          contextTokens: architecture.contextLength,
           directory: demoDirectory,
         });
       }
@@ -98,7 +99,11 @@ export class StoredModels implements EngineModels, ModelFiles {
         const isComplete = survey.has();
         if (survey.layers === undefined || (known.has(id) && !(isComplete && !known.get(id)!.ready)))
           continue;
-        known.set(id, { id, name: repository, layers: survey.layers, ready: isComplete, directory });
+        const { layers, contextTokens } = survey;
+        known.set(id, {
+          ...{ id, name: repository, layers, ready: isComplete, directory },
+          ...(contextTokens === undefined ? {} : { contextTokens }),
+        });
       }
     } catch (error) {
       log.warn('models-unreadable', { error: toExoError(error) });

@@ -76,6 +76,7 @@ export const ERROR_CODES = {
   'download-corrupt': 'fetched bytes are not those that the hub names by their hash, twice in a row',
   'disk-full': 'there is no room for the files of a model',
   'engine-failed': 'the inference engine failed',
+  'engine-missing': 'the native libraries that compute models are not installed on this node',
   'tensor-invalid': 'shape, dtype and bytes of a tensor do not fit together',
   'prompt-too-long': 'a prompt over the limit of a message or of the model',
   'generation-timeout': 'a generation ran longer than --chatgpt-api-response-timeout',

@@ -87,7 +87,7 @@ export function engineSuite(name: string, makeEngine: () => Promise<EngineUnderT
       async ({ engine, modelId, layers }) => {
         const [shard] = split(modelId, layers, 1);
         const tokenizer = await engine.tokenizer(modelId, never);
-        const input = { kind: 'tokens', tokens: tokenizer.encode('hello') } as const;
+        const input = { kind: 'tokens', tokens: await tokenizer.encode('hello') } as const;
         const abort = new AbortController();
         const step = engine.forward({
           requestId: 'c',
@@ -147,9 +147,9 @@ export function engineSuite(name: string, makeEngine: () => Promise<EngineUnderT
       const tokenizer = await engine.tokenizer(modelId, never);
       assert.ok(tokenizer.eosTokenIds.size > 0, 'an end');
       const chat = [{ role: 'user', content: 'hello' }] as const;
-      const prompt = tokenizer.applyChatTemplate(chat);
-      assert.equal(tokenizer.applyChatTemplate(chat), prompt);
-      assert.ok(tokenizer.encode(prompt).length > 0, 'tokens');
+      const prompt = await tokenizer.applyChatTemplate(chat);
+      assert.equal(await tokenizer.applyChatTemplate(chat), prompt);
+      assert.ok((await tokenizer.encode(prompt)).length > 0, 'tokens');
     });
 
     withEngine('refuses work after its stop', async ({ engine, modelId, layers }) => {
@@ -183,8 +183,8 @@ async function generate(
 ): Promise<number[]> {
   const tokens: number[] = [];
   const tokenizer = await engine.tokenizer(shards[0]!.modelId, never);
-  let next: readonly number[] = tokenizer.encode(
-    tokenizer.applyChatTemplate([{ role: 'user', content: 'hi' }]),
+  let next: readonly number[] = await tokenizer.encode(
+    await tokenizer.applyChatTemplate([{ role: 'user', content: 'hi' }]),
   );
   let position = 0;
   while (tokens.length < TOKENS) {

@@ -17,12 +17,15 @@ import { type EngineHooks, WatchedEngine } from '../support/watched-engine.js';
 
 const ask = { messages: [{ role: 'user', content: 'hello' }] as const };
 
+const bytesOf = (text: string): readonly number[] => [...Buffer.from(text)];
+
 /** One byte of UTF-8 is one token; 256 is the end. */
 const BYTES: Tokenizer = {
   eosTokenIds: new Set([256]),
-  encode: (text) => [...Buffer.from(text)],
+  encode: async (text) => bytesOf(text),
   decode: (tokens) => Buffer.from(tokens.filter((token) => token < 256)).toString('utf8'),
-  applyChatTemplate: (messages) => messages.map(({ role, content }) => `${role}: ${content}`).join('\n'),
+  applyChatTemplate: async (messages) =>
+    messages.map(({ role, content }) => `${role}: ${content}`).join('\n'),
 };
 
 interface Watched {
@@ -57,7 +60,7 @@ async function read(generation: Generation): Promise<GeneratedToken[]> {
 
 test('generation streams whole characters only, and all of them', async () => {
   const text = 'grüße, 世界 👩‍🚀!';
-  const ids = [...BYTES.encode(text), 256];
+  const ids = [...bytesOf(text), 256];
   let next = 0;
   await withNet({ ids: ['a'], hooks: { tokenizer: BYTES, sample: () => ids[next++]! } }, async ({ net }) => {
     const generation = await net.run(net.node('a').generations.start(ask));
@@ -68,7 +71,7 @@ test('generation streams whole characters only, and all of them', async () => {
       tokens.map(({ token }) => token),
       ids,
     );
-    assert.equal(generation.promptTokens, BYTES.encode('user: hello').length);
+    assert.equal(generation.promptTokens, bytesOf('user: hello').length);
     assert.deepEqual(await generation.result, { finishReason: 'stop', completionTokens: ids.length });
   });
 });
@@ -79,7 +82,7 @@ test('incremental decoder gives the text of any bytes, in any language and broke
     const words = ['a', ' ', 'é', '世', '👍🏽', '\ufffd', 'ẞ', '\n'];
     const text = Array.from({ length: 12 }, () => words[Math.floor(random.next() * words.length)]).join('');
     const decoder = new IncrementalDecoder(BYTES);
-    const parts = BYTES.encode(text).map((token) => decoder.push(token));
+    const parts = bytesOf(text).map((token) => decoder.push(token));
     assert.equal(parts.join('') + decoder.flush(), text);
   }
   const decoder = new IncrementalDecoder(BYTES);
@@ -197,7 +200,7 @@ test('generation puts the system prompt in front only where the conversation has
   const seen: Array<readonly ChatMessage[]> = [];
   const tokenizer: Tokenizer = {
     ...BYTES,
-    applyChatTemplate: (messages) => {
+    applyChatTemplate: async (messages) => {
       seen.push(messages);
       return BYTES.applyChatTemplate(messages);
     },
@@ -208,7 +211,7 @@ test('generation puts the system prompt in front only where the conversation has
     const encoded = await generations.encode('gpt-4', ask.messages);
     assert.deepEqual(encoded, {
       prompt: 'system: be brief\nuser: hello',
-      tokens: BYTES.encode(encoded.prompt),
+      tokens: bytesOf(encoded.prompt),
     });
     const own: ChatMessage[] = [{ role: 'system', content: 'be long' }, ...ask.messages];
     assert.equal((await generations.encode('dummy', own)).prompt, 'system: be long\nuser: hello');

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import type { Tokenizer } from '../../src/inference/index.js';
-import { type ModelTokenizer, openTokenizer } from '../../src/models/index.js';
+import { type ModelTokenizer, openThreadedTokenizer, openTokenizer } from '../../src/models/index.js';
 import { ExoError, LIMITS, VirtualClock } from '../../src/shared/index.js';
 import '../support/leaks.js';
 import { ROOT } from '../support/processes.js';
@@ -178,8 +178,10 @@ const CONFIG = { bos_token: '<s>', eos_token: { content: '</s>' } };
 
 describe('a conversation', () => {
   it('is what the engine’s interface asks for', async (t) => {
-    const tokenizer: Tokenizer = await open(t, 'llama-spm');
-    assert.equal(typeof tokenizer.applyChatTemplate([...TALK]), 'string');
+    const folder = writeFiles(t, { 'tokenizer.json': vectorsOf('llama-spm').tokenizer });
+    const tokenizer: Tokenizer = await openThreadedTokenizer(folder, never);
+    assert.equal(typeof (await tokenizer.applyChatTemplate([...TALK])), 'string');
+    await tokenizer.close?.();
   });
 
   const places: ReadonlyArray<readonly [where: string, files: Files]> = [

@@ -98,9 +98,9 @@ export class ExactEngine implements InferenceEngine {
 
 const TOKENIZER: Tokenizer = {
   eosTokenIds: new Set([EOS]),
-  encode: (text) => [promptToken(text)],
+  encode: async (text) => [promptToken(text)],
   decode: (tokens) => tokens.map((token) => ` ${token}`).join(''),
-  applyChatTemplate: (messages) => messages.map(({ content }) => content).join('\n'),
+  applyChatTemplate: async (messages) => messages.map(({ content }) => content).join('\n'),
 };
 
 function promptToken(prompt: string): number {

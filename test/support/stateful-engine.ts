@@ -128,9 +128,9 @@ export class StatefulEngine implements InferenceEngine {
 
 const TOKENIZER: Tokenizer = {
   eosTokenIds: new Set([EOS]),
-  encode: (text) => [...Buffer.from(text)].map((byte) => 1 + (byte % (VOCAB - 1))),
+  encode: async (text) => [...Buffer.from(text)].map((byte) => 1 + (byte % (VOCAB - 1))),
   decode: (tokens) => tokens.map((token) => ` ${token}`).join(''),
-  applyChatTemplate: (messages) => messages.map(({ content }) => content).join('\n'),
+  applyChatTemplate: async (messages) => messages.map(({ content }) => content).join('\n'),
 };
 
 /** The end cannot come: answers end at the limit, which all attempts of one answer share. */

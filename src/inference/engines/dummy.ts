@@ -28,9 +28,9 @@ const ELEMENTS_PER_TURN = 64 * 1024;
 
 const TOKENIZER: Tokenizer = {
   eosTokenIds: new Set([EOS_TOKEN]),
-  encode: () => [PROMPT_TOKEN],
+  encode: async () => [PROMPT_TOKEN],
   decode: (tokens) => 'dummy'.repeat(tokens.length),
-  applyChatTemplate: () => PROMPT_TEXT,
+  applyChatTemplate: async () => PROMPT_TEXT,
 };
 
 /** It has no weights, needs no memory, and takes no time that is worth planning with. */

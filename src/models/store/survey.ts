@@ -5,6 +5,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ExoError, LIMITS } from '../../shared/index.js';
+import { readArchitecture } from '../architecture/config.js';
 import { CHECKPOINT_FILE } from '../checkpoint/checkpoint.js';
 import { CHECKPOINT_INDEX, parseCheckpointIndex } from '../checkpoint/checkpoint-index.js';
 import { readSafetensors } from '../checkpoint/safetensors.js';
@@ -18,6 +19,8 @@ export class ModelSurvey {
   readonly directory: string;
   /** Of the whole model; undefined where there is no config that says so. */
   readonly layers: number | undefined;
+  /** Tokens that the model was made for; undefined also where its architecture is not computed. */
+  readonly contextTokens: number | undefined;
   /** On disk, holes not counted. */
   readonly bytes: number;
   /** Files of weights that are there neither whole nor in part. */
@@ -30,6 +33,7 @@ export class ModelSurvey {
   constructor(found: {
     readonly directory: string;
     readonly layers: number | undefined;
+    readonly contextTokens: number | undefined;
     readonly bytes: number;
     readonly missing: readonly string[];
     readonly damaged: ReadonlyArray<{ readonly file: string; readonly reason: string }>;
@@ -38,6 +42,7 @@ export class ModelSurvey {
   }) {
     this.directory = found.directory;
     this.layers = found.layers;
+    this.contextTokens = found.contextTokens;
     this.bytes = found.bytes;
     this.missing = found.missing;
     this.damaged = found.damaged;
@@ -111,7 +116,25 @@ export async function surveyModel(directory: string, signal: AbortSignal): Promi
     }
   }
   if (config === undefined && bytes === 0) return undefined;
-  return new ModelSurvey({ directory, layers: layersOf(config), bytes, missing, damaged, names, present });
+  return new ModelSurvey({
+    directory,
+    layers: layersOf(config),
+    contextTokens: contextOf(config),
+    bytes,
+    missing,
+    damaged,
+    names,
+    present,
+  });
+}
+
+/** What is wrong with a config says who computes the model. */
+function contextOf(config: unknown): number | undefined {
+  try {
+    return readArchitecture(config).contextLength;
+  } catch {
+    return undefined;
+  }
 }
 
 /** One file counts before an index, as when it is read. */

@@ -155,6 +155,7 @@ test('the process ends when the node is killed', async () => {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const closed = new Promise((resolve) => holder.once('close', resolve));
+  after(() => holder.kill('SIGKILL'));
   const pid = await new Promise<number>((resolve) => {
     holder.stdout.setEncoding('utf8').on('data', (text: string) => resolve(Number(text)));
   });

@@ -95,9 +95,9 @@ export class ModelFolder {
 /** Every character is a token: the models of random weights have no words. */
 export const CHARACTERS: Tokenizer = {
   eosTokenIds: new Set([2]),
-  encode: (text) => Array.from(text, (character) => 3 + (character.charCodeAt(0) % 128)),
+  encode: async (text) => Array.from(text, (character) => 3 + (character.charCodeAt(0) % 128)),
   decode: (tokens) => String.fromCharCode(...tokens.map((token) => 32 + (token % 90))),
-  applyChatTemplate: (messages) => messages.map(({ content }) => content).join('\n'),
+  applyChatTemplate: async (messages) => messages.map(({ content }) => content).join('\n'),
 };
 
 /** An engine over such a folder, with one thread: the models are smaller than what a second one saves. */

@@ -3,7 +3,7 @@
  * side: which shards are loaded, what a step may be, and the answers as tensors. It computes nothing and loads no native code.
  */
 import type { Shard, Tensor } from '../../../protocol/index.js';
-import { type Clock, ExoError, type Logger } from '../../../shared/index.js';
+import { type Clock, ExoError, type Logger, toExoError } from '../../../shared/index.js';
 import type {
   EngineProfile,
   ForwardRequest,
@@ -20,6 +20,7 @@ import { type LoadedModel, ModelReader, type ModelReaderComponents } from './mod
 import { type GgmlOptions, processOptions } from './options.js';
 import type { EngineProcess } from './process/engine-process.js';
 import { EngineSupervisor } from './process/engine-supervisor.js';
+import { FatalLoads } from './process/fatal-loads.js';
 import { shardKeyOf } from './process/messages.js';
 import { checkWidth, encodeInput } from './step-input.js';
 import { layerCosts, mainType } from './weights/layer-cost.js';
@@ -43,11 +44,15 @@ export class GgmlEngine implements InferenceEngine {
   readonly #supervisor: EngineSupervisor;
   readonly #models: ModelReader;
   readonly #quantisation: Quantisation;
+  readonly #logger: Logger;
+  readonly #fatalLoads: FatalLoads;
   #loads = new WeakMap<EngineProcess, Loads>();
   #stopped = new AbortController();
 
   constructor(options: GgmlOptions, components: GgmlComponents) {
     this.models = components.models;
+    this.#logger = components.logger;
+    this.#fatalLoads = new FatalLoads(components.clock);
     const ofProcess = processOptions(options);
     this.#quantisation = ofProcess.quantisation;
     this.#supervisor = new EngineSupervisor(ofProcess, components);
@@ -59,17 +64,23 @@ export class GgmlEngine implements InferenceEngine {
     return this.#supervisor.running?.pid;
   }
 
-  /** Throws `engine-failed` where the native libraries are missing or do not work. */
+  /**
+   * Does not wait for the process: a node listens while the libraries load, and one without them passes questions on to others.
+   * What is wrong with it is logged here, and told to whoever needs it.
+   */
   async start(): Promise<void> {
     if (this.#stopped.signal.aborted) this.#stopped = new AbortController();
     this.#supervisor.begin();
-    await this.#supervisor.process();
+    this.#supervisor.process().catch((error: unknown) => {
+      if (this.#stopped.signal.aborted) return;
+      const { code, message } = toExoError(error, 'engine-failed');
+      this.#logger.warn(code, { message });
+    });
   }
 
   async stop(): Promise<void> {
     this.#stopped.abort(new ExoError('engine-failed', 'the ggml engine is stopped'));
-    this.#models.clear();
-    await this.#supervisor.stop();
+    await Promise.all([this.#models.clear(), this.#supervisor.stop()]);
   }
 
   async load(shard: Shard, signal: AbortSignal): Promise<void> {
@@ -150,7 +161,15 @@ export class GgmlEngine implements InferenceEngine {
     const { architecture, tensors, mlx } = model;
     const { startLayer, endLayer } = shard;
     const source = { architecture, tensors, startLayer, endLayer, ...(mlx === undefined ? {} : { mlx }) };
-    await process.ask({ op: 'load', shardKey: keyOf(shard), source });
+    const shardKey = keyOf(shard);
+    this.#fatalLoads.check(shardKey);
+    try {
+      await process.ask({ op: 'load', shardKey, source });
+    } catch (error) {
+      if (process.hasEnded && !signal.aborted) this.#fatalLoads.note(shardKey, toExoError(error));
+      throw error;
+    }
+    this.#fatalLoads.forget(shardKey);
     return model;
   }
 

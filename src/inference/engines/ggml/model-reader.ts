@@ -7,7 +7,7 @@ import {
   type ArchitectureOptions,
   Checkpoint,
   type MlxQuantization,
-  openTokenizer,
+  openThreadedTokenizer,
   type TensorEntry,
 } from '../../../models/index.js';
 import type { Shard } from '../../../protocol/index.js';
@@ -57,7 +57,8 @@ export class ModelReader {
       this.#tokenizers.delete(modelId);
       throw error;
     });
-    if (this.#tokenizers.size >= MODELS_MAX) this.#tokenizers.clear();
+    const [oldest] = this.#tokenizers.keys();
+    if (this.#tokenizers.size >= MODELS_MAX && oldest !== undefined) void this.#close(oldest);
     this.#tokenizers.set(modelId, opening);
     return opening;
   }
@@ -98,12 +99,19 @@ export class ModelReader {
     return { architecture, type, ...(mlx === undefined ? {} : { mlx }) };
   }
 
-  clear(): void {
-    this.#tokenizers.clear();
+  /** Resolves when the tokenizers' threads are gone. */
+  async clear(): Promise<void> {
+    await Promise.all([...this.#tokenizers.keys()].map((modelId) => this.#close(modelId)));
+  }
+
+  async #close(modelId: string): Promise<void> {
+    const tokenizer = this.#tokenizers.get(modelId);
+    this.#tokenizers.delete(modelId);
+    await (await tokenizer?.catch(() => undefined))?.close?.();
   }
 
   async #openTokenizer(modelId: string, signal: AbortSignal): Promise<Tokenizer> {
     const directory = await this.#components.files.directoryOf(modelId, signal);
-    return (this.#components.openTokenizer ?? openTokenizer)(directory, signal);
+    return (this.#components.openTokenizer ?? openThreadedTokenizer)(directory, signal);
   }
 }

@@ -37,7 +37,7 @@ export function canComputeGgml(): boolean {
   }
 }
 
-/** The libraries for a platform. Throws `engine-failed`, saying what to install. */
+/** The libraries for a platform. Throws `engine-missing`, saying what to install. */
 export function findLibraries(
   platform: string = process.platform,
   arch: string = process.arch,
@@ -45,8 +45,8 @@ export function findLibraries(
   const name = PACKAGES[`${platform}-${arch}`];
   if (name === undefined) {
     throw new ExoError(
-      'engine-failed',
-      `there are no prebuilt ggml libraries for ${platform} on ${arch}; there are for ${Object.keys(PACKAGES).join(', ')}`,
+      'engine-missing',
+      `there are no prebuilt ggml libraries for ${platform} on ${arch}; there are for ${Object.keys(PACKAGES).join(', ')}. Such a node still passes questions on to others`,
     );
   }
   const full = `@node-llama-cpp/${name}`;
@@ -61,8 +61,8 @@ export function findLibraries(
     return { directory, base: path.join(directory, base), loader: path.join(directory, loader) };
   } catch (error) {
     throw new ExoError(
-      'engine-failed',
-      `the native libraries of this platform are missing; run: npm install ${full}@${PACKAGE_VERSION}`,
+      'engine-missing',
+      `the libraries that compute models are not installed on this node; in the folder of exo run: npm install ${full}@${PACKAGE_VERSION} (or npm install without --omit=optional), and start the node again`,
       { cause: error },
     );
   }

@@ -85,6 +85,11 @@ export class EngineProcess {
     return this.#child.pid;
   }
 
+  /** Whether it has ended, in whatever way. */
+  get hasEnded(): boolean {
+    return this.#end !== undefined;
+  }
+
   /** Asks and waits. Rejects with what the process says, or `engine-failed` (retryable) when it ends before. */
   ask(question: Question, payload?: Uint8Array): Promise<Answer> {
     if (this.#end !== undefined) return Promise.reject(this.#end);

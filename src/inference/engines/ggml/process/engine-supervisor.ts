@@ -3,6 +3,7 @@
  * Says in which life the process is, because a new one has loaded nothing. Called by `../ggml-engine.ts`.
  */
 import { type Clock, ExoError, type Logger, sleep } from '../../../../shared/index.js';
+import { findLibraries } from '../library/platform-package.js';
 import { EngineProcess } from './engine-process.js';
 import type { ProcessOptions, ProcessReport } from './messages.js';
 
@@ -33,7 +34,7 @@ export class EngineSupervisor {
     this.#logger = components.logger;
   }
 
-  /** The process that runs, started where none does. Throws `engine-failed`. */
+  /** The process that runs, started where none does. Throws `engine-failed` or `engine-missing`. */
   process(): Promise<EngineProcess> {
     if (this.#stopped.signal.aborted) return Promise.reject(stopped());
     this.#current ??= this.#start();
@@ -62,6 +63,7 @@ export class EngineSupervisor {
     let child: EngineProcess | undefined;
     const { signal } = this.#stopped;
     try {
+      findLibraries();
       const waitMs = this.#startedAtMs + RESTART_AFTER_MS - this.#clock.now();
       if (waitMs > 0) await sleep(this.#clock, waitMs, signal);
       if (signal.aborted) throw stopped();
