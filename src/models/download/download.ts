@@ -3,7 +3,7 @@
  * layers lie. The model's own kind is checked before anything large comes. What is there already is not asked for again. Called by
  * the node and by `exo model pull`.
  */
-import { mkdir, readFile, statfs } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { type Clock, ExoError, LIMITS, printable, type Random } from '../../shared/index.js';
 import { CHECKPOINT_FILE } from '../checkpoint/checkpoint.js';
@@ -16,10 +16,12 @@ import {
   safetensorsHeaderBytes,
 } from '../checkpoint/safetensors.js';
 import type { ModelFile } from '../hub/answer.js';
-import type { ByteSource, Hub } from '../hub/hub.js';
+import type { Hub } from '../hub/hub.js';
+import type { Sharing } from '../peers/sharing.js';
 import { ModelRecord } from '../store/record.js';
 import { writeFailure } from './failure.js';
 import { type FetchContext, FileFetch } from './file.js';
+import { newestListing, settledListing } from './listing.js';
 import { recordedRanges } from './partial.js';
 import {
   CONFIG_FILE,
@@ -34,6 +36,7 @@ import {
 import { type DownloadProgress, ProgressMeter } from './progress.js';
 import { type ByteRange, common, normalized, sum } from './ranges.js';
 import { Retries } from './retry.js';
+import { assertRoom } from './room.js';
 import { allOrNone, Slots } from './slots.js';
 
 /** What to fetch. */
@@ -50,15 +53,20 @@ export interface DownloadRequest {
   readonly parallelMax: number;
   /** Compare sizes, not hashes, of what is there. @default false */
   readonly quick?: boolean;
+  /** A commit that is here, or at another node, is good enough: no newer one is looked for. @default false */
+  readonly settled?: boolean;
+  /** No weights. @default false */
+  readonly smallOnly?: boolean;
   /** @default LIMITS.downloadPartBytes */
   readonly partBytes?: number;
 }
 
 /** What a download works with. */
 export interface DownloadComponents {
-  readonly hub: Hub;
-  /** Asked for bytes before the hub is; what they send is checked by the hub's hashes where whole files are fetched. */
-  readonly peers?: readonly ByteSource[];
+  /** Undefined: no hub may be asked. */
+  readonly hub: Hub | undefined;
+  /** Other nodes, asked for bytes before the hub is; what they send is checked by the hub's hashes where whole files are fetched. */
+  readonly sharing?: Sharing | undefined;
   readonly clock: Clock;
   readonly random: Random;
   /** Throws where the model is of a kind that cannot be computed. */
@@ -92,11 +100,14 @@ export async function downloadModel(
   signal: AbortSignal,
 ): Promise<Downloaded> {
   const { repository, revision = 'main', directory } = request;
-  const { hub, clock, random } = components;
+  const { hub, sharing, clock, random } = components;
   const retries = new Retries({ clock, random });
-  const commit = await retries.run(signal, () => hub.commitOf(repository, revision, signal));
-  const files = await retries.run(signal, () => hub.files(repository, commit, signal));
   const record = new ModelRecord(directory, { clock, random });
+  const model = { repository, revision };
+  const { commit, files } =
+    hub === undefined || request.settled === true
+      ? await settledListing({ hub, sharing, record, retries }, model, signal)
+      : await newestListing(hub, retries, model, signal);
   try {
     await mkdir(directory, { recursive: true });
   } catch (error) {
@@ -111,7 +122,8 @@ export async function downloadModel(
   const context: FetchContext = {
     directory,
     model: { repository, commit },
-    sources: [...(components.peers ?? []), hub],
+    hub,
+    sharing,
     retries,
     slots: new Slots(request.parallelMax),
     meter,
@@ -123,13 +135,15 @@ export async function downloadModel(
   };
   const run = new ModelDownload(context, files, request);
   await run.fetchSmall(components.checkConfig, signal);
-  const weights = await run.planWeights(signal);
-  await run.checkRoom(weights);
-  meter.begin(run.shard);
-  await allOrNone(
-    signal,
-    weights.map((each) => (inner: AbortSignal) => run.fetchWeights(each, inner)),
-  );
+  if (request.smallOnly !== true) {
+    const weights = await run.planWeights(signal);
+    await run.checkRoom(weights);
+    meter.begin(run.shard);
+    await allOrNone(
+      signal,
+      weights.map((each) => (inner: AbortSignal) => run.fetchWeights(each, inner)),
+    );
+  }
   meter.end();
   return { directory, commit, progress: meter.snapshot };
 }
@@ -212,14 +226,7 @@ class ModelDownload {
   async checkRoom(weights: readonly Weights[]): Promise<void> {
     let missing = 0;
     for (const each of weights) missing += await this.#missingBytes(each);
-    const { bavail, bsize } = await statfs(this.#context.directory);
-    const free = bavail * bsize;
-    if (missing > free) {
-      throw new ExoError(
-        'disk-full',
-        `${this.#context.directory} has room for ${megabytes(free)} and ${megabytes(missing)} are needed; make room (exo model list shows what is there, exo model rm removes one), or name another folder with EXO_MODELS_DIRS`,
-      );
-    }
+    await assertRoom(this.#context.directory, missing);
   }
 
   fetchWeights({ file, ranges }: Weights, signal: AbortSignal): Promise<void> {
@@ -340,8 +347,4 @@ interface Header {
 
 function headerEnd(tensors: ReadonlyMap<string, SafetensorsEntry>, size: number): number {
   return [...tensors.values()].reduce((least, { offset }) => Math.min(least, offset), size);
-}
-
-function megabytes(bytes: number): string {
-  return `${Math.ceil(bytes / 1e6).toLocaleString('en-US')} MB`;
 }

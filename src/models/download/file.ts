@@ -5,11 +5,12 @@
  */
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
-import { type Clock, ExoError, printable, type Random } from '../../shared/index.js';
+import { type Clock, ExoError, printable, type Random, sleep } from '../../shared/index.js';
 import { type Lock, takeLock } from '../disk/lock.js';
 import type { ModelFile } from '../hub/answer.js';
 import { HubError } from '../hub/failure.js';
 import type { ByteSource, SourceBody } from '../hub/hub.js';
+import type { FileSharing, ShareStep, Sharing } from '../peers/sharing.js';
 import { type ModelRecord, STATE_FOLDER } from '../store/record.js';
 import { writeFailure } from './failure.js';
 import { hashFile } from './hash.js';
@@ -23,8 +24,10 @@ import { allOrNone, type Slots } from './slots.js';
 export interface FetchContext {
   readonly directory: string;
   readonly model: { readonly repository: string; readonly commit: string };
-  /** Asked in this order; the last is the hub. */
-  readonly sources: readonly ByteSource[];
+  /** Undefined: no hub may be asked. */
+  readonly hub: ByteSource | undefined;
+  /** Undefined: there are no other nodes. */
+  readonly sharing: Sharing | undefined;
   readonly retries: Retries;
   readonly slots: Slots;
   readonly meter: ProgressMeter;
@@ -42,14 +45,18 @@ export class FileFetch {
   readonly #file: ModelFile;
   readonly #lock: Lock;
   #partial: PartialFile | undefined;
-  #source = 0;
-  /** Whether the source takes ranges, once it has answered a request for one. */
+  /** Undefined where no other node is asked for the file, or not any more. */
+  #sharing: FileSharing | undefined;
+  /** Nodes of which bytes were taken. */
+  readonly #givers = new Set<string>();
+  /** Whether the hub takes ranges, once it has answered a request for one. */
   #takesRanges: boolean | undefined;
 
   private constructor(context: FetchContext, file: ModelFile, lock: Lock) {
     this.#context = context;
     this.#file = file;
     this.#lock = lock;
+    this.#sharing = context.sharing?.file(context.model.repository, file);
   }
 
   /** Waits for the lock of the file, and looks what is there of it. */
@@ -165,24 +172,52 @@ export class FileFetch {
   }
 
   #part(range: ByteRange, signal: AbortSignal, onHead: () => void): Promise<void> {
-    const { slots, retries, sources } = this.#context;
-    return slots.run(signal, () =>
-      retries.run(signal, async (progressed) => {
-        const source = this.#source;
+    return this.#context.slots.run(signal, async () => {
+      for (;;) {
+        const missing = without([range], this.#partial!.present);
+        if (missing.length === 0) return;
+        const step = await this.#sharing?.next(missing, this.#context.hub !== undefined, signal);
+        if (step === undefined) await this.#fromHub(range, signal, onHead);
+        else await this.#take(step, signal, onHead);
+      }
+    });
+  }
+
+  async #take(step: ShareStep, signal: AbortSignal, onHead: () => void): Promise<void> {
+    const { meter, clock } = this.#context;
+    switch (step.kind) {
+      case 'hub':
         try {
-          for (const missing of without([range], this.#partial!.present)) {
-            await this.#stream(sources[source]!, missing, signal, progressed, onHead);
-          }
-        } catch (error) {
-          const isLast = source >= sources.length - 1;
-          if (signal.aborted || isLast || !isAboutSource(error)) throw error;
-          this.#source = Math.max(this.#source, source + 1);
-          this.#takesRanges = undefined;
-          progressed();
-          throw new HubError('hub-unreachable', (error as Error).message, { retryable: true, cause: error });
+          await this.#fromHub(step.range, signal, onHead);
+        } finally {
+          step.done();
         }
-      }),
-    );
+        return;
+      case 'peer':
+        onHead();
+        this.#givers.add(step.nodeId);
+        try {
+          await this.#stream(step.source, step.range, signal, () => undefined, onHead, true);
+        } catch (error) {
+          if (signal.aborted || !isAboutSource(error)) throw error;
+          this.#sharing?.failed(step.nodeId, error);
+        }
+        return;
+      case 'wait':
+        onHead();
+        meter.waiting(this.#file.path, true);
+        await sleep(clock, step.delayMs, signal);
+    }
+  }
+
+  #fromHub(range: ByteRange, signal: AbortSignal, onHead: () => void): Promise<void> {
+    const { retries, hub } = this.#context;
+    return retries.run(signal, async (progressed) => {
+      if (hub === undefined) throw this.#corrupt();
+      for (const missing of without([range], this.#partial!.present)) {
+        await this.#stream(hub, missing, signal, progressed, onHead);
+      }
+    });
   }
 
   /** One request: what comes and is missing is written, until `to` or, without ranges, to the end. */
@@ -192,6 +227,7 @@ export class FileFetch {
     signal: AbortSignal,
     progressed: () => void,
     onHead: () => void,
+    isPeer = false,
   ): Promise<void> {
     const { model, meter } = this.#context;
     const { size, path: name } = this.#file;
@@ -200,9 +236,9 @@ export class FileFetch {
     let writer: RangeWriter | undefined;
     try {
       this.#checkSize(source, body);
-      if (!isAll) this.#takesRanges ??= body.isRange;
+      if (!isAll && !isPeer) this.#takesRanges ??= body.isRange;
       onHead();
-      const limit = body.isRange || this.#takesRanges === true ? to : size;
+      const limit = body.isRange || isPeer || this.#takesRanges === true ? to : size;
       let at = body.from;
       for await (const chunk of body.chunks) {
         const end = Math.min(at + chunk.length, limit);
@@ -245,26 +281,28 @@ export class FileFetch {
 
   /** Checks the hash and gives the file its name; wrong bytes are fetched once more, from the hub. */
   async #finish(signal: AbortSignal): Promise<void> {
-    const { meter, record, sources } = this.#context;
+    const { meter, record } = this.#context;
     const { hash, path: name, size } = this.#file;
     for (let isSecond = false; ; isSecond = true) {
       const partial = this.#partial!;
       if ((await hashFile(`${this.#path}${PARTIAL_SUFFIX}`, hash.kind, signal)) === hash.hex) {
         this.#partial = undefined;
-        await partial.finish();
-        await record.verified(this.#file);
+        const seen = this.#sharing?.keep();
+        try {
+          await partial.finish();
+          await record.verified(this.#file);
+        } finally {
+          seen?.();
+        }
         meter.complete(name);
         return;
       }
       await partial.discard();
-      if (isSecond || size === 0) {
-        throw new ExoError(
-          'download-corrupt',
-          `${printable(name)} of ${printable(this.#context.model.repository)} came twice with bytes that do not have its hash; ask again later, or take another mirror with HF_ENDPOINT`,
-        );
-      }
+      if (isSecond || size === 0) throw this.#corrupt();
       meter.set(name, size, 0);
-      this.#source = sources.length - 1;
+      // Whose bytes were wrong cannot be told: the hub's count. Without one, those of nodes that gave none of these.
+      if (this.#context.hub !== undefined) this.#sharing = undefined;
+      for (const nodeId of this.#givers) this.#sharing?.avoid(nodeId);
       const parts = split([[0, size]], this.#context.partBytes);
       await allOrNone(
         signal,
@@ -273,6 +311,13 @@ export class FileFetch {
         ),
       );
     }
+  }
+
+  #corrupt(): ExoError {
+    return new ExoError(
+      'download-corrupt',
+      `${printable(this.#file.path)} of ${printable(this.#context.model.repository)} came twice with bytes that do not have its hash; ask again later, or take another mirror with HF_ENDPOINT`,
+    );
   }
 }
 

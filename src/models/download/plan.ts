@@ -49,6 +49,13 @@ export function smallFiles(paths: readonly string[]): string[] {
   return names.filter((name) => there.has(name));
 }
 
+/** Whether a file of this name is one that is fetched for some node. */
+export function isFetched(name: string): boolean {
+  return (
+    SMALL_FILES.includes(name) || OLD_TOKENIZER_FILES.includes(name) || /^[^/]+\.safetensors$/.test(name)
+  );
+}
+
 /** Whether a node needs a tensor. `isTied`: the checkpoint has no output matrix of its own. */
 export function isNeeded(tensor: string, shard: LayerRange | undefined, isTied: boolean): boolean {
   if (shard === undefined) return true;

@@ -24,7 +24,8 @@ interface Stamp {
   readonly mtimeMs: number;
 }
 
-interface RecordedFile extends ModelFile {
+/** A file of a record. */
+export interface RecordedFile extends ModelFile {
   readonly verified?: Stamp;
 }
 
