@@ -1,7 +1,7 @@
 /**
- * From a stream to a peer: says hello on dialled connections, answers it on accepted ones, and refuses in words
- * what cannot be a peer (an address that leads back, an id that is taken, an id that is filtered out). Owns every
- * connection that it made, also those that no peer has: strangers, old peers' own, and losers being drained.
+ * From a stream to a peer: says hello on dialled connections, answers it on accepted ones, and refuses what cannot be a peer
+ * (`peer-rules.ts`). Owns every connection that it made, also those that no peer has: strangers, old peers' own, and losers being
+ * drained.
  */
 import {
   type AccessLevel,
@@ -27,20 +27,18 @@ import type { Admission } from './admission.js';
 import { Arrivals } from './arrivals.js';
 import type { DialOutcome } from './dialer.js';
 import type { Link } from './peer.js';
+import { leadsBack, PeerRules, type PeerRulesComponents, provesNothing } from './peer-rules.js';
 import type { PeerTable } from './peer-table.js';
 import type { Target } from './target.js';
 
 /** What an introduction needs. */
-export interface IntroductionComponents {
+export interface IntroductionComponents extends PeerRulesComponents {
   readonly clock: Clock;
   readonly transport: Transport;
   readonly peers: PeerTable;
-  readonly self: { readonly id: string; readonly instance: string };
   readonly admission: Admission;
   /** The own hello, as it is now. */
   hello(extras: Pick<Hello, 'path' | 'auth'>): Hello;
-  /** Whether `--node-id-filter` lets an id in. */
-  allowsId(id: string): boolean;
   open(
     stream: ByteStream,
     options: {
@@ -55,8 +53,6 @@ export interface IntroductionComponents {
   onContact(heard: { readonly peerId?: string; readonly host: string }): void;
   /** Something inbound was refused, that came from `host`. */
   onRefused(subject: string, host: string, error: ExoError): void;
-  /** Another machine uses our own id. */
-  onOwnIdElsewhere(where: string): void;
 }
 
 /** The dialling end of the own loop tells it; a newcomer that has left again, or comes again encrypted, was not refused. */
@@ -67,9 +63,11 @@ export class Introduction implements Startable {
   readonly #c: IntroductionComponents;
   readonly #open = new Set<Connection>();
   readonly #arrivals = new Arrivals();
+  readonly #rules: PeerRules;
 
   constructor(components: IntroductionComponents) {
     this.#c = components;
+    this.#rules = new PeerRules(components);
   }
 
   async start(): Promise<void> {}
@@ -127,11 +125,10 @@ export class Introduction implements Startable {
       const rttMs = this.#c.clock.now() - startedAtMs;
       // Without correlated messages in common it is spoken to as an old peer, whatever it said.
       if (hello === undefined || connection.state === 'legacy') {
-        if (connection.secured !== undefined || connection.access === 'open')
-          throw this.#provesNothing(target);
+        if (connection.secured !== undefined || connection.access === 'open') throw provesNothing(target);
         return { ...(await this.#dialLegacy(target, connection, signal)), rttMs };
       }
-      this.#check(hello, formatAddress(candidate.address));
+      this.#rules.checkHello(hello, formatAddress(candidate.address));
       await this.#c.admission.prove(connection, hello, signal);
       const link = this.#link(connection, this.#c.self.id, candidate, target.key);
       const peer = await this.#c.peers.adopt(link, hello);
@@ -142,7 +139,7 @@ export class Introduction implements Startable {
     } catch (error) {
       this.#c.admission.tellRefused(connection, error);
       void connection.close();
-      if (error instanceof ExoError && error.code === 'self-address') throw this.#leadsBack(target);
+      if (error instanceof ExoError && error.code === 'self-address') throw leadsBack(target);
       if (!introduced && error instanceof ExoError && error.code === 'duplicate-id') {
         this.#c.onOwnIdElsewhere(formatAddress(candidate.address));
       }
@@ -215,8 +212,8 @@ export class Introduction implements Startable {
   async #dialLegacy(target: Target, connection: Connection, signal: AbortSignal) {
     const { candidate } = target;
     const id = candidate.claimedId;
-    if (id === this.#c.self.id) throw this.#leadsBack(target);
-    this.#filter(id, formatAddress(candidate.address));
+    if (id === this.#c.self.id) throw leadsBack(target);
+    this.#rules.checkId(id, formatAddress(candidate.address));
     const health = await this.#dialOnce(target, false, signal);
     try {
       await health.request({ kind: 'health-request' }, { timeoutMs: LIMITS.healthTimeoutMs, signal });
@@ -238,7 +235,7 @@ export class Introduction implements Startable {
     try {
       this.#c.admission.checkHello(connection, hello);
       // Without its port: each try of the same machine comes from another one.
-      this.#check(hello, connection.remoteHost);
+      this.#rules.checkHello(hello, connection.remoteHost);
     } catch (error) {
       this.#refused(connection, hello, error);
       throw error;
@@ -317,40 +314,5 @@ export class Introduction implements Startable {
       outgoing: connection.role === 'dialler',
       targetKey,
     };
-  }
-
-  #check(hello: Hello, where: string): void {
-    const { self } = this.#c;
-    if (hello.nodeId === self.id) {
-      if (hello.instance === self.instance) {
-        throw new ExoError('self-address', `${where} leads back to this node`);
-      }
-      this.#c.onOwnIdElsewhere(where);
-      throw new ExoError(
-        'duplicate-id',
-        `two machines use the id "${self.id}" (this one and ${where}): start one of them with another --node-id`,
-      );
-    }
-    this.#filter(hello.nodeId, where);
-  }
-
-  #filter(id: string, where: string): void {
-    if (!this.#c.allowsId(id)) {
-      throw new ExoError('id-filtered', `${where} is "${id}", which --node-id-filter does not list`);
-    }
-  }
-
-  #provesNothing({ address }: Target): ExoError {
-    return new ExoError(
-      'auth-required',
-      `an old peer answers at ${formatAddress(address)} and proves nothing: add ${address.host} to --allow-legacy if it may join all the same`,
-    );
-  }
-
-  #leadsBack(target: Target): ExoError {
-    return new ExoError(
-      'self-address',
-      `${formatAddress(target.address)} leads back to this node: correct the address of "${target.candidate.claimedId}"`,
-    );
   }
 }
