@@ -17,4 +17,5 @@ export type { ShownEdge } from './reach.js';
 export { recipients } from './recipients.js';
 export { type RingInput, type RingMembers, type RingOutsider, ringMembers } from './ring-members.js';
 export { SyncGate } from './sync-gate.js';
-export { type MergeResult, TopologyView, type Versions, type ViewSnapshot } from './view.js';
+export { type MergeResult, TopologyView, type Versions } from './view.js';
+export type { ViewSnapshot } from './view-snapshot.js';

@@ -14,6 +14,7 @@ import type {
   TopologySynced,
 } from '../protocol/index.js';
 import { LIMITS } from '../shared/index.js';
+import { Absences } from './absences.js';
 import {
   compareAge,
   compareEntries,
@@ -26,15 +27,8 @@ import {
 } from './entry.js';
 import { EpochBound } from './epoch-bound.js';
 import { FormerLinks } from './former-links.js';
-import {
-  bothDirections,
-  claimedEdges,
-  digestOf,
-  holds,
-  reachable,
-  type ShownEdge,
-  toWireView,
-} from './reach.js';
+import { digestOf, holds, reachable, toWireView } from './reach.js';
+import { snapshotOf, type ViewSnapshot } from './view-snapshot.js';
 
 /** (epoch, version) by id. */
 export type Versions = TopologySync['versions'];
@@ -53,21 +47,12 @@ export interface MergeResult {
   readonly rejected: ReadonlyArray<{ readonly id: string; readonly reason: string }>;
 }
 
-/** The mesh as it is shown. */
-export interface ViewSnapshot {
-  readonly nodes: ReadonlyMap<string, DeviceCapabilities>;
-  /** Both directions of every edge, except where an old peer is one end and told only its own. */
-  readonly edges: readonly ShownEdge[];
-  readonly legacyIds: ReadonlySet<string>;
-  readonly digest: string;
-}
-
 /** The gossip state of one node. */
 export class TopologyView {
   readonly #id: string;
   readonly #entries = new Map<string, StoredEntry>();
-  /** Since when an entry's node is not present. Kept by `expire`. */
-  readonly #absentSinceMs = new Map<string, number>();
+  /** Kept by `expire`. */
+  readonly #absences = new Absences();
   readonly #formerLinks = new FormerLinks();
   readonly #epochs: EpochBound;
   #present: ReadonlySet<string> | undefined;
@@ -214,14 +199,8 @@ export class TopologyView {
 
   /** Drops entries of nodes that have been absent for long. To be called every few seconds. */
   expire(nowMs: number, connected: Iterable<string> = []): void {
-    const present = this.present(connected);
-    for (const id of this.#entries.keys()) {
-      if (present.has(id)) this.#absentSinceMs.delete(id);
-      else if (!this.#absentSinceMs.has(id)) this.#absentSinceMs.set(id, nowMs);
-    }
-    for (const [id, sinceMs] of this.#absentSinceMs) {
-      if (nowMs - sinceMs >= LIMITS.topologyTombstoneMs) this.#forget(id);
-    }
+    const overdue = this.#absences.look(this.#entries.keys(), this.present(connected), nowMs);
+    for (const id of overdue) this.#forget(id);
   }
 
   // ---------------------------------------------------------------- comparing views
@@ -263,7 +242,7 @@ export class TopologyView {
    */
   entriesOf(ids: Iterable<string>, to = ''): TopologyEntry[] {
     const present = this.present();
-    const isAbsent = (id: string) => !present.has(id) && this.#absentSinceMs.has(id);
+    const isAbsent = (id: string) => !present.has(id) && this.#absences.has(id);
     const told = [...ids].filter((id) => !isAbsent(id) || holds(this.#entries, id, to));
     return told.flatMap((id) => this.entry(id) ?? []);
   }
@@ -284,11 +263,7 @@ export class TopologyView {
   }
 
   snapshot(connected: Iterable<string> = []): ViewSnapshot {
-    const present = this.present(connected);
-    const nodes = new Map([...present].sort().map((id) => [id, this.#entries.get(id)!.entry.capabilities]));
-    const legacyIds = new Set([...present].filter((id) => this.#entries.get(id)!.entry.legacy));
-    const edges = bothDirections(this.#entries, claimedEdges(this.#entries, present));
-    return { nodes, edges, legacyIds, digest: this.digest() };
+    return snapshotOf(this.#entries, this.present(connected), this.digest());
   }
 
   /** The answer to an old peer's COLLECT_TOPOLOGY. */
@@ -338,14 +313,14 @@ export class TopologyView {
   #makeRoom(nowMs: number, connected: Iterable<string>): boolean {
     if (this.#entries.size < LIMITS.topologyNodesMax) return true;
     this.expire(nowMs, connected);
-    const [oldest] = [...this.#absentSinceMs].sort(([, a], [, b]) => a - b);
-    if (oldest !== undefined) this.#forget(oldest[0]);
+    const oldest = this.#absences.longest();
+    if (oldest !== undefined) this.#forget(oldest);
     return this.#entries.size < LIMITS.topologyNodesMax;
   }
 
   #forget(id: string): void {
     this.#entries.delete(id);
-    this.#absentSinceMs.delete(id);
+    this.#absences.forget(id);
     this.#formerLinks.forget(id);
     this.#epochs.forget(id);
   }
