@@ -46,6 +46,11 @@ async function company(
   return world;
 }
 
+function failure({ outcome }: Company): Error {
+  assert.ok(outcome instanceof Error);
+  return outcome;
+}
+
 describe('a dial in company', () => {
   it('is one attempt where the answer comes at once', async () => {
     const world = await company({ isCut: false });
@@ -63,7 +68,7 @@ describe('a dial in company', () => {
     }
     assert.deepEqual(seen, [1, 2, LIMITS.dialAttemptsMax, LIMITS.dialAttemptsMax, LIMITS.dialAttemptsMax]);
     await world.clock.advance(SECOND_MS);
-    assert.match((world.outcome as Error).message, /no answer from b:50051 within 5 s/);
+    assert.match(failure(world).message, /no answer from b:50051 within 5 s/);
     assert.equal(world.clock.pending, 0);
   });
 
@@ -85,7 +90,7 @@ describe('a dial in company', () => {
     assert.equal(world.outcome, undefined);
     world.network.heal('a', 'b');
     await world.clock.advance(SECOND_MS);
-    assert.match((world.outcome as Error).message, /nothing listens there/);
+    assert.match(failure(world).message, /nothing listens there/);
     assert.equal(world.attempts, 2);
   });
 
@@ -104,7 +109,7 @@ describe('a dial in company', () => {
     const reason = new Error('no longer wanted');
     controller.abort(reason);
     await world.clock.advance(0);
-    assert.equal((world.outcome as Error).cause, reason);
+    assert.equal(failure(world).cause, reason);
     await world.clock.advance(SECOND_MS);
     assert.deepEqual([world.attempts, world.clock.pending], [2, 0]);
   });
