@@ -3,6 +3,7 @@
  * the API for the names. Which there are is the engine's matter: fixed ones (`FixedModels`), or those on disk
  * (`stored-models.ts`).
  */
+import type { Shard } from '../protocol/index.js';
 import { ExoError, printable } from '../shared/index.js';
 
 /** Name of the model that comes with the program. */
@@ -30,9 +31,12 @@ export interface EngineModels {
   find(id: string): ModelEntry;
   /**
    * Looks again when a model is not known, because its files may have come since. Who waits for one id is served in the order
-   * of asking. Rejects only with the signal's reason.
+   * of asking. With `mayFetch` its small files are fetched where it is not here, and from then on the layers that are loaded.
+   * Rejects with the signal's reason, and with `mayFetch` with `model-unsupported`, `model-absent` or what a hub says.
    */
-  learn(id: string, signal: AbortSignal): Promise<void>;
+  learn(id: string, signal: AbortSignal, mayFetch?: boolean): Promise<void>;
+  /** These layers are a neighbour's in a ring: an engine with real models may fetch their files, to have them when it is lost. */
+  neighbour?(shard: Shard): void;
 }
 
 /** Models that never change. */

@@ -41,12 +41,23 @@ export {
   type DownloadRequest,
   downloadModel,
 } from './download/download.js';
+export {
+  type FetchesComponents,
+  type FetchesOptions,
+  ModelFetches,
+  type Wanted,
+} from './download/fetches.js';
 export { isNeeded, type LayerRange, layersOf } from './download/plan.js';
 export { type DownloadProgress, type FileProgress, repoProgressEvent } from './download/progress.js';
 export { Retries } from './download/retry.js';
 export type { FileHash, FoundModel, ModelFile } from './hub/answer.js';
 export { type ByteSource, DEFAULT_ENDPOINT, Hub, type HubOptions, type SourceBody } from './hub/hub.js';
 export { readHubToken } from './hub/token.js';
+export { Claims } from './peers/claims.js';
+export { FileServer } from './peers/file-server.js';
+export type { PeerFiles } from './peers/peer-files.js';
+export { PeerSource } from './peers/peer-source.js';
+export { Sharing } from './peers/sharing.js';
 export { type ModelPlace, modelPlaces, type PlaceOptions } from './store/places.js';
 export type { RecordData } from './store/record.js';
 export { ModelStore, type Removed, type StoredModel } from './store/store.js';

@@ -19,6 +19,11 @@ import type { StoredForm } from './weights/layer-cost.js';
 export interface ModelFiles {
   /** The folder of a model, complete or not. Throws `model-unknown`. */
   directoryOf(modelId: string, signal: AbortSignal): Promise<string>;
+  /**
+   * A folder in which everything is that a shard needs; waits until it has been fetched. Throws `model-unknown`, `model-absent` or
+   * what fetching it throws. Absent: everything is in the folder of the model.
+   */
+  shardDirectory?(shard: Shard, signal: AbortSignal): Promise<string>;
 }
 
 /** What the reader asks. */
@@ -69,7 +74,8 @@ export class ModelReader {
    */
   async shard(shard: Shard, signal: AbortSignal): Promise<LoadedModel> {
     const { modelId, startLayer, endLayer, nLayers } = shard;
-    const directory = await this.#components.files.directoryOf(modelId, signal);
+    const { files } = this.#components;
+    const directory = await (files.shardDirectory?.(shard, signal) ?? files.directoryOf(modelId, signal));
     const checkpoint = await Checkpoint.open(directory, signal, this.#options);
     const { architecture, mlx } = checkpoint;
     const count = architecture.layers.length;
