@@ -3,8 +3,9 @@
  * nothing here (tools, user, …) are accepted and ignored, as the original does.
  */
 import { z } from 'zod';
-import type { ChatMessage, RequestedSampling } from '../inference/index.js';
+import type { ChatMessage, Placement, RequestedSampling } from '../inference/index.js';
 import { ExoError, LIMITS, printable } from '../shared/index.js';
+import { exoFields, toPlacement } from './chat-placement.js';
 import { samplingFields, toSampling } from './chat-sampling.js';
 import { HttpError } from './openai-errors.js';
 import type { ChatService } from './ports.js';
@@ -52,6 +53,7 @@ export const chatBody = z.looseObject(
         error: `must be a string or a list of at most ${LIMITS.stopSequencesMax} strings of at most ${LIMITS.stopSequenceCharsMax} characters`,
       })
       .nullish(),
+    exo: exoFields,
     n: z.literal(1, { error: 'must be 1; ask again for another answer' }).nullish(),
     stream: z.boolean({ error: 'must be true or false' }).nullish(),
     stream_options: z
@@ -74,27 +76,36 @@ export interface ChatCall {
   readonly sampling: RequestedSampling;
   readonly maxTokens: number | undefined;
   readonly stops: readonly string[];
+  /** Absent: the node’s own setting. */
+  readonly placement: Placement | undefined;
   readonly stream: boolean;
   readonly includeUsage: boolean;
 }
 
-/** Throws `model-unknown` or, for content that no model here can read, `http-invalid`. */
+/** Throws `http-invalid` for content that no model here can read. */
 export function toChatCall(body: z.infer<typeof chatBody>, chat: ChatService): ChatCall {
   const stop = body.stop ?? [];
   return {
-    model: resolveModel(body.model, chat),
+    model: meantModel(body.model, chat),
     messages: toMessages(body.messages),
     sampling: toSampling(body),
     maxTokens: body.max_completion_tokens ?? body.max_tokens ?? undefined,
     stops: typeof stop === 'string' ? [stop] : stop,
+    placement: toPlacement(body.exo),
     stream: body.stream ?? false,
     includeUsage: body.stream_options?.include_usage ?? false,
   };
 }
 
-/** The model that a name means: `gpt-*` and none are the default. Throws `model-unknown` with the known names. */
+/** The model that a name means: `gpt-*` and none are the default. Not checked: its files may have come since anybody looked. */
+export function meantModel(name: string | null | undefined, chat: Pick<ChatService, 'defaultModel'>): string {
+  const isDefault = name === null || name === undefined || name === '' || name.startsWith('gpt-');
+  return isDefault ? chat.defaultModel : name;
+}
+
+/** The same, of the models that are known now. Throws `model-unknown` with their names. */
 export function resolveModel(name: string | null | undefined, chat: ChatService): string {
-  if (name === null || name === undefined || name === '' || name.startsWith('gpt-')) return chat.defaultModel;
+  if (name === null || name === undefined || meantModel(name, chat) !== name) return chat.defaultModel;
   const models = chat.models();
   if (models.some((model) => model.id === name)) return name;
   const known = models.map((model) => model.id).join(', ');

@@ -2,7 +2,7 @@
  * What the API needs from the rest of the program: the mesh as `node` shows it, and a chat service. `node/node.ts`
  * hands both in; a test may hand in a small service of its own.
  */
-import type { ChatMessage, GeneratedLogprobs, RequestedSampling } from '../inference/index.js';
+import type { ChatMessage, GeneratedLogprobs, Placement, RequestedSampling } from '../inference/index.js';
 
 /** A model that a request may name. */
 export interface ChatModel {
@@ -21,6 +21,8 @@ export interface ChatRequest extends RequestedSampling {
   readonly messages: readonly ChatMessage[];
   /** Absent: `--max-generate-tokens`. */
   readonly maxTokens?: number;
+  /** Which nodes compute it. Absent: the node’s own setting. */
+  readonly placement?: Placement;
   /** Aborted when the client leaves, the deadline passes or the node stops; the work must then end. */
   readonly signal: AbortSignal;
 }

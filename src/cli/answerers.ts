@@ -22,6 +22,8 @@ export interface Answerer {
 
 /** What was counted. */
 export interface Answer {
+  /** That answered. */
+  readonly model: string;
   readonly finishReason: string;
   readonly promptTokens: number;
   readonly completionTokens: number;
@@ -33,7 +35,7 @@ export function remoteAnswerer(host: CliHost, target: ApiTarget, raw: RawOptions
   const { inference, question, api } = readConfig(raw, {});
   const given = (name: string) => raw[name] !== undefined;
   const ask: Question = {
-    model: question.model!,
+    model: question.model ?? '',
     prompt: question.prompt,
     systemPrompt: inference.systemPrompt,
     ...(given('default-temp') ? { temperature: inference.defaultTemperature } : {}),
@@ -88,13 +90,14 @@ export async function localAnswerer(host: CliHost, raw: RawOptions, signal: Abor
     ask: (until, onText) =>
       withProgress(host, 'the model is being made ready', until, onText, async (stop, piece) => {
         const generation = await running.node.chat.start({
-          model: settings.question.model!,
+          model: settings.question.model ?? '',
           messages: [{ role: 'user', content: settings.question.prompt }],
           signal: stop,
         });
         for await (const { text } of generation.tokens) piece(text);
         const { finishReason, completionTokens } = await generation.result;
-        return { finishReason, completionTokens, promptTokens: generation.promptTokens };
+        const { model, promptTokens } = generation;
+        return { model, finishReason, completionTokens, promptTokens };
       }),
     close: () => running.stop(),
     abandon: () => running.abandon(),
@@ -117,9 +120,13 @@ async function refuseUnknownModel(host: CliHost, settings: NodeSettings): Promis
     const { code, message } = toExoError(error);
     const known = models.list().map(({ id }) => id);
     const near = closest(name ?? '', known);
+    if (name === 'dummy') {
+      const line = 'exo run dummy --inference-engine dummy';
+      throw new HintedError(code, message, `dummy is the model of an engine for tests: ${line}`);
+    }
     const example =
       inference.engine === 'dummy'
-        ? 'exo run dummy; real models need --inference-engine ggml'
+        ? 'exo run dummy; real models need another engine: leave --inference-engine out'
         : `exo run ${known[0] ?? 'org/repo'}; exo model pull fetches others`;
     const hint = near === undefined ? `for example: ${example}` : `did you mean: exo run ${near}?`;
     throw new HintedError(code, message, hint);

@@ -198,6 +198,7 @@ export interface PingJson {
 
 /** One chunk of a streamed answer, or the error that ended it. */
 export interface ChatChunkJson {
+  readonly model?: string;
   readonly choices?: ReadonlyArray<{
     readonly delta?: { readonly content?: string };
     readonly finish_reason?: string | null;

@@ -10,6 +10,7 @@ const EVENT_CHARS_MAX = 1_000_000;
 
 /** A question. Absent fields: the node's own defaults. */
 export interface Question {
+  /** Empty: the node’s default. */
   readonly model: string;
   readonly prompt: string;
   readonly systemPrompt?: string | undefined;
@@ -19,6 +20,8 @@ export interface Question {
 
 /** What came of it. */
 export interface AnswerEnd {
+  /** That answered. */
+  readonly model: string;
   readonly finishReason: string;
   readonly promptTokens: number;
   readonly completionTokens: number;
@@ -49,12 +52,13 @@ export async function askNode(
     },
     signal,
   );
-  let end: AnswerEnd = { finishReason: '', promptTokens: 0, completionTokens: 0 };
+  let end: AnswerEnd = { model, finishReason: '', promptTokens: 0, completionTokens: 0 };
   try {
     for await (const { data } of events(response)) {
       if (data === '[DONE]') return end;
       const chunk = parse(data, target);
       if (chunk.error !== undefined) throw apiError(chunk.error.code, chunk.error.message);
+      if (typeof chunk.model === 'string') end = { ...end, model: chunk.model };
       const choice = chunk.choices?.[0];
       if (choice?.delta?.content) onText(choice.delta.content);
       if (choice?.finish_reason) end = { ...end, finishReason: choice.finish_reason };

@@ -31,12 +31,12 @@ const NODE: CommandSpec = {
 
 const RUN: CommandSpec = {
   name: 'run',
-  args: '<model>',
-  summary: 'ask a model one question, print the answer and exit',
+  args: '[model]',
+  summary: 'ask a model one question, print the answer and exit (without a name: the default model)',
   client: true,
   examples: [
-    'exo run dummy --prompt "Who are you?"',
-    'git diff | exo run dummy --prompt -         the question from standard input',
+    'exo run --prompt "Who are you?"',
+    'git diff | exo run llama-3.2-1b --prompt -   the question from standard input',
     'All options of exo node are taken too; with one of them a node is started for the answer.',
   ],
   options: (command) => addNodeOptions(command, true),

@@ -18,7 +18,7 @@ Without a command it runs a node, with all options of "exo node"; the other comm
 const EXAMPLES = [
   'exo                          run a node; peers on the local network are found',
   'exo status                   what the running node sees',
-  'exo run dummy --prompt hi    one question, one answer',
+  'exo run --prompt hi          one question, one answer',
   'exo demo                     two nodes on this machine, to look around',
   'exo node --help              all options of a node',
 ];

@@ -21,6 +21,7 @@ export type {
 export { DUMMY_MODELS } from './engines/dummy.js';
 export type { GgmlComponents, GgmlOptions, ModelFiles } from './engines/ggml/index.js';
 export { canComputeGgml } from './engines/ggml/library/platform-package.js';
+export { QUANTISATIONS, type Quantisation } from './engines/ggml/weights/quantisation.js';
 export { createEngine, ENGINE_NAMES, type EngineName } from './engines/index.js';
 export type {
   Candidate,
@@ -55,7 +56,7 @@ export {
 } from './planner/index.js';
 export { Ring } from './ring.js';
 export type { LocalPrompt, RingComponents, RingOptions } from './ring-options.js';
-export type { RingMember, RingPort } from './ring-port.js';
+export type { MeshNow, RingMember, RingPort } from './ring-port.js';
 export type { RingClient } from './ring-request.js';
 export type { RequestedSampling } from './sampling-state.js';
 

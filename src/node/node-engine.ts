@@ -33,7 +33,9 @@ export async function nodeEngine(settings: NodeSettings, parts: NodeEngineParts)
   if (settings.inference.engine === 'dummy') return createEngine('dummy');
   const { clock, log } = parts;
   const [models, { createGgmlEngine }] = await Promise.all([storedModels(settings, parts), loadRealModels()]);
-  return createGgmlEngine({}, { files: models, models, clock, logger: log });
+  const { device, threads, quantisation } = settings.inference;
+  const options = { device, quantisation, ...(threads === undefined ? {} : { threads }) };
+  return createGgmlEngine(options, { files: models, models, clock, logger: log });
 }
 
 async function storedModels({ models: { seedDir } }: NodeSettings, parts: NodeEngineParts) {

@@ -32,6 +32,8 @@ export interface NodeOptions {
   readonly defaultTemperature: number;
   /** False, for tests: an answer that has begun ends when its ring breaks. @default true */
   readonly recovery?: boolean;
+  /** `--max-context`. @default what the model was made for */
+  readonly contextTokensMax?: number;
   /** Where answers are computed whose request does not say it. @default auto */
   readonly placement?: Placement;
 }

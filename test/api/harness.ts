@@ -61,6 +61,7 @@ export class ScriptedChat implements ChatService {
   }
 
   async start(request: ChatRequest): Promise<Generation> {
+    this.#assertKnown(request.model);
     this.requests.push(request);
     await this.gate;
     if (this.refusal !== undefined) throw this.refusal;
@@ -79,7 +80,14 @@ export class ScriptedChat implements ChatService {
     };
   }
 
-  async encode(_model: string, messages: readonly ChatMessage[]): Promise<EncodedChat> {
+  #assertKnown(model: string): void {
+    if (this.list.some(({ id }) => id === model)) return;
+    const known = this.list.map(({ id }) => id).join(', ');
+    throw new ExoError('model-unknown', `Unsupported model: ${model}; known models: ${known}`);
+  }
+
+  async encode(model: string, messages: readonly ChatMessage[]): Promise<EncodedChat> {
+    this.#assertKnown(model);
     const prompt = messages.map(({ role, content }) => `<${role}>${content}`).join('');
     return { prompt, tokens: [...prompt].map((char) => char.codePointAt(0) ?? 0) };
   }

@@ -125,7 +125,7 @@ test('run without a running node starts one in the process and leaves nothing be
     process.execPath,
     [EXO_MAIN, 'run', 'dummy', '--node-port', '0', '--discovery-module', 'manual', '--discovery-config-path']
       .concat(writePeersFile(home, 'none.json', {}))
-      .concat('--prompt', 'hi'),
+      .concat('--prompt', 'hi', '--inference-engine', 'dummy'),
     { env: { EXO_HOME: home, EXO_API: '', NO_COLOR: '1' } },
   );
   assert.equal(await child.closed, 0, child.output);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { DISCOVERY_MODULES, INTERFACE_PRIORITY } from '../../src/discovery/index.js';
-import { ENGINE_NAMES } from '../../src/inference/index.js';
+import { ENGINE_NAMES, QUANTISATIONS } from '../../src/inference/index.js';
 import { type NodeSettings, nodeOptions, readConfig } from '../../src/node/config/index.js';
 import * as table from '../../src/node/options/index.js';
 import { closest, type ErrorCode, ExoError } from '../../src/shared/index.js';
@@ -38,7 +38,9 @@ test('no options at all give the original’s defaults, with a loopback API and 
     tunnels: { probeIntervalMs: 10_000, probeTimeoutMs: 3_000 },
     api: { host: '127.0.0.1', port: 52415, responseTimeoutMs: 900_000 },
     inference: {
-      engine: 'dummy',
+      engine: 'ggml',
+      device: 'auto',
+      quantisation: 'none',
       defaultTemperature: 0,
       maxGenerateTokens: 10_000,
     },
@@ -46,8 +48,7 @@ test('no options at all give the original’s defaults, with a loopback API and 
     logLevel: 'info',
     question: { prompt: 'Who are you?' },
   });
-  assert.equal(notes.length, 1);
-  assert.match(notes[0]!.message, /--inference-engine.*dummy/);
+  assert.deepEqual(notes, []);
 });
 
 for (const [modules, host] of [
@@ -106,7 +107,11 @@ const MEANINGS: ReadonlyArray<readonly [Raw, (settings: NodeSettings) => unknown
   [{ 'chatgpt-api-port': '8000' }, (s) => s.api.port, 8000],
   [{ 'chatgpt-api-response-timeout': '60' }, (s) => s.api.responseTimeoutMs, 60_000],
   [{ 'inference-engine': 'dummy' }, (s) => [s.inference.engine, s.notes], ['dummy', []]],
-  [{ 'default-model': 'dummy' }, (s) => s.inference.defaultModel, 'dummy'],
+  [{ 'inference-engine': 'dummy', 'default-model': 'dummy' }, (s) => s.inference.defaultModel, 'dummy'],
+  [{ 'default-model': 'org/repo' }, (s) => s.inference.defaultModel, 'org/repo'],
+  [{ 'max-context': '4096' }, (s) => s.inference.contextTokensMax, 4096],
+  [{ quantisation: 'Q8_0' }, (s) => s.inference.quantisation, 'q8_0'],
+  [{ device: 'cpu', threads: '2' }, (s) => [s.inference.device, s.inference.threads], ['cpu', 2]],
   [
     { 'inference-engine': 'ggml', 'default-model': 'org/repo' },
     (s) => [s.inference.engine, s.inference.defaultModel],
@@ -184,7 +189,10 @@ const BAD: ReadonlyArray<readonly [string, string, RegExp]> = [
   ['chatgpt-api-port', '123456', /0 to 65535/],
   ['chatgpt-api-response-timeout', '-5', /above 0/],
   ['inference-engine', 'dumy', /did you mean dummy/],
-  ['default-model', 'gpt-9', /not a model.*dummy/],
+  ['max-context', '1', /16 to/],
+  ['quantisation', 'q8', /choose from none, q8_0/],
+  ['device', '', /empty/],
+  ['threads', '0', /1 to 1024/],
   ['default-temp', '2.1', /0 to 2/],
   ['default-temp', 'hot', /0 to 2/],
   ['default-temp', '', /0 to 2/],
@@ -233,9 +241,15 @@ test('tailscale and training are refused as not supported yet', () => {
   ]);
 });
 
+test('a model that the dummy engine has not is refused at once', () => {
+  refuses({ 'inference-engine': 'dummy', 'default-model': 'gpt-9' }, 'option-invalid', [
+    /not a model.*dummy/,
+  ]);
+});
+
 for (const engine of ['mlx', 'tinygrad', 'MLX']) {
   test(`--inference-engine ${engine} is refused, naming the engines that are here`, () => {
-    refuses({ 'inference-engine': engine }, 'option-unsupported', [/--inference-engine/, /dummy/]);
+    refuses({ 'inference-engine': engine }, 'option-unsupported', [/--inference-engine/, /ggml/]);
   });
 }
 
@@ -285,6 +299,7 @@ test('an option without effect is a warning, not an error', () => {
   ]);
   assert.equal(warned({ 'peer-host': 'x', 'peer-port': '1', 'peer-id': 'y' }).length, 3);
   assert.equal(warned({ ...MANUAL, 'listen-port': '1', 'broadcast-port': '2' }).length, 2);
+  assert.equal(warned({ device: 'cpu', threads: '1', quantisation: 'q8_0' }).length, 3);
   assert.deepEqual(warned(MANUAL), []);
 });
 
@@ -322,10 +337,13 @@ test('the lists that the help shows are those of the rooms that use them', () =>
   assert.deepEqual([...table.INTERFACE_TYPES].sort(), Object.keys(INTERFACE_PRIORITY).sort());
   const engines = table.NODE_OPTIONS.find(({ name }) => name === 'inference-engine')?.words;
   assert.deepEqual(engines, [...ENGINE_NAMES]);
+  const types = table.NODE_OPTIONS.find(({ name }) => name === 'quantisation')?.words;
+  assert.deepEqual(types, [...QUANTISATIONS]);
 });
 
 test('settings and identity become the options of the node', () => {
-  const settings = readConfig({ ...MANUAL, 'system-prompt': 'x', 'default-temp': '1' }, {});
+  const raw = { ...MANUAL, 'system-prompt': 'x', 'default-temp': '1', 'max-context': '512' };
+  const settings = readConfig(raw, {});
   const identity = { id: 'a', instance: '0123456789abcdef', epoch: 5 };
   assert.deepEqual(nodeOptions(settings, identity, '1.2.3'), {
     nodeId: 'a',
@@ -335,8 +353,9 @@ test('settings and identity become the options of the node', () => {
     nodeHost: '127.0.0.1',
     nodePort: 50051,
     discovery: settings.discovery,
-    engine: 'dummy',
+    engine: 'ggml',
     systemPrompt: 'x',
+    contextTokensMax: 512,
     responseTimeoutMs: 900_000,
     maxGenerateTokens: 10_000,
     defaultTemperature: 1,

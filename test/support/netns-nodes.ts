@@ -18,7 +18,9 @@ export interface HostNode {
 export function exoOnThePath(lab: Lab, files: Record<string, string> = {}): string {
   const folder = lab.cleanup.folder();
   const exo = path.join(folder, 'exo');
-  writeFileSync(exo, `#!/bin/sh\nexec '${process.execPath}' '${EXO_MAIN}' "$@"\n`);
+  // A node that is not told another engine has the dummy: these tests are about networks.
+  const engine = `case "$1" in ''|--*) set -- "$@" --inference-engine dummy ;; esac`;
+  writeFileSync(exo, `#!/bin/sh\n${engine}\nexec '${process.execPath}' '${EXO_MAIN}' "$@"\n`);
   chmodSync(exo, 0o755);
   for (const [name, text] of Object.entries(files)) writeFileSync(path.join(folder, name), text);
   return folder;

@@ -90,7 +90,7 @@ function announce(host: CliHost, settings: NodeSettings, running: RunningNode, l
   logger.info('ready', { id: running.id, node: formatAddress(running.nodeAddress), api: `http://${api}` });
   if (host.stderr.isTTY !== true) return;
   const c = colours(host.stderr, host.env);
-  const model = settings.inference.defaultModel;
+  const model = running.node.chat.defaultModel;
   const lines = [
     '',
     `${c.bold(`exo node ${running.id}`)} is running`,

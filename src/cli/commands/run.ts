@@ -30,7 +30,7 @@ export async function run(
   options: ClientOptions,
 ): Promise<number> {
   const prompt = raw['prompt'] === '-' ? (await host.readInput()).trimEnd() : raw['prompt'];
-  const question = { ...raw, 'run-model': model, prompt };
+  const question = { ...raw, 'run-model': model === '' ? undefined : model, prompt };
   const target = chooseTarget(host, raw, options);
   const stop = stopSignal(host, { onForced: () => answerer?.abandon() });
   let answerer: Answerer | undefined;
@@ -46,7 +46,7 @@ export async function run(
       text += piece;
       if (options.json !== true) host.stdout.write(piece);
     });
-    finish(host, model, answerer.name, text, answer, host.clock.now() - startMs, options.json === true);
+    finish(host, answerer.name, text, answer, host.clock.now() - startMs, options.json === true);
     return EXIT.ok;
   } catch (error) {
     if (text !== '' && options.json !== true) host.stdout.write('\n');
@@ -77,14 +77,13 @@ function chooseTarget(host: CliHost, raw: RawOptions, options: ClientOptions): A
 
 function finish(
   host: CliHost,
-  model: string,
   node: string,
   text: string,
   answer: Answer,
   tookMs: number,
   asJson: boolean,
 ): void {
-  const { finishReason, promptTokens, completionTokens } = answer;
+  const { model, finishReason, promptTokens, completionTokens } = answer;
   if (asJson) {
     printJson(host, {
       schema_version: CLI_SCHEMA_VERSION,
@@ -102,5 +101,5 @@ function finish(
   if (host.stderr.isTTY !== true) return;
   const rate = tookMs > 0 ? `, ${((completionTokens / tookMs) * 1000).toFixed(1)} tokens/s` : '';
   const cut = finishReason === 'length' ? ' (cut at --max-generate-tokens)' : '';
-  host.stderr.write(`${completionTokens} tokens by ${node}${rate}${cut}\n`);
+  host.stderr.write(`${completionTokens} tokens of ${model} by ${node}${rate}${cut}\n`);
 }

@@ -15,12 +15,7 @@ export async function words(host: CliHost, args: readonly string[], raw: RawOpti
   const [command = '', model, extra] = args;
   if (command === 'run' && extra === undefined) {
     const named = model ?? raw['run-model'];
-    if (typeof named === 'string') return run(host, named, raw, {});
-    throw new HintedError(
-      'option-missing',
-      'exo run needs a model',
-      'for example: exo run dummy --prompt "Who are you?"',
-    );
+    return run(host, typeof named === 'string' ? named : '', raw, {});
   }
   if (command === 'eval' || command === 'train') {
     throw new ExoError('option-unsupported', `exo ${command}: training and evaluation are not supported yet`);

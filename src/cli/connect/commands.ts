@@ -37,7 +37,7 @@ export const CONNECT: CommandSpec = {
       .option('--send-build', 'send this program where there is none, without asking')
       .option('-y, --yes', 'yes to every question')
       .option('--chat <question>', 'ask a model one question through both')
-      .option('--model <name>', 'the model that is asked', 'dummy');
+      .option('--model <name>', 'the model that is asked (default: the node’s own)');
   },
   run: async (host, [destination = ''], values) =>
     (await import('./connect.js')).connect(host, destination, values),

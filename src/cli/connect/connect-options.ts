@@ -16,6 +16,7 @@ export interface ConnectOptions {
   /** Send a build without asking. */
   readonly send: boolean;
   readonly chat?: string;
+  /** Empty: the node’s default. */
   readonly model: string;
 }
 
@@ -31,7 +32,7 @@ export function readConnectOptions(destination: string, values: Values, cwd: str
     json: values['json'] === true,
     acceptNewHostKey: values['acceptNewHostKey'] === true,
     send: values['sendBuild'] === true || values['yes'] === true,
-    model: text('model') ?? 'dummy',
+    model: text('model') ?? '',
     ...(api === undefined ? {} : { api }),
     ...(command === undefined ? {} : { remoteCommand: remoteCommandWords(command) }),
     ...(remoteNode === undefined ? {} : { remoteNode }),

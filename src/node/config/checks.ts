@@ -37,6 +37,9 @@ export function checkContradictions(
   if (!modules.has('direct')) {
     for (const name of ['peer-host', 'peer-port', 'peer-id']) unused(name, '--discovery-module direct');
   }
+  if (values['inference-engine'].toLowerCase() === 'dummy') {
+    for (const name of ['device', 'threads', 'quantisation']) unused(name, '--inference-engine ggml');
+  }
   if (!modules.has('udp')) {
     unused('broadcast-port', '--discovery-module udp');
     unused('interface-type-filter', '--discovery-module udp');

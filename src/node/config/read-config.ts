@@ -10,7 +10,13 @@
 import { statSync } from 'node:fs';
 import type { z } from 'zod';
 import type { DiscoveryOptions } from '../../discovery/index.js';
-import { DUMMY_MODELS, ENGINE_NAMES, type EngineName, type Placement } from '../../inference/index.js';
+import {
+  DUMMY_MODELS,
+  ENGINE_NAMES,
+  type EngineName,
+  type Placement,
+  type Quantisation,
+} from '../../inference/index.js';
 import { ExoError, type LogLevel, logLevelFromDebug, printable } from '../../shared/index.js';
 import type { NodeIdentity } from '../home/index.js';
 import { parseHostList } from '../host-list.js';
@@ -44,6 +50,13 @@ export interface NodeSettings {
   readonly api: { readonly host: string; readonly port: number; readonly responseTimeoutMs: number };
   readonly inference: {
     readonly engine: EngineName;
+    /** `auto`, or the name of a device. */
+    readonly device: string;
+    readonly quantisation: Quantisation;
+    /** Absent: the cores that are idle when the engine starts. */
+    readonly threads?: number;
+    /** Absent: what the model was made for. */
+    readonly contextTokensMax?: number;
     /** Absent: the engine's own. */
     readonly defaultModel?: string;
     readonly defaultTemperature: number;
@@ -94,6 +107,7 @@ export function nodeOptions(
     ...optional('defaultModel', inference.defaultModel),
     ...optional('systemPrompt', inference.systemPrompt),
     ...optional('placement', inference.placement),
+    ...optional('contextTokensMax', inference.contextTokensMax),
     responseTimeoutMs: settings.api.responseTimeoutMs,
     maxGenerateTokens: inference.maxGenerateTokens,
     defaultTemperature: inference.defaultTemperature,
@@ -120,7 +134,7 @@ export function readConfig(raw: RawOptions, env: NodeJS.ProcessEnv): NodeSetting
   if (env['TINYGRAD_DEBUG']) {
     notes.push({ level: 'debug', message: 'TINYGRAD_DEBUG has no effect: there is no tinygrad here' });
   }
-  const engine = readEngine(values['inference-engine'], notes);
+  const engine = readEngine(values['inference-engine']);
   const seedDir = values['models-seed-dir'];
   if (seedDir !== undefined) checkFolder(seedDir);
   return {
@@ -142,6 +156,10 @@ export function readConfig(raw: RawOptions, env: NodeJS.ProcessEnv): NodeSetting
     },
     inference: {
       engine,
+      device: values.device,
+      quantisation: values.quantisation,
+      ...optional('threads', values.threads),
+      ...optional('contextTokensMax', values['max-context']),
       ...optional('defaultModel', readDefaultModel(values['default-model'], engine)),
       defaultTemperature: given.has('default-temp')
         ? values['default-temp']
@@ -207,20 +225,13 @@ function readTrust(
 
 const ENGINES_OF_THE_ORIGINAL: readonly string[] = ['mlx', 'tinygrad'];
 
-/** The original chooses mlx or tinygrad; neither is here, so the default says what it is. */
-function readEngine(name: string | undefined, notes: ConfigNote[]): EngineName {
+/** The original chooses mlx or tinygrad; neither is here. */
+function readEngine(name: string): EngineName {
   const here = ENGINE_NAMES.join(', ');
-  if (name === undefined) {
-    notes.push({
-      level: 'info',
-      message: `no --inference-engine given: using dummy, which answers every question with the word "dummy" (this version has: ${here})`,
-    });
-    return 'dummy';
-  }
   if (ENGINES_OF_THE_ORIGINAL.includes(name.toLowerCase())) {
     throw new ExoError(
       'option-unsupported',
-      `--inference-engine ${name}: not supported yet; this version has: ${here}. Leave the option out, or give --inference-engine dummy`,
+      `--inference-engine ${name}: not supported yet; this version has: ${here}. Leave the option out, and ggml computes the same models`,
     );
   }
   try {

@@ -1,5 +1,6 @@
 /** The shape of options and environment, value by value. `read-config.ts` holds them against each other. */
 import { z } from 'zod';
+import { QUANTISATIONS } from '../../inference/index.js';
 import { LIMITS } from '../../shared/index.js';
 import { DISCOVERY_MODULES, INTERFACE_TYPES } from '../options/index.js';
 import * as v from './values.js';
@@ -8,6 +9,10 @@ const DAY_SECONDS = 86_400;
 /** A million tokens are weeks of generation; more is a typing mistake. */
 const GENERATE_TOKENS_MAX = 1_000_000;
 const PARALLEL_DOWNLOADS_MAX = 64;
+/** Less has no room for a question and its answer. */
+const CONTEXT_TOKENS_MIN = 16;
+/** The largest machines on sale have some hundred cores. */
+const THREADS_MAX = 1_024;
 /** A path that answers later is of no use to anybody. */
 const TUNNEL_PROBE_TIMEOUT_SECONDS_MAX = 60;
 
@@ -37,10 +42,14 @@ export const optionSchema = z.object({
   'chatgpt-api-host': v.host(),
   'chatgpt-api-port': v.listenPort(),
   'chatgpt-api-response-timeout': v.seconds(DAY_SECONDS),
-  'inference-engine': v.someText().optional(),
+  'inference-engine': v.someText(),
   'default-model': v.someText().optional(),
   'default-temp': v.decimalNumber(0, 2),
   'max-generate-tokens': v.wholeNumber(1, GENERATE_TOKENS_MAX),
+  'max-context': v.wholeNumber(CONTEXT_TOKENS_MIN, LIMITS.promptTokensMax).optional(),
+  quantisation: v.text(v.oneOf(QUANTISATIONS, 'a type of weights')),
+  device: v.someText(),
+  threads: v.wholeNumber(1, THREADS_MAX).optional(),
   split: z.boolean().optional(),
   layers: v.layerRanges().optional(),
   'system-prompt': v.rawText().optional(),

@@ -12,7 +12,7 @@ import { nodeIdFault } from '../home/index.js';
 const QUOTED_CHARS_MAX = 60;
 
 /** A schema that reads text with `read`; what it throws is the message. */
-function text<T>(read: (value: string) => T) {
+export function text<T>(read: (value: string) => T) {
   return z.string({ error: 'needs a value' }).transform((value, context): T => {
     try {
       return read(value.trim());
