@@ -156,13 +156,13 @@ class MeshNode implements Node {
       changedAtMs: () => this.#changes.meshAtMs,
     });
     const { maxGenerateTokens, defaultTemperature, responseTimeoutMs } = options;
-    const { defaultModel, systemPrompt, recovery, placement } = options;
+    const { defaultModel, systemPrompt, recovery, placement, contextTokensMax } = options;
     this.#ring = new Ring(
       { maxGenerateTokens, defaultTemperature, responseTimeoutMs },
       { engine, port, activeNode, clock, random, log: logger },
     );
     this.chat = new Generations(
-      { defaultModel, systemPrompt, responseTimeoutMs, recovery, placement },
+      { defaultModel, systemPrompt, responseTimeoutMs, recovery, placement, contextTokensMax },
       { ring: this.#ring, planner: new RingPlanner({ port }), engine, clock, random, log: logger },
     );
 
