@@ -20,14 +20,23 @@ function changedMs(file) {
   return statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? -1;
 }
 
-/** Whether dist/ was made from what is there now. A folder changes when a file in it is added, renamed or removed. */
+/**
+ * Whether a file was written after everything in these folders, and what else the outcome depends on, last changed. A folder
+ * changes when a file in it is added, renamed or removed.
+ */
+export function isNewerThan(stamp, folders) {
+  const stampMs = changedMs(stamp);
+  const inside = (folder) =>
+    readdirSync(path.join(ROOT, folder), { recursive: true, encoding: 'utf8' }).map((name) =>
+      path.join(folder, name),
+    );
+  const names = [...INPUTS, ...folders, ...folders.flatMap(inside)];
+  return names.every((name) => changedMs(path.join(ROOT, name)) <= stampMs);
+}
+
+/** Whether dist/ was made from what is there now. */
 export function isBuilt() {
-  const builtMs = changedMs(STAMP);
-  if (builtMs < 0 || changedMs(MAIN) < 0) return false;
-  const names = readdirSync(path.join(ROOT, 'src'), { recursive: true, encoding: 'utf8' });
-  return ['src', ...names.map((name) => path.join('src', name)), ...INPUTS].every(
-    (name) => changedMs(path.join(ROOT, name)) <= builtMs,
-  );
+  return changedMs(MAIN) >= 0 && isNewerThan(STAMP, ['src']);
 }
 
 /** Compiles; returns the exit code. The compiler says what is wrong. */

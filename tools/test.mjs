@@ -5,18 +5,20 @@
  *   npm test -- --only unit               one stage (repeatable)
  *   npm test -- test/lab/lab.test.ts      only these files
  *   npm test -- --campaign                full counts: long fuzz, many seeds, many repetitions
+ *   npm test -- --verbose                 also what passing tests say (figures, seeds)
  *   npm test -- --results out.json        also writes counts, failures and what was measured of the promises
  *
  * The last line is always `N passed, N failed, N skipped`; the exit code is 0 only when nothing failed.
  */
-import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readArguments } from './arguments.mjs';
 import { ensureNpmPackages } from './npm-packages.mjs';
 import { ensureSystemPackages } from './system-packages.mjs';
+import { COMPILED, compiledFile } from './test-compile.mjs';
+import { killRunning, run, runTestFiles } from './test-files.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const MINUTE_MS = 60_000;
@@ -31,15 +33,54 @@ const tool = (file, ...args) => [process.execPath, [bin(file), ...args]];
 const isNetns = (file) => file.startsWith('test/lab/') || file.endsWith('.netns.test.ts');
 const isHouse = (file) => file.startsWith('test/house/');
 const isProcess = (file) => file.startsWith('test/e2e/') && !isNetns(file);
+/** Every test of which the machine's own speed is a part. */
+const isMeasured = (file) => isProcess(file) || isNetns(file);
+/** Files at once where that disturbs none: one more than cores, because each waits now and then. */
+const BESIDE = availableParallelism() + 1;
+/**
+ * Tests of whole processes measure how soon something happens, on all cores there are: one file at a time. These are the
+ * exceptions: they wait most of their time, and what they measure has seconds to spare.
+ */
+const PATIENT = [
+  'test/cli/demo.netns.test.ts',
+  'test/e2e/connect.netns.test.ts',
+  'test/e2e/discovery.netns.test.ts',
+  'test/e2e/hostile-slow.test.ts',
+  'test/e2e/http-trust.test.ts',
+  'test/e2e/legacy-alone.test.ts',
+  'test/e2e/legacy-interop.test.ts',
+  'test/e2e/nat.netns.test.ts',
+  'test/e2e/partition.netns.test.ts',
+  'test/e2e/ring.test.ts',
+  'test/e2e/seed-run.netns.test.ts',
+  'test/e2e/tunnel-cli.test.ts',
+  'test/e2e/tunnel-cycles.test.ts',
+  'test/e2e/tunnel-faults.netns.test.ts',
+  'test/e2e/tunnel-refusals.test.ts',
+  'test/e2e/tunnel-seeds.netns.test.ts',
+  'test/lab/lab.test.ts',
+  'test/lab/sshd.test.ts',
+];
+/** The longest begin first, or the last of them would run with idle cores beside it. */
+const LONG = [
+  'test/models/download-kill.test.ts',
+  'test/simulation/simulation.test.ts',
+  'test/fuzz/fuzz.test.ts',
+  'test/fuzz/planted.test.ts',
+  'test/topology/gossip.test.ts',
+  'test/node/convergence.test.ts',
+  'test/e2e/connect.netns.test.ts',
+  'test/e2e/tunnel-cycles.test.ts',
+  'test/e2e/legacy-interop.test.ts',
+];
 const STAGES = [
   { name: 'typecheck', command: () => tool('typescript/bin/tsc', '-p', 'tsconfig.json', '--noEmit') },
   { name: 'lint', command: () => tool('@biomejs/biome/bin/biome', 'check', '.') },
-  { name: 'build', command: () => [process.execPath, [path.join(ROOT, 'tools/build.mjs')]] },
-  { name: 'house', tests: isHouse, parallel: 2 },
-  { name: 'unit', tests: (file) => !isHouse(file) && !isProcess(file) && !isNetns(file), parallel: 2 },
-  // One file at a time: these measure how soon something happens, on all cores there are.
-  { name: 'process', tests: isProcess, parallel: 1 },
-  { name: 'netns', tests: isNetns, parallel: 1 },
+  { name: 'build', command: () => [process.execPath, [path.join(ROOT, 'tools/test-compile.mjs')]] },
+  { name: 'house', tests: isHouse },
+  { name: 'unit', tests: (file) => !isHouse(file) && !isProcess(file) && !isNetns(file) },
+  { name: 'process', tests: isProcess },
+  { name: 'netns', tests: isNetns },
 ];
 
 const { values: options, positionals: onlyFiles } = readArguments(import.meta.url, {
@@ -47,6 +88,7 @@ const { values: options, positionals: onlyFiles } = readArguments(import.meta.ur
   options: {
     only: { type: 'string', multiple: true },
     campaign: { type: 'boolean', default: false },
+    verbose: { type: 'boolean', default: false },
     results: { type: 'string' },
   },
 });
@@ -58,6 +100,12 @@ for (const name of options.only ?? []) {
     process.exit(2);
   }
 }
+// A file that moved would lose its place without a word.
+const moved = [...PATIENT, ...LONG].find((file) => !existsSync(path.join(ROOT, file)));
+if (moved !== undefined) {
+  console.error(`${moved} is named in tools/test.mjs and is no more: correct its lists`);
+  process.exit(2);
+}
 for (const file of onlyFiles) {
   if (!existsSync(path.resolve(ROOT, file))) {
     console.error(`${file}: no such file`);
@@ -67,48 +115,15 @@ for (const file of onlyFiles) {
 
 const env = { ...process.env };
 if (options.campaign) Object.assign(env, { EXO_TEST_SCALE: 'campaign', EXO_FUZZ_MS: '600000' });
-const total = { passed: 0, failed: 0, skipped: [], failures: [], promises: [] };
-let current;
+const NOTHING = { passed: 0, failed: 0, skipped: [], failures: [], promises: [] };
+const total = structuredClone(NOTHING);
 let cancelled;
 
 function cancel(why) {
   cancelled ??= why;
   console.log(`\n${why}`);
-  killGroup('SIGTERM');
-  setTimeout(() => killGroup('SIGKILL'), 6_000).unref();
-}
-
-/** The running stage leads a process group of its own: what its tests started goes with it. */
-function killGroup(signal) {
-  if (current === undefined) return;
-  try {
-    if (process.platform === 'win32') current.kill(signal);
-    else process.kill(-current.pid, signal);
-  } catch {
-    // It has just ended.
-  }
-}
-
-function run(command, args, extraEnv = {}) {
-  return new Promise((resolve) => {
-    const detached = process.platform !== 'win32';
-    current = spawn(command, args, {
-      cwd: ROOT,
-      stdio: ['ignore', 'inherit', 'inherit'],
-      env: { ...env, ...extraEnv },
-      detached,
-    });
-    const done = (code) => {
-      killGroup('SIGKILL');
-      current = undefined;
-      resolve(code);
-    };
-    current.once('error', (error) => {
-      console.log(error.message);
-      done(127);
-    });
-    current.once('exit', (code) => done(code ?? 1));
-  });
+  killRunning('SIGTERM');
+  setTimeout(() => killRunning('SIGKILL'), 6_000).unref();
 }
 
 function testFiles() {
@@ -119,61 +134,67 @@ function testFiles() {
     .sort();
 }
 
-async function runTests(files, parallel) {
+async function runTests(files) {
   const folder = mkdtempSync(path.join(tmpdir(), 'exo-npm-test-'));
-  const countsFile = path.join(folder, 'counts.json');
   const nemesisMinutes = Number(process.env.EXO_NEMESIS_MINUTES ?? 0);
-  const timeoutMs = (options.campaign ? 60 + nemesisMinutes : 4) * MINUTE_MS;
-  const args = [
-    '--import',
-    'tsx',
-    '--test',
-    `--test-concurrency=${parallel}`,
-    `--test-timeout=${timeoutMs}`,
-    `--test-reporter=./tools/test-reporter.mjs`,
-    '--test-reporter-destination=stdout',
-    ...files,
-  ];
-  const code = await run(process.execPath, args, { EXO_TEST_COUNTS: countsFile });
+  const common = {
+    timeoutMs: (options.campaign ? 60 + nemesisMinutes : 4) * MINUTE_MS,
+    env: { ...env, EXO_TEST_COMPILED: COMPILED },
+    compiled: compiledFile,
+    folder,
+    isOver: () => cancelled !== undefined,
+    verbose: options.verbose || options.campaign,
+  };
+  // The figures of a campaign are published: each file has the machine for itself.
+  const isQuick = (file) => !isMeasured(file) || (PATIENT.includes(file) && !options.campaign);
+  const rank = (file) => (LONG.includes(file) ? LONG.indexOf(file) : LONG.length);
+  const sorted = files.toSorted((a, b) => rank(a) - rank(b));
   try {
-    const counts = JSON.parse(readFileSync(countsFile, 'utf8'));
-    // A runner that fails without a failed test has still failed.
-    if (code !== 0 && counts.failed === 0) {
-      counts.failed = 1;
-      counts.failures.push({ name: `the test runner ended with ${code}`, file: '' });
-    }
-    return counts;
-  } catch {
-    return {
-      passed: 0,
-      failed: 1,
-      skipped: [],
-      failures: [{ name: `the test runner ended with ${code} and no counts`, file: '' }],
-    };
+    const beside = await runTestFiles(sorted.filter(isQuick), {
+      ...common,
+      atOnce: options.campaign ? 2 : BESIDE,
+    });
+    const alone = await runTestFiles(
+      sorted.filter((file) => !isQuick(file)),
+      { ...common, atOnce: 1 },
+    );
+    return sum(beside, alone);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
+function sum(a, b) {
+  return {
+    passed: a.passed + b.passed,
+    failed: a.failed + b.failed,
+    skipped: [...a.skipped, ...b.skipped],
+    failures: [...a.failures, ...b.failures],
+    promises: [...a.promises, ...b.promises],
+  };
+}
+
 async function runStage(stage) {
   if (stage.command !== undefined) {
-    const code = await run(...stage.command());
-    return code === 0
-      ? { passed: 1, failed: 0, skipped: [], failures: [] }
-      : { passed: 0, failed: 1, skipped: [], failures: [{ name: stage.name, file: '' }] };
+    const [command, args] = stage.command();
+    const isOk = (await run(command, args, { env })) === 0;
+    const failures = isOk ? [] : [{ name: stage.name, file: '' }];
+    return { ...NOTHING, passed: isOk ? 1 : 0, failed: failures.length, failures };
   }
-  return runTests(testFiles().filter(stage.tests), stage.parallel);
+  return runTests(testFiles().filter(stage.tests));
 }
 
 function wanted(stage) {
+  // Every test runs from what the build made.
+  if (stage.name === 'build')
+    return options.only?.every((name) => ['typecheck', 'lint'].includes(name)) !== true;
   if (options.only !== undefined) return options.only.includes(stage.name);
   if (onlyFiles.length === 0) return true;
-  if (stage.name === 'build') return testFiles().some((file) => isProcess(file) || isNetns(file));
   return stage.tests !== undefined && testFiles().some(stage.tests);
 }
 
 function finish() {
-  const at = (item) => (item.file === '' ? item.name : `${item.name} (${item.file})`);
+  const at = (item) => (['', item.name].includes(item.file) ? item.name : `${item.name} (${item.file})`);
   if (total.skipped.length > 0) console.log('\nskipped:');
   for (const item of total.skipped) console.log(`  ${at(item)}: ${item.reason}`);
   if (total.failures.length > 0) console.log('\nfailed:');
@@ -210,7 +231,7 @@ if (!ensureNpmPackages(ROOT)) {
     total.failed += counts.failed;
     total.skipped.push(...counts.skipped);
     total.failures.push(...counts.failures);
-    total.promises.push(...(counts.promises ?? []));
+    total.promises.push(...counts.promises);
     const took = ((performance.now() - since) / 1000).toFixed(1);
     console.log(
       `--- ${stage.name}: ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped.length} skipped, ${took} s`,

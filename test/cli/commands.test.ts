@@ -6,9 +6,10 @@ import { after, before, test } from 'node:test';
 import type { PeersJson, StatusJson, TopologyJson } from '../../src/cli/api-shapes.js';
 import { runProgram } from '../../src/cli/program.js';
 import { eventually } from '../support/eventually.js';
+import { startNode } from '../support/one-node.js';
 import { writePeersFile } from '../support/peers-file.js';
 import { freePorts } from '../support/ports.js';
-import { Cleanup, EXO_MAIN, type RunningNode, runExo } from '../support/processes.js';
+import { Cleanup, EXO_MAIN, type RunningNode } from '../support/processes.js';
 import { exo, TestHost } from './host.js';
 
 const cleanup = new Cleanup();
@@ -17,26 +18,17 @@ let mac1: RunningNode;
 let mac2: RunningNode;
 
 before(async () => {
-  const folder = cleanup.folder();
   homes.one = cleanup.folder();
   homes.both = cleanup.folder();
-  const [node1 = 0, api1 = 0, node2 = 0, api2 = 0] = await freePorts(4);
-  const start = (id: string, home: string, nodePort: number, apiPort: number, peer: Record<string, number>) =>
-    runExo(cleanup, {
-      id,
-      nodePort,
-      apiPort,
-      args: [
-        '--discovery-module',
-        'manual',
-        '--discovery-config-path',
-        writePeersFile(folder, `${id}.json`, peer),
-      ],
-      child: { env: { EXO_HOME: home } },
-    });
+  const [node1 = 0, node2 = 0] = await freePorts(2);
   [mac1, mac2] = await Promise.all([
-    start('mac1', homes.one, node1, api1, { mac2: node2 }),
-    start('mac2', homes.both, node2, api2, { mac1: node1 }),
+    startNode(cleanup, { id: 'mac1', nodePort: node1, peers: { mac2: node2 }, env: { EXO_HOME: homes.one } }),
+    startNode(cleanup, {
+      id: 'mac2',
+      nodePort: node2,
+      peers: { mac1: node1 },
+      env: { EXO_HOME: homes.both },
+    }),
   ]);
   await eventually(
     { timeoutMs: 20_000, what: 'both nodes list each other and have measured the way' },
@@ -156,19 +148,8 @@ test('the run file is the owner’s: mode 0600, and its token is what stop needs
 });
 
 test('two nodes with one home: the command lists both and says how to name one', async () => {
-  const [nodePort = 0, apiPort = 0] = await freePorts(2);
-  const second = await runExo(cleanup, {
-    id: 'second',
-    nodePort,
-    apiPort,
-    args: [
-      '--discovery-module',
-      'manual',
-      '--discovery-config-path',
-      writePeersFile(homes.both, 'n.json', {}),
-    ],
-    child: { env: { EXO_HOME: homes.both } },
-  });
+  const second = await startNode(cleanup, { id: 'second', env: { EXO_HOME: homes.both } });
+  const { apiPort } = second;
   for (const command of [['status'], ['run', 'dummy'], ['stop']]) {
     const { code, err } = await exo(command, { EXO_HOME: homes.both });
     assert.equal(code, 1);
@@ -191,14 +172,7 @@ test('two nodes with one home: the command lists both and says how to name one',
 
 test('a killed node leaves a run file that the next command clears away', async () => {
   const home = cleanup.folder();
-  const [nodePort = 0, apiPort = 0] = await freePorts(2);
-  const node = await runExo(cleanup, {
-    id: 'victim',
-    nodePort,
-    apiPort,
-    args: ['--discovery-module', 'manual', '--discovery-config-path', writePeersFile(home, 'n.json', {})],
-    child: { env: { EXO_HOME: home } },
-  });
+  const node = await startNode(cleanup, { id: 'victim', env: { EXO_HOME: home } });
   node.child.kill('SIGKILL');
   await node.child.closed;
   assert.ok(readFileSync(path.join(home, 'run', 'victim.json')));
@@ -208,21 +182,8 @@ test('a killed node leaves a run file that the next command clears away', async 
 
 test('--wait-for-peers waits with the API up, and a signal ends the wait with exit code 0', async () => {
   const home = cleanup.folder();
-  const [nodePort = 0, apiPort = 0] = await freePorts(2);
-  const node = await runExo(cleanup, {
-    id: 'lonely',
-    nodePort,
-    apiPort,
-    args: [
-      '--discovery-module',
-      'manual',
-      '--discovery-config-path',
-      writePeersFile(home, 'n.json', {}),
-      '--wait-for-peers',
-      '1',
-    ],
-    child: { env: { EXO_HOME: home } },
-  });
+  const args = ['--wait-for-peers', '1'];
+  const node = await startNode(cleanup, { id: 'lonely', args, env: { EXO_HOME: home } });
   await node.child.sees(/waiting for 1 peer, 0 there/, 10_000);
   assert.doesNotMatch(node.child.stderr, /"ready"/);
   node.child.kill('SIGINT');

@@ -5,9 +5,9 @@ import { chmodSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { COMMAND_NAMES } from '../../src/cli/commands.js';
-import { writePeersFile } from '../support/peers-file.js';
-import { freePorts } from '../support/ports.js';
-import { Cleanup, EXO_MAIN, runExo } from '../support/processes.js';
+import { startNode } from '../support/one-node.js';
+import { freePort } from '../support/ports.js';
+import { Cleanup, EXO_MAIN } from '../support/processes.js';
 import { exo } from './host.js';
 
 const cleanup = new Cleanup();
@@ -18,20 +18,8 @@ let folder: string;
 before(async () => {
   home = cleanup.folder();
   folder = cleanup.folder();
-  const [nodePort = 0, api = 0, deadPort = 0] = await freePorts(3);
-  apiPort = api;
-  await runExo(cleanup, {
-    id: 'mac1',
-    nodePort,
-    apiPort,
-    args: [
-      '--discovery-module',
-      'manual',
-      '--discovery-config-path',
-      writePeersFile(folder, 'p.json', { 'gpu-box': deadPort }),
-    ],
-    child: { env: { EXO_HOME: home } },
-  });
+  const peers = { 'gpu-box': await freePort() };
+  ({ apiPort } = await startNode(cleanup, { id: 'mac1', peers, env: { EXO_HOME: home } }));
   const command = path.join(folder, 'exo');
   writeFileSync(command, `#!/bin/sh\nexec '${process.execPath}' '${EXO_MAIN}' "$@"\n`);
   chmodSync(command, 0o755);

@@ -4,22 +4,14 @@
  */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { type Host, Lab, Lan, labUnavailable } from '../lab/lab.js';
+import { inLab } from '../lab/in-lab.js';
+import { type Host, type Lab, Lan, labUnavailable } from '../lab/lab.js';
 import { exoOnThePath, startedAtMs, typeExo, untilAllShow } from '../support/netns-nodes.js';
 import { promise } from '../support/promise.js';
 import { repeats } from '../support/repeats.js';
 
 const skip = labUnavailable(['nft']) ?? false;
 const BOTH = { nodes: 2, edges: 2 };
-
-async function inLab(work: (lab: Lab) => Promise<void>): Promise<void> {
-  const lab = new Lab();
-  try {
-    await work(lab);
-  } finally {
-    await lab.close();
-  }
-}
 
 /** Starts both nodes at once and returns how long after both ran both list both. */
 async function mutualMs(

@@ -5,6 +5,7 @@ import test from 'node:test';
 import { type Host, Lab, labUnavailable } from '../lab/lab.js';
 import { exoOnThePath, typeExo } from '../support/netns-nodes.js';
 import { ROOT } from '../support/processes.js';
+import { program } from '../support/program.js';
 import { promise } from '../support/promise.js';
 import type { LoadReport } from '../support/tensor-load.js';
 
@@ -33,18 +34,14 @@ for (const { where, rateMbit, limitMs, rounds, tries } of CASES) {
       await node.child.sees(/api-listening/, 20_000);
       if (rateMbit > 0) lan.rate(b, rateMbit);
       const client = rateMbit > 0 ? a : b;
-      const script = path.join(ROOT, 'test/support/tensor-load.ts');
+      const { argv } = program(path.join(ROOT, 'test/support/tensor-load.ts'));
       const target = rateMbit > 0 ? b.address : '127.0.0.1';
       let best = Number.POSITIVE_INFINITY;
       for (let left = tries; left > 0 && best > limitMs; left -= 1) {
-        const load = client.start(
-          process.execPath,
-          ['--import', 'tsx', script, target, '50051', String(MIB), String(rounds)],
-          {
-            name: 'tensor-load',
-            cwd: ROOT,
-          },
-        );
+        const load = client.start(process.execPath, [...argv, target, '50051', String(MIB), String(rounds)], {
+          name: 'tensor-load',
+          cwd: ROOT,
+        });
         assert.equal(await load.closed, 0, load.output);
         const reports = load.stdout
           .trim()

@@ -10,9 +10,10 @@ import type { AddressInfo } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import test, { mock, type TestContext } from 'node:test';
 import { getJson } from '../support/http.js';
+import { startNode } from '../support/one-node.js';
 import { writePeersFile } from '../support/peers-file.js';
 import { freePorts } from '../support/ports.js';
-import { Cleanup, type RunningNode, runExo, startExo } from '../support/processes.js';
+import { Cleanup, type RunningNode, startExo } from '../support/processes.js';
 import { promise } from '../support/promise.js';
 import { Browser, findChromium } from '../web/browser.js';
 
@@ -41,10 +42,7 @@ const ACTS: ReadonlyArray<readonly [string, string, object | undefined]> = [
 async function start(t: TestContext): Promise<{ node: RunningNode; cleanup: Cleanup }> {
   const cleanup = new Cleanup();
   t.after(() => cleanup.dispose());
-  const [nodePort = 0, apiPort = 0] = await freePorts(2);
-  const file = writePeersFile(cleanup.folder(), 'peers.json', {});
-  const args = ['--discovery-module', 'manual', '--discovery-config-path', file];
-  return { node: await runExo(cleanup, { id: 'n', nodePort, apiPort, args }), cleanup };
+  return { node: await startNode(cleanup), cleanup };
 }
 
 /** It runs, and has no tunnel and no warning. */

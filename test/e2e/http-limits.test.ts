@@ -11,9 +11,8 @@ import { createNode } from '../../src/node/index.js';
 import { silentLogger, systemClock } from '../../src/shared/index.js';
 import { eventually } from '../support/eventually.js';
 import { getJson } from '../support/http.js';
-import { writePeersFile } from '../support/peers-file.js';
-import { freePorts } from '../support/ports.js';
-import { Cleanup, type RunningNode, runExo } from '../support/processes.js';
+import { startNode } from '../support/one-node.js';
+import { Cleanup, type RunningNode } from '../support/processes.js';
 import { promise } from '../support/promise.js';
 import { WatchedEngine } from '../support/watched-engine.js';
 
@@ -29,10 +28,7 @@ interface Shed {
 async function withNode(t: TestContext): Promise<RunningNode> {
   const cleanup = new Cleanup();
   t.after(() => cleanup.dispose());
-  const [nodePort = 0, apiPort = 0] = await freePorts(2);
-  const file = writePeersFile(cleanup.folder(), 'peers.json', {});
-  const args = ['--discovery-module', 'manual', '--discovery-config-path', file];
-  return runExo(cleanup, { id: 'n', nodePort, apiPort, args });
+  return startNode(cleanup);
 }
 
 /** Milliseconds of one GET over a connection of its own. */

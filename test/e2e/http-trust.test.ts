@@ -8,9 +8,8 @@ import test, { type TestContext } from 'node:test';
 import { apiTokenOf } from '../../src/api/index.js';
 import { eventually } from '../support/eventually.js';
 import { getJson } from '../support/http.js';
-import { writePeersFile } from '../support/peers-file.js';
-import { freePorts } from '../support/ports.js';
-import { Cleanup, EXO_MAIN, type RunningNode, runExo } from '../support/processes.js';
+import { startNode } from '../support/one-node.js';
+import { Cleanup, EXO_MAIN, type RunningNode } from '../support/processes.js';
 
 interface Started {
   readonly node: RunningNode;
@@ -25,11 +24,7 @@ async function start(
 ): Promise<Started> {
   const cleanup = new Cleanup();
   t.after(() => cleanup.dispose());
-  const [nodePort = 0, apiPort = 0] = await freePorts(2);
-  const file = writePeersFile(cleanup.folder(), 'peers.json', {});
-  const all = ['--discovery-module', 'manual', '--discovery-config-path', file, ...args];
-  const child = { env: { EXO_AUTH_TOKEN: '', ...env } };
-  return { node: await runExo(cleanup, { id, nodePort, apiPort, args: all, child }), cleanup };
+  return { node: await startNode(cleanup, { id, args, env: { EXO_AUTH_TOKEN: '', ...env } }), cleanup };
 }
 
 /** A command beside the node, as its owner types it. */

@@ -9,6 +9,7 @@ import { ExoError } from '../../src/shared/index.js';
 import { eventually } from '../support/eventually.js';
 import '../support/leaks.js';
 import { Cleanup, ROOT } from '../support/processes.js';
+import { program } from '../support/program.js';
 import { dialEnd, type WireEnd } from '../support/wire-end.js';
 import { askMany, loadAndProbe, tensorFor } from '../support/wire-work.js';
 
@@ -17,8 +18,8 @@ const cleanup = new Cleanup();
 let port = 0;
 
 before(async () => {
-  const program = path.join(ROOT, 'test/support/wire-end-process.ts');
-  const args = ['--import', 'tsx', program, 'listen', '127.0.0.1', '0'];
+  const { argv } = program(path.join(ROOT, 'test/support/wire-end-process.ts'));
+  const args = [...argv, 'listen', '127.0.0.1', '0'];
   const child = cleanup.child(process.execPath, args, { name: 'the other end', cwd: ROOT });
   port = (JSON.parse((await child.sees(/\{"port".*\}/, 20_000))[0]) as { port: number }).port;
 });

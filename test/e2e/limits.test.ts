@@ -6,15 +6,14 @@ import net from 'node:net';
 import { performance } from 'node:perf_hooks';
 import test from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { LIMITS } from '../../src/shared/index.js';
 import { helloOf } from '../support/connection-pair.js';
 import { eventually } from '../support/eventually.js';
 import { baseFrame } from '../support/frames.js';
 import { HalfOpenCrowd, percentile } from '../support/half-open.js';
-import { writePeersFile } from '../support/peers-file.js';
-import { freePorts } from '../support/ports.js';
-import { Cleanup, residentBytes, runExo } from '../support/processes.js';
+import { startNode } from '../support/one-node.js';
+import { Cleanup, residentBytes } from '../support/processes.js';
+import { program } from '../support/program.js';
 import { promise } from '../support/promise.js';
 import { repeats } from '../support/repeats.js';
 import type { SenderReport } from '../support/sender-process.js';
@@ -50,10 +49,8 @@ async function greet(port: number): Promise<Greeting> {
 test('H1 500 half-open connections keep no honest peer out, cost little, and are gone in 6 s', async (t) => {
   const cleanup = new Cleanup();
   try {
-    const [nodePort, apiPort] = (await freePorts(2)) as [number, number];
-    const file = writePeersFile(cleanup.folder(), 'peers.json', {});
-    const args = ['--discovery-module', 'manual', '--discovery-config-path', file];
-    const node = await runExo(cleanup, { id: 'n', nodePort, apiPort, args });
+    const node = await startNode(cleanup);
+    const { nodePort } = node;
     // Pays for code that has never run, and tells what the machine can do just now.
     const calm: number[] = [];
     for (let round = 0; round < 60; round++) calm.push((await greet(nodePort)).tookMs);
@@ -117,8 +114,8 @@ async function reader(port: number): Promise<net.Socket> {
 }
 
 test('P8 a peer that stops reading is closed as a slow peer, at a bounded cost, and nobody else notices', async (t) => {
-  const program = fileURLToPath(new URL('../support/sender-process.ts', import.meta.url));
-  const sender = fork(program, { execArgv: ['--import', 'tsx'] });
+  const { file, execArgv } = program(new URL('../support/sender-process.ts', import.meta.url));
+  const sender = fork(file, { execArgv: [...execArgv] });
   const cleanup = new Cleanup();
   cleanup.add(async () => {
     const exit = once(sender, 'exit');

@@ -6,7 +6,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
-import { type Host, Lab, Lan, labUnavailable } from '../lab/lab.js';
+import { inLab } from '../lab/in-lab.js';
+import { type Host, Lan, labUnavailable } from '../lab/lab.js';
 import { edges, nodeIds } from '../support/http.js';
 import { assertDummyAnswer } from '../support/mesh.js';
 import { chatOf, exoOnThePath, topologyOf, typeExo, untilAllShow } from '../support/netns-nodes.js';
@@ -15,15 +16,6 @@ import { startSsh, startSshd } from '../support/sshd.js';
 
 const skip = labUnavailable(['nft', 'sshd']) ?? false;
 const example = (name: string) => readFileSync(path.join(ROOT, 'docs/examples', name), 'utf8');
-
-async function inLab(work: (lab: Lab) => Promise<void>): Promise<void> {
-  const lab = new Lab();
-  try {
-    await work(lab);
-  } finally {
-    await lab.close();
-  }
-}
 
 /** A peers.json for the local ends of tunnels, in the seed's form. */
 const peersJson = (peers: Record<string, string>) =>

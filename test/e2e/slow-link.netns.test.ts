@@ -6,13 +6,14 @@ import { judgeSilence } from '../../src/node/membership.js';
 import { LIMITS } from '../../src/shared/index.js';
 import { type Host, Lab, labUnavailable } from '../lab/lab.js';
 import { ROOT } from '../support/processes.js';
+import { program } from '../support/program.js';
 import type { LoadReport } from '../support/wire-work.js';
 
 const skip = labUnavailable(['nft']) ?? false;
 const RATE_MBIT = 100;
 const MIB = 64;
 const WORST_MS = 500;
-const PROGRAM = ['--import', 'tsx', path.join(ROOT, 'test/support/wire-end-process.ts')];
+const PROGRAM = program(path.join(ROOT, 'test/support/wire-end-process.ts')).argv;
 
 test('both ends answer health checks within 500 ms and suspect nobody while 64 MiB go each way over 100 Mbit/s', {
   skip,

@@ -4,7 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { type Host, Lab, Lan, labUnavailable } from '../lab/lab.js';
+import { inLab } from '../lab/in-lab.js';
+import { type Host, type Lab, Lan, labUnavailable } from '../lab/lab.js';
 import { watchHealth } from '../support/health-watch.js';
 import { edges, nodeIds } from '../support/http.js';
 import { assertDummyAnswer } from '../support/mesh.js';
@@ -24,15 +25,6 @@ import { watchTunnels } from '../support/tunnel-watch.js';
 
 const skip = labUnavailable(['nft', 'sshd']) ?? false;
 const TIMEOUT_MS = 30_000;
-
-async function inLab(work: (lab: Lab) => Promise<void>): Promise<void> {
-  const lab = new Lab();
-  try {
-    await work(lab);
-  } finally {
-    await lab.close();
-  }
-}
 
 /** As in the seeds: user and host. Port, key and known host stand in an ssh configuration, as a person has them. */
 const tunnelTo = (sshd: Sshd, driver: DriverName, forward: string, reverse?: string): DescribedTunnel => ({

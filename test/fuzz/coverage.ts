@@ -1,5 +1,5 @@
 /**
- * Which code of src/ has run, by V8's own counters: what no input reached before makes an input worth keeping. Asking takes
+ * Which code of the program has run, by V8's own counters: what no input reached before makes an input worth keeping. Asking takes
  * about a millisecond, so the fuzzer asks once for many inputs and again for each of them only when there was something new.
  */
 import { Session } from 'node:inspector';
@@ -15,8 +15,8 @@ interface Script {
   readonly functions: ReadonlyArray<{ readonly ranges: readonly Range[] }>;
 }
 
-/** Ours, and validators that are compiled while they run (these have no address). */
-const WATCHED = /\/src\/|^$/;
+/** Ours, from source or built, and validators that are compiled while they run (these have no address). */
+const WATCHED = /^(?!.*\/node_modules\/).*\/(?:src|dist)\/|^$/;
 
 /** Covered characters of one isolate's scripts. One a worker. */
 export class Coverage {

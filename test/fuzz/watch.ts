@@ -2,7 +2,9 @@
  * Fuzzes targets, each in a thread of its own that can be stopped when its parser hangs or eats the memory. Called by the
  * test and by main.ts.
  */
+import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
+import { program } from '../support/program.js';
 import type { FuzzFailure, FuzzProgress, FuzzResult } from './fuzzer.js';
 import type { WorkerTask } from './worker.js';
 
@@ -20,6 +22,9 @@ export interface WatchOptions {
   onProgress?(progress: FuzzProgress): void;
 }
 
+const WORKER = program(new URL('./worker.ts', import.meta.url));
+/** A thread that is not compiled loads the loader of TypeScript first. */
+const THREAD = WORKER.execArgv.length === 0 ? WORKER.file : new URL('./thread.mjs', import.meta.url);
 const HANG_MS = 15_000;
 const LOOK_MS = 250;
 const HEAP_MIB_MAX = 512;
@@ -65,7 +70,7 @@ function runThread(options: WatchOptions, only?: Buffer): Promise<ThreadEnd> {
   const shared = new SharedArrayBuffer(SHARED_BYTES);
   const head = new Int32Array(shared, 0, 2);
   const task: WorkerTask = {
-    module: options.module,
+    module: pathToFileURL(program(new URL(options.module)).file).href,
     target: options.target,
     ms: options.ms,
     seed: options.seed,
@@ -73,7 +78,7 @@ function runThread(options: WatchOptions, only?: Buffer): Promise<ThreadEnd> {
     shared,
     ...(only === undefined ? {} : { only }),
   };
-  const worker = new Worker(new URL('./thread.mjs', import.meta.url), {
+  const worker = new Worker(THREAD, {
     workerData: task,
     resourceLimits: { maxOldGenerationSizeMb: HEAP_MIB_MAX },
   });

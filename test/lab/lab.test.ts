@@ -4,20 +4,11 @@ import { spawnSync } from 'node:child_process';
 import test from 'node:test';
 import { eventually } from '../support/eventually.js';
 import { startSsh, startSshd } from '../support/sshd.js';
-import { type Host, Lab, labUnavailable, leftovers } from './lab.js';
+import { inLab } from './in-lab.js';
+import { type Host, labUnavailable } from './lab.js';
 
 const skip = labUnavailable(['nft']) ?? false;
 const skipSsh = labUnavailable(['nft', 'sshd']) ?? false;
-
-async function inLab(work: (lab: Lab) => Promise<void>): Promise<void> {
-  const lab = new Lab();
-  try {
-    await work(lab);
-  } finally {
-    await lab.close();
-  }
-  assert.deepEqual(leftovers(), []);
-}
 
 /** A TCP listener that answers every connection with its peer's address. */
 async function greeter(host: Host, port: number): Promise<void> {

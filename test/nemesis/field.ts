@@ -5,16 +5,16 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { type Host, Lab, type Lan } from '../lab/lab.js';
 import { Observer } from '../support/observer.js';
 import { type Child, EXO_MAIN } from '../support/processes.js';
+import { program } from '../support/program.js';
 import { type Sshd, startSshd } from '../support/sshd.js';
 import { tunnelTo } from '../support/tunnel-node.js';
 import type { AgentJob, AgentReport, RequestReport, ViewReport } from './agent.js';
 import { CLOCK_HOSTS, HOSTS, TUNNEL_HOST } from './schedule.js';
 
-const AGENT = fileURLToPath(new URL('./agent.ts', import.meta.url));
+const AGENT = program(new URL('./agent.ts', import.meta.url));
 const NODE_PORT = 50051;
 const API_PORT = 52415;
 /** Answers of the API end by then, in seconds. */

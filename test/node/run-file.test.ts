@@ -4,7 +4,6 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, w
 import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { ensureHome } from '../../src/node/home/home.js';
 import { claimRunFile, type RunFile } from '../../src/node/home/run-claim.js';
 import {
@@ -16,6 +15,7 @@ import {
   runFilePath,
 } from '../../src/node/home/run-file.js';
 import { Child } from '../support/processes.js';
+import { program } from '../support/program.js';
 
 const folders: string[] = [];
 after(() => {
@@ -185,10 +185,10 @@ test('ids that are no file names get one, and long ones too', () => {
 test('of eight processes that claim one stale id at the same time exactly one gets it', async () => {
   const home = newHome();
   leave(home, 'wanted');
-  const script = fileURLToPath(new URL('./claim-once.ts', import.meta.url));
+  const script = program(new URL('./claim-once.ts', import.meta.url));
   const children = Array.from(
     { length: 8 },
-    () => new Child(process.execPath, ['--import', 'tsx', script, home, 'wanted']),
+    () => new Child(process.execPath, [...script.argv, home, 'wanted']),
   );
   try {
     await Promise.all(children.map((child) => child.sees(/claimed|held/, 30_000)));

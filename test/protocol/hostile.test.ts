@@ -3,12 +3,12 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import net from 'node:net';
 import { after, before, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { FLAG_MORE, FLAG_TOTAL, type Message } from '../../src/protocol/index.js';
 import { LIMITS } from '../../src/shared/index.js';
 import { connectionPair, DUMMY_SHARD, helloOf, type Pair } from '../support/connection-pair.js';
 import { baseFrame, rawFrame } from '../support/frames.js';
 import { GOLDEN_FRAMES } from '../support/golden-frames.js';
+import { program } from '../support/program.js';
 
 const MIB = 1024 * 1024;
 
@@ -32,10 +32,10 @@ describe('a listener under attack', () => {
   let port = 0;
 
   before(async () => {
-    const program = fileURLToPath(new URL('../support/acceptor-process.ts', import.meta.url));
-    child = fork(program, {
+    const acceptor = program(new URL('../support/acceptor-process.ts', import.meta.url));
+    child = fork(acceptor.file, {
       // a small young generation, or its growth hides what a connection costs
-      execArgv: ['--expose-gc', '--max-semi-space-size=4', '--import', 'tsx'],
+      execArgv: ['--expose-gc', '--max-semi-space-size=4', ...acceptor.execArgv],
     });
     port = ((await once(child, 'message')) as [{ port: number }])[0].port;
   });

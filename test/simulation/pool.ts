@@ -1,6 +1,6 @@
 /** Runs many seeds in as many processes as there are cores to use, each in a process that has nothing else to do. */
 import { type ChildProcess, fork } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+import { program } from '../support/program.js';
 import type { RunOptions, RunResult } from './simulate.js';
 
 /** A run, and what it cost. */
@@ -16,8 +16,8 @@ export interface PoolOptions extends Omit<RunOptions, 'seed'> {
 }
 
 /** Many small objects with short lives: a larger nursery saves a fifth of the time. */
-const NODE_ARGS = ['--max-semi-space-size=64', '--import', 'tsx'];
-const WORKER = fileURLToPath(new URL('./worker.ts', import.meta.url));
+const NODE_ARGS = ['--max-semi-space-size=64'];
+const WORKER = program(new URL('./worker.ts', import.meta.url));
 
 /** Results in the order of the seeds; those that were not run any more are missing. */
 export async function runSeeds(options: PoolOptions): Promise<PoolResult[]> {
@@ -26,7 +26,7 @@ export async function runSeeds(options: PoolOptions): Promise<PoolResult[]> {
   const results: PoolResult[] = [];
   let isOver = false;
   const work = async () => {
-    const child = fork(WORKER, { execArgv: NODE_ARGS });
+    const child = fork(WORKER.file, { execArgv: [...NODE_ARGS, ...WORKER.execArgv] });
     try {
       for (let seed = waiting.shift(); seed !== undefined && !isOver; seed = waiting.shift()) {
         const result = await ask(child, { ...how, seed });

@@ -6,7 +6,6 @@
 import net from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { GOLDEN_FRAMES } from './golden-frames.js';
 
 const REQUEST = Buffer.from(GOLDEN_FRAMES.healthRequest, 'hex');
@@ -96,4 +95,4 @@ async function attempt(port: number, address: string, timeoutMs: number): Promis
   if (process.connected) process.send?.(seen);
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await main();
+if (process.argv[1] === import.meta.filename) await main();

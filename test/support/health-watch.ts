@@ -2,12 +2,12 @@
  * Ports that are asked for a health check all the time, by a client in a process of its own (also inside a namespace):
  * when each answered again after a fault, and from when to when it did not.
  */
-import { fileURLToPath } from 'node:url';
 import type { Attempt, WatchJob } from './health-client.js';
 import { Observer } from './observer.js';
 import type { Cleanup } from './processes.js';
+import { program } from './program.js';
 
-const CLIENT = fileURLToPath(new URL('./health-client.ts', import.meta.url));
+const CLIENT = program(new URL('./health-client.ts', import.meta.url));
 
 /** How a watch asks. */
 export interface WatchOptions {

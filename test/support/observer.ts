@@ -5,6 +5,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { ROOT } from './processes.js';
+import type { Program } from './program.js';
 
 /** One such process. `T` is what it reports. */
 export class Observer<T> {
@@ -12,20 +13,20 @@ export class Observer<T> {
   readonly #reports = new EventEmitter().setMaxListeners(0);
 
   /**
-   * @param program a file of this folder; it gets `job` as JSON in its first argument and ends with its parent
+   * @param program gets `job` as JSON in its first argument and ends with its parent
    * @param prefix runs it elsewhere, as `Host.prefix`
    */
   constructor(
-    program: string,
+    { file, execArgv }: Program,
     job: object,
     prefix: readonly string[] | undefined,
     take: (report: T) => void,
   ) {
     const [first, ...rest] = [...(prefix ?? []), process.execPath];
-    this.#child = fork(program, [JSON.stringify(job)], {
+    this.#child = fork(file, [JSON.stringify(job)], {
       cwd: ROOT,
       execPath: first!,
-      execArgv: [...rest, '--import', 'tsx'],
+      execArgv: [...rest, ...execArgv],
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     this.#child.on('message', (report) => {

@@ -2,12 +2,9 @@
 import { readFileSync } from 'node:fs';
 import net from 'node:net';
 
-/** `count` different TCP ports of 127.0.0.1 that nobody listens on now. They are held together while they are chosen. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(Array.from({ length: count }, () => listen()));
-  const ports = servers.map((server) => (server.address() as net.AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
+/** `count` different TCP ports of 127.0.0.1 that nobody listens on now. */
+export function freePorts(count: number): Promise<number[]> {
+  return Promise.all(Array.from({ length: count }, () => steadyPort()));
 }
 
 /** One such port. */
@@ -15,7 +12,10 @@ export async function freePort(): Promise<number> {
   return (await freePorts(1))[0]!;
 }
 
-/** A free port for a server that goes and comes back: no outgoing connection is ever given its number meanwhile. */
+/**
+ * A free port for a server that comes later, or goes and comes back: no outgoing connection is given its number meanwhile, of
+ * this test or of one beside it.
+ */
 export async function steadyPort(): Promise<number> {
   for (let port = anySteady(); ; port = anySteady()) {
     // Not given to two in one process, who take it into use later.
@@ -50,7 +50,7 @@ function anySteady(): number {
   return STEADY_FIRST + Math.floor(Math.random() * (end - STEADY_FIRST));
 }
 
-function listen(port = 0): Promise<net.Server> {
+function listen(port: number): Promise<net.Server> {
   return new Promise((resolve, reject) => {
     const server = net.createServer();
     server.once('error', reject);

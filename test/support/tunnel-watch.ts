@@ -1,9 +1,9 @@
 /** What a node says of its tunnels, asked all the time from outside: the states in their order, with the time of each. */
-import { fileURLToPath } from 'node:url';
 import { Observer } from './observer.js';
 import type { Cleanup } from './processes.js';
+import { program } from './program.js';
 
-const PROGRAM = fileURLToPath(new URL('./tunnel-watch-process.ts', import.meta.url));
+const PROGRAM = program(new URL('./tunnel-watch-process.ts', import.meta.url));
 
 /** Fields of `/v1/tunnels` that are watched. */
 export const WATCHED = [

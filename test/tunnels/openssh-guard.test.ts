@@ -15,11 +15,12 @@ import { end, ended, forward, opened, specFor } from '../compliance/tunnel-specs
 import { eventually } from '../support/eventually.js';
 import { argvOf, descendants, look, runs } from '../support/process-tree.js';
 import { type Child, Cleanup, ROOT } from '../support/processes.js';
+import { program } from '../support/program.js';
 import { type Sshd, sshdUnavailable, startSshd } from '../support/sshd.js';
 import { exchange, type FarEnd, openEcho } from './far-end.js';
 import '../support/leaks.js';
 
-const HOLDER = path.join(ROOT, 'test/support/tunnel-holder-process.ts');
+const HOLDER = program(path.join(ROOT, 'test/support/tunnel-holder-process.ts'));
 const SESSIONS = 4;
 /** What is aimed at is one second; a machine that runs other tests beside this one gets more. */
 const GONE_AFTER_MS = 4_000;
@@ -50,7 +51,7 @@ describe('an ssh child', { skip: sshdUnavailable() ?? false }, () => {
       specs,
       options: { ...OPTIONS, connectTimeoutMs: 20_000 },
     });
-    const child = cleanup.child(process.execPath, ['--import', 'tsx', HOLDER, argument], { name: 'holder' });
+    const child = cleanup.child(process.execPath, [...HOLDER.argv, argument], { name: 'holder' });
     await child.sees(new RegExp(`(?:"opened".*\\n[^]*){${SESSIONS}}`), 30_000);
     const lines = child.stdout.split('\n').filter((line) => line.includes('"opened"'));
     return { child, facts: lines.map((line) => (JSON.parse(line) as { opened: SessionFacts }).opened) };
