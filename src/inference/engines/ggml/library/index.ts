@@ -5,4 +5,4 @@
 export { type Device, type DeviceOptions, openDevice } from './device.js';
 export { type ElementType, type Pointer, PRECISION_F32, ROPE_NEOX, TYPE } from './functions.js';
 export { type MappedFile, mapFile } from './mapped-file.js';
-export type { Ggml } from './open-library.js';
+export { type Ggml, openGgml } from './open-library.js';

@@ -1,0 +1,130 @@
+/**
+ * A node in a process of its own, whose engine is timed: what a token takes beyond the computing of its steps is what wire and
+ * queues cost. The first node of a ring is asked; the others only hold layers.
+ *
+ *   ring-program.js '{"id", "directory", "layers", "options", "meet"?: PORT}'
+ */
+import { GgmlEngine, type GgmlOptions } from '../../src/inference/engines/ggml/index.js';
+import { FixedModels, type PlacedRange, type Tokenizer } from '../../src/inference/index.js';
+import { createNode } from '../../src/node/index.js';
+import { UNKNOWN_CAPABILITIES } from '../../src/protocol/index.js';
+import { silentLogger, systemClock, systemRandom } from '../../src/shared/index.js';
+import { AddressList } from '../../test/support/memory-mesh.js';
+import { freePorts } from '../../test/support/ports.js';
+import { answerQuestions, middle, someTokens, timed } from './questions.js';
+
+interface Setup {
+  readonly id: string;
+  readonly directory: string;
+  readonly layers: number;
+  readonly options: GgmlOptions;
+  readonly meet?: number;
+}
+
+const { id, directory, layers, options, meet } = JSON.parse(process.argv[2]!) as Setup;
+const MODEL = 'bench';
+const HOST = '127.0.0.1';
+/** Every character is a token, and nothing ends an answer. */
+const TOKENIZER: Tokenizer = {
+  eosTokenIds: new Set([-1]),
+  encode: async (text) => someTokens(text.length),
+  decode: (tokens) => '.'.repeat(tokens.length),
+  applyChatTemplate: async (messages) => messages.map(({ content }) => content).join('\n'),
+};
+
+class TimedEngine extends GgmlEngine {
+  forwardMs: number[] = [];
+
+  override async forward(request: Parameters<GgmlEngine['forward']>[0]) {
+    const from = performance.now();
+    const output = await super.forward(request);
+    this.forwardMs.push(performance.now() - from);
+    return output;
+  }
+}
+
+const engine = new TimedEngine(options, {
+  clock: systemClock,
+  logger: silentLogger,
+  files: { directoryOf: async () => directory },
+  models: new FixedModels('ggml', [{ id: MODEL, name: MODEL, layers, ready: true }]),
+  openTokenizer: async () => TOKENIZER,
+});
+const [port] = (await freePorts(1)) as [number];
+const node = createNode(
+  {
+    nodeId: id,
+    instance: systemRandom.bytes(8).toString('hex'),
+    epoch: Math.floor(systemClock.wall()),
+    version: 'bench',
+    nodeHost: HOST,
+    nodePort: port,
+    discovery: { modules: ['manual'], discoveryTimeoutMs: 30_000, listenPort: 5678, broadcastPort: 5678 },
+    engine: 'ggml',
+    responseTimeoutMs: 600_000,
+    maxGenerateTokens: 100_000,
+    defaultTemperature: 0,
+  },
+  {
+    logger: silentLogger,
+    inferenceEngine: engine,
+    discover: (_, components) => new AddressList([]).connect(components),
+    capabilities: {
+      instant: { ...UNKNOWN_CAPABILITIES, memory: 1024 },
+      refined: Promise.resolve({ ...UNKNOWN_CAPABILITIES, memory: 1024 }),
+    },
+  },
+);
+await node.start();
+if (meet !== undefined) await node.meet({ host: HOST, port: meet }, () => undefined);
+console.log(JSON.stringify({ port }));
+
+/** Answers of `decode` tokens side by side, on this node alone or over the ranges. */
+async function answers(requests: number, prompt: number, decode: number, ranges: readonly PlacedRange[]) {
+  const gaps: number[] = [];
+  let fromMs = Number.POSITIVE_INFINITY;
+  let toMs = 0;
+  const placement = { kind: 'manual', ranges } as const;
+  engine.forwardMs = [];
+  const tookMs = await timed(() =>
+    Promise.all(
+      Array.from({ length: requests }, async () => {
+        const generation = await node.chat.start({
+          model: MODEL,
+          prompt: 'x'.repeat(prompt),
+          maxTokens: decode,
+          temperature: 0,
+          placement,
+        });
+        let last = 0;
+        for await (const _ of generation.tokens) {
+          const now = performance.now();
+          if (last > 0) gaps.push(now - last);
+          else fromMs = Math.min(fromMs, now);
+          last = now;
+          toMs = Math.max(toMs, now);
+        }
+      }),
+    ),
+  );
+  return {
+    tookMs,
+    tokenMs: middle(gaps),
+    tokensPerS: (gaps.length * 1000) / (toMs - fromMs),
+    forwardMs: middle(engine.forwardMs),
+  };
+}
+
+interface Question {
+  readonly requests?: number;
+  readonly prompt?: number;
+  readonly decode?: number;
+  readonly ranges?: readonly PlacedRange[];
+}
+await answerQuestions(async ({ requests = 1, prompt = 16, decode, ranges = [] }: Question) => {
+  if (decode !== undefined) return answers(requests, prompt, decode, ranges);
+  const { forwardMs } = engine;
+  engine.forwardMs = [];
+  return { forwardMs: middle(forwardMs) };
+});
+await node.stop();

@@ -1,0 +1,106 @@
+/** A ring of two processes on this machine beside one of them alone: one request, four requests, and what a hop costs. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { Program } from '../contender.js';
+import { atLeast, median, type Row } from '../table.js';
+import { type Bench, SETTLE_MS, under } from './bench.js';
+
+const RING_RATIO_MIN = 0.9;
+const BATCH_RATIO_MIN = 1.6;
+const HOP_MS_MAX = 0.3;
+const REQUESTS = 4;
+/** Members of the ring, and so hops of a token. */
+const HOPS = 2;
+const PROMPT = 32;
+
+interface Answers {
+  readonly tokenMs: number;
+  readonly tokensPerS: number;
+  readonly forwardMs: number;
+}
+
+/** Rows of the ring, in Q8_0. */
+export async function ringRows(bench: Bench): Promise<Row[]> {
+  const { directory, shape, threads, rounds, decode } = bench;
+  const options = { device: 'cpu', threads, quantisation: 'q8_0' };
+  const start = (id: string, meet?: number) =>
+    new Program('inference/ring-program.ts', {
+      args: [
+        JSON.stringify({
+          id,
+          directory,
+          layers: shape.layers,
+          options,
+          ...(meet === undefined ? {} : { meet }),
+        }),
+      ],
+    });
+  const programs: Program[] = [];
+  try {
+    const first = start('a');
+    programs.push(first);
+    const { port } = (await first.line()) as { port: number };
+    const second = start('b', port);
+    programs.push(second);
+    await second.line();
+    const last = shape.layers - 1;
+    // The head costs as much as several layers.
+    const cut = Math.ceil(shape.layers * 0.6);
+    const alone = [{ nodeId: 'a', startLayer: 0, endLayer: last }];
+    const both = [
+      { nodeId: 'a', startLayer: 0, endLayer: cut - 1 },
+      { nodeId: 'b', startLayer: cut, endLayer: last },
+    ];
+    const seen: Record<string, number[]> = {};
+    const note = (key: string, value: number) => {
+      seen[key] = [...(seen[key] ?? []), value];
+    };
+    for (let round = -1; round < rounds; round += 1) {
+      for (const [where, ranges] of [
+        ['solo', alone],
+        ['ring', both],
+      ] as const) {
+        for (const requests of [1, REQUESTS]) {
+          await delay(SETTLE_MS);
+          await second.ask({});
+          const answers = (await first.ask({ requests, prompt: PROMPT, decode, ranges })) as Answers;
+          const { forwardMs } = (await second.ask({})) as { forwardMs: number | null };
+          if (round < 0) continue;
+          note(`${where} ${requests}`, answers.tokensPerS);
+          if (where === 'ring' && requests === 1)
+            note('hop', (answers.tokenMs - answers.forwardMs - (forwardMs ?? 0)) / HOPS);
+        }
+      }
+    }
+    const of = (key: string) => median(seen[key] ?? []);
+    const four = `${REQUESTS} requests at once`;
+    return [
+      atLeast(
+        'q8_0: ring of two, one request',
+        'tokens/s',
+        of('ring 1'),
+        'solo',
+        of('solo 1'),
+        RING_RATIO_MIN,
+      ),
+      atLeast(
+        `q8_0: node alone, ${four}`,
+        'tokens/s',
+        of(`solo ${REQUESTS}`),
+        'one',
+        of('solo 1'),
+        BATCH_RATIO_MIN,
+      ),
+      atLeast(
+        `q8_0: ring of two, ${four}`,
+        'tokens/s',
+        of(`ring ${REQUESTS}`),
+        'one',
+        of('ring 1'),
+        BATCH_RATIO_MIN,
+      ),
+      under('wire, queue and choice, per token and hop', 'ms', of('hop'), HOP_MS_MAX),
+    ];
+  } finally {
+    for (const program of programs.reverse()) await program.stop();
+  }
+}
