@@ -56,6 +56,8 @@ export interface GenerationQuestion {
   readonly tokens: readonly number[];
   readonly sampling: RequestedSampling;
   readonly placement: Placement;
+  /** As the client bounds it. */
+  readonly maxTokens?: number | undefined;
   /** Gets results in order, each with its index, and no token twice. */
   readonly client: RingClient;
 }
@@ -143,8 +145,14 @@ export class GenerationAttempts {
 
   /** Decides where, and gives it away. Each attempt anew: the mesh is another one than at the last. */
   async #submit(attempt: Attempt): Promise<void> {
-    const { model, prompt, tokens, sampling, placement } = this.#question;
-    const { ring } = await this.#parts.planner.plan({ model, placement });
+    const { model, prompt, tokens, sampling, placement, maxTokens } = this.#question;
+    const { ring } = await this.#parts.planner.plan({
+      model,
+      placement,
+      promptTokens: tokens.length + this.#answer.length,
+      maxTokens,
+      isRetry: this.#tries > 1,
+    });
     if (this.#current !== attempt) return;
     const answered = this.#answer.length;
     const history = historyFor(sampling, tokens, this.#answer);

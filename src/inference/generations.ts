@@ -185,7 +185,7 @@ export class Generations {
     );
     const onAbort = () => generation.cancel();
     const attempts = new GenerationAttempts(
-      { requestId, model, prompt, tokens, sampling: request, placement, client: generation },
+      { requestId, model, prompt, tokens, sampling: request, placement, maxTokens: request.maxTokens, client: generation },
       { timeoutMs, recovery: this.#options.recovery ?? true },
       this.#parts,
     );

@@ -56,7 +56,7 @@ export {
 } from './planner/index.js';
 export { Ring } from './ring.js';
 export type { LocalPrompt, RingComponents, RingOptions } from './ring-options.js';
-export type { RingMember, RingPort } from './ring-port.js';
+export type { MeshNow, RingMember, RingPort } from './ring-port.js';
 export type { RingClient } from './ring-request.js';
 export type { RequestedSampling } from './sampling-state.js';
 

@@ -3,12 +3,32 @@
  * Behind it is hidden that a new peer gets correlated messages (with origin, error and index) and an old one the base
  * form without them.
  */
-import type { CancelRequest, OpaqueStatus, Prompt, Result, Shard, TensorRequest } from '../protocol/index.js';
+import type {
+  CancelRequest,
+  OfferedPath,
+  OfferRequest,
+  OfferResponse,
+  OpaqueStatus,
+  Prompt,
+  Result,
+  Shard,
+  TensorRequest,
+} from '../protocol/index.js';
 
 /** One place in the ring. */
 export interface RingMember {
   readonly nodeId: string;
   readonly shard: Shard;
+}
+
+/** The nodes that are there, as of one moment. */
+export interface MeshNow {
+  /** This node included, in the order of the original's ring. */
+  readonly present: readonly string[];
+  /** One of them is an old peer, which computes its ring by itself. */
+  readonly hasOldPeer: boolean;
+  /** Whether two of them have a connection, by what is heard. */
+  isLinked(one: string, two: string): boolean;
 }
 
 /** The mesh as the ring sees it. Nothing is ever sent to the node itself. */
@@ -19,12 +39,14 @@ export interface RingPort {
    * the layers 0 to `layers` - 1. Nodes in `without` get none, but where an old peer is in the mesh. Throws `ring-incomplete`.
    */
   ring(modelId: string, layers: number, without?: ReadonlySet<string>): readonly RingMember[];
-  /** The nodes that are there, this one included, in the order of the original's ring. */
-  present(): readonly string[];
-  /** Whether one of them is an old peer, which computes its ring by itself. */
-  hasOldPeer(): boolean;
-  /** Whether two of them have a connection, by what is heard. */
-  isLinked(one: string, two: string): boolean;
+  /** Who is there, at this moment. */
+  mesh(): MeshNow;
+  /** To the new peers that this node is connected to, as measured. */
+  paths(): readonly OfferedPath[];
+  /** Whether this peer has proven that this node trusts it. Absent: none has. */
+  isTrusted?(nodeId: string): boolean;
+  /** Rejects as `sendPrompt`, with `request-timeout` after `LIMITS.offerWaitMs`, or a little later on a slow path. */
+  askOffer(nodeId: string, message: OfferRequest): Promise<OfferResponse>;
   /** Whether this is a connected peer that speaks hello, so that it can be sent errors, cancels and results of its own. */
   isNew(nodeId: string): boolean;
   /** Whether this is a connected peer, old or new. */

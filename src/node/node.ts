@@ -161,9 +161,10 @@ class MeshNode implements Node {
       { maxGenerateTokens, defaultTemperature, responseTimeoutMs },
       { engine, port, activeNode, clock, random, log: logger },
     );
+    const planner = new RingPlanner({ port, engine, clock });
     this.chat = new Generations(
       { defaultModel, systemPrompt, responseTimeoutMs, recovery, placement, contextTokensMax },
-      { ring: this.#ring, planner: new RingPlanner({ port }), engine, clock, random, log: logger },
+      { ring: this.#ring, planner, engine, clock, random, log: logger },
     );
 
     this.#gossip = new Gossip({
@@ -178,6 +179,7 @@ class MeshNode implements Node {
     const router = new Router({
       gossip: this.#gossip,
       ring: this.#ring,
+      planner,
       opinion: this.#peers.opinion,
       logger,
       onNotice: ({ hello, remote, remoteHost }, code, message) =>

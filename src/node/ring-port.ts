@@ -2,8 +2,8 @@
  * The ring's port, over peers and topology. Hides from `inference` that new peers are sent correlated messages
  * and old ones the base form, and which connection is used.
  */
-import type { RingMember, RingPort } from '../inference/index.js';
-import type { Message, OpaqueStatus, Prompt, Result, TensorRequest } from '../protocol/index.js';
+import type { MeshNow, RingMember, RingPort } from '../inference/index.js';
+import type { Message, OfferedPath, OpaqueStatus, Prompt, Result, TensorRequest } from '../protocol/index.js';
 import { type Clock, ExoError, LIMITS } from '../shared/index.js';
 import {
   assignShards,
@@ -34,30 +34,34 @@ export function createRingPort(components: RingPortComponents): RingPort {
   const broadcast = (message: Message): void => {
     for (const peer of peers.all()) if (peer.present) peer.link?.connection.notify(message);
   };
+  const connectionTo = (nodeId: string) => {
+    const connection = peers.get(nodeId)?.link?.connection;
+    if (connection !== undefined) return connection;
+    throw new ExoError(
+      'peer-unreachable',
+      `the ring goes on at "${nodeId}", to which this node has no connection: see "exo peers --all" for the reason`,
+      { retryable: true },
+    );
+  };
   const request = async (
     nodeId: string,
     message: Prompt | TensorRequest,
     signal: AbortSignal,
   ): Promise<void> => {
-    const connection = peers.get(nodeId)?.link?.connection;
-    if (connection === undefined) {
-      throw new ExoError(
-        'peer-unreachable',
-        `the ring goes on at "${nodeId}", to which this node has no connection: see "exo peers --all" for the reason`,
-        { retryable: true },
-      );
-    }
-    await connection.request(message, { timeoutMs: LIMITS.ringHopTimeoutMs, signal });
+    await connectionTo(nodeId).request(message, { timeoutMs: LIMITS.ringHopTimeoutMs, signal });
   };
   return {
     selfId,
     ring: (modelId, layers, without) => currentRing(snapshot(), modelId, layers, without),
-    present: () => ringOrder(snapshot().nodes),
-    hasOldPeer: () => snapshot().legacyIds.size > 0,
-    isLinked: (one, two) =>
-      snapshot().edges.some(
-        ({ fromId, toId }) => (fromId === one && toId === two) || (fromId === two && toId === one),
-      ),
+    mesh: () => meshNow(snapshot()),
+    paths: () => pathsOf(peers),
+    askOffer: async (nodeId, message) => {
+      const peer = peers.get(nodeId);
+      const timeoutMs = Math.max(LIMITS.offerWaitMs, 3 * (peer?.rtt?.srttMs ?? 0));
+      const answer = await connectionTo(nodeId).request(message, { timeoutMs });
+      if (answer.kind === 'offer-response') return answer;
+      throw new ExoError('protocol-violation', `a question for an offer was answered by ${answer.kind}`);
+    },
     isConnected: (nodeId) => peers.isUp(nodeId),
     isSteady: () =>
       clock.now() - components.changedAtMs() >= LIMITS.ringSteadyMs &&
@@ -88,6 +92,28 @@ export function currentRing(
     });
   }
   return ring;
+}
+
+function meshNow({ nodes, edges, legacyIds }: ViewSnapshot): MeshNow {
+  let pairs: Set<string> | undefined;
+  return {
+    present: ringOrder(nodes),
+    hasOldPeer: legacyIds.size > 0,
+    isLinked: (one, two) => {
+      pairs ??= new Set(edges.map(({ fromId, toId }) => `${fromId}\0${toId}`));
+      return pairs.has(`${one}\0${two}`) || pairs.has(`${two}\0${one}`);
+    },
+  };
+}
+
+/** The nearest ones, as many as may be told. */
+function pathsOf(peers: PeerTable): readonly OfferedPath[] {
+  const paths: OfferedPath[] = [];
+  for (const { id, protocol, reachable, rtt } of peers.all()) {
+    if (protocol === 'exo' && reachable && rtt !== undefined)
+      paths.push({ nodeId: id, rttMs: rtt.srttMs, bytesPerS: null });
+  }
+  return paths.sort((a, b) => a.rttMs - b.rttMs).slice(0, LIMITS.ringMembersMax);
 }
 
 /** Old peers know nothing of nodes that take no layers. */

@@ -1,7 +1,7 @@
 /**
  * Brings each message to the part that answers it. Knows what may be asked, not how it is done.
  */
-import type { Ring } from '../inference/index.js';
+import type { Ring, RingPlanner } from '../inference/index.js';
 import type { Connection, ConnectionHandlers, Message } from '../protocol/index.js';
 import { ExoError, type Logger } from '../shared/index.js';
 import type { Gossip } from './gossip.js';
@@ -11,6 +11,7 @@ import type { SecondOpinion } from './second-opinion.js';
 export interface RouterComponents {
   readonly gossip: Gossip;
   readonly ring: Ring;
+  readonly planner: RingPlanner;
   readonly opinion: SecondOpinion;
   readonly logger: Logger;
   /** The other side tells its operator's colleague something. */
@@ -59,6 +60,8 @@ export class Router {
         return gossip.onSync(from, message);
       case 'probe-request':
         return this.#c.opinion.answer(message.nodeId);
+      case 'offer-request':
+        return this.#c.planner.onOffer(message, from, signal);
       case 'notice':
         this.#c.onNotice(connection, message.code, message.message);
         return undefined;

@@ -15,7 +15,14 @@ import {
   RingPlanner,
   type RingPort,
 } from '../../src/inference/index.js';
-import type { Message, Prompt, Result, TensorRequest } from '../../src/protocol/index.js';
+import type {
+  Message,
+  OfferRequest,
+  OfferResponse,
+  Prompt,
+  Result,
+  TensorRequest,
+} from '../../src/protocol/index.js';
 import {
   ExoError,
   type Random,
@@ -52,6 +59,7 @@ export interface RingNode {
   readonly id: string;
   readonly ring: Ring;
   readonly generations: Generations;
+  readonly planner: Pick<RingPlanner, 'plan' | 'onOffer'>;
   readonly engine: InferenceEngine;
   readonly activeNode: ActiveNode;
 }
@@ -215,7 +223,7 @@ export class RingNet {
   async #handle({ from, to, message }: Sent): Promise<Message | undefined> {
     const legacy = this.#legacy.get(to);
     if (legacy !== undefined) return legacy.onMessage(message);
-    const { ring } = this.node(to);
+    const { ring, planner } = this.node(to);
     const signal = new AbortController().signal;
     // An old peer's connection is anonymous.
     const sender = this.#legacy.has(from) ? null : from;
@@ -232,6 +240,8 @@ export class RingNet {
       case 'result':
         ring.onResult(message, sender);
         return undefined;
+      case 'offer-request':
+        return planner.onOffer(message, sender, signal);
       case 'opaque-status':
         ring.onStatus(message);
         return undefined;
@@ -248,7 +258,12 @@ export class RingNet {
     const engine = this.#options.engine?.(id) ?? createEngine('dummy');
     const activeNode = new ActiveNode();
     const port = this.#makePort(id);
-    const planner = this.#options.told === false ? { plan: async () => ({}) } : new RingPlanner({ port });
+    const whole = new RingPlanner({ port, engine, clock });
+    const isTold = this.#options.told !== false;
+    const planner = {
+      onOffer: whole.onOffer.bind(whole),
+      plan: isTold ? whole.plan.bind(whole) : async () => ({ reason: 'by each', outsiders: [] }),
+    };
     const components = { engine, port, activeNode, clock, random, log: silentLogger };
     const timeouts = { responseTimeoutMs: 60_000 };
     const ring = new Ring(
@@ -259,7 +274,22 @@ export class RingNet {
       { ...timeouts, ...this.#options.generations },
       { ring, planner, engine, clock, random, log: silentLogger },
     );
-    return { id, ring, generations, engine, activeNode };
+    return { id, ring, generations, planner, engine, activeNode };
+  }
+
+  /** A member that has gone away says nothing. */
+  async #askOffer(from: string, to: string, message: OfferRequest): Promise<OfferResponse> {
+    const abort = new AbortController();
+    const timer = this.clock.after(500, () => abort.abort());
+    try {
+      const answer = await this.send(from, to, message, abort.signal);
+      if (answer?.kind === 'offer-response') return answer;
+      throw new Error('no offer');
+    } catch (error) {
+      throw abort.signal.aborted ? new ExoError('request-timeout', 'late') : error;
+    } finally {
+      timer.cancel();
+    }
   }
 
   #makePort(selfId: string): RingPort {
@@ -284,9 +314,13 @@ export class RingNet {
         const members = this.members(modelId, layers, without);
         return this.view?.(selfId, members) ?? members;
       },
-      present: () => this.#options.ids.filter((id) => id === selfId || !this.#lost.has(id)),
-      hasOldPeer: () => this.#legacy.size > 0,
-      isLinked: (one, two) => this.isConnected(one, two),
+      mesh: () => ({
+        present: this.#options.ids.filter((id) => id === selfId || !this.#lost.has(id)),
+        hasOldPeer: this.#legacy.size > 0,
+        isLinked: (one, two) => this.isConnected(one, two),
+      }),
+      paths: () => this.others(selfId).map((nodeId) => ({ nodeId, rttMs: 15, bytesPerS: null })),
+      askOffer: (to, message) => this.#askOffer(selfId, to, message),
       isNew: (nodeId) => this.#nodes.has(nodeId) && this.isConnected(selfId, nodeId),
       isConnected: (nodeId) => this.isConnected(selfId, nodeId),
       isSteady: () => this.#options.steady ?? true,

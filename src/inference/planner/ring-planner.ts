@@ -1,91 +1,307 @@
 /**
  * Where an answer is computed: decides on the ring of each attempt, for the entry node. What is asked for (`placement.ts`)
- * meets who is there (`ring-port.ts`). With an old peer in the mesh nothing is decided: old peers compute their ring
- * themselves, and everybody does as they do. Called by `generation-attempts.ts`.
+ * meets who is there (`ring-port.ts`) and what they offer (`offer-book.ts`). Where engines measure nothing, and with an old peer in the
+ * mesh, the ring is the original's, by memory. Called by `generation-attempts.ts`; answers 0x72 for other planners.
  */
-import { ExoError, LIMITS, printable } from '../../shared/index.js';
+import type { OfferRequest, OfferResponse } from '../../protocol/index.js';
+import { type Clock, ExoError, LIMITS, printable, toExoError } from '../../shared/index.js';
+import type { InferenceEngine } from '../engine.js';
 import type { ModelEntry } from '../models.js';
 import type { PlacedRange, Placement } from '../placement.js';
-import { ringError } from '../ring-errors.js';
-import { ringFault, ringOf } from '../ring-plan.js';
-import type { RingMember, RingPort } from '../ring-port.js';
+import { placesOf, ringFault, ringOf } from '../ring-plan.js';
+import type { MeshNow, RingMember, RingPort } from '../ring-port.js';
+import { reservedPositions, shareInOrder } from './assign.js';
+import { type Choice, type ChosenRing, chooseRing, soloRing, valued } from './choose.js';
+import { isMeasured, NodeCosts } from './costs.js';
+import { makeOffer, noOffer, tryOffer } from './offer.js';
+import { OfferBook } from './offer-book.js';
+import { Paths } from './paths.js';
+import { assertLinked, assertPresent, cannot, noRoom, type Outsider, tooLarge } from './plan-errors.js';
+import type { Prediction } from './predict.js';
 
 /** What is to be computed. */
 export interface PlanQuestion {
   readonly model: ModelEntry;
   readonly placement: Placement;
+  readonly promptTokens: number;
+  /** Absent: as long as an answer usually is. */
+  readonly maxTokens?: number | undefined;
+  /** The ring before broke: what was heard of the others does not count any more. */
+  readonly isRetry: boolean;
 }
 
 /** Where it is computed. */
 export interface RingPlan {
   /** Told to the members; absent: each of them computes the ring by itself, as the original does. */
   readonly ring?: readonly RingMember[];
+  /** Where it was measured what it is made of. */
+  readonly prediction?: Prediction;
+  /** Why it is so, in words. */
+  readonly reason: string;
+  /** Nodes that take no layers of this model, each with the reason. */
+  readonly outsiders: readonly Outsider[];
 }
 
 /** What the planner works with. */
 export interface RingPlannerComponents {
   readonly port: RingPort;
+  readonly engine: InferenceEngine;
+  readonly clock: Clock;
+}
+
+/** Of an answer whose length nobody bounds. */
+const USUAL_TOKENS = 512;
+/** Beyond it, a cache that may never be filled would keep a model out of memory that it fits. */
+const RESERVED_TOKENS_MAX = 2_048;
+/** Models of which the last ring is remembered. */
+const RINGS_KEPT = 64;
+
+/** Everything that is known when a ring is decided on. */
+interface Situation {
+  readonly mesh: MeshNow;
+  readonly question: PlanQuestion;
+  readonly outsiders: readonly Outsider[];
+  readonly choice: Choice;
 }
 
 /** The planner of one node. */
 export class RingPlanner {
   readonly #parts: RingPlannerComponents;
+  readonly #book: OfferBook;
+  /** By model: where it was computed last. */
+  readonly #rings = new Map<string, readonly PlacedRange[]>();
+  /** Why this node itself takes no layers, by model. */
+  readonly #ownFaults = new Map<string, ExoError>();
+  #answering = 0;
 
   constructor(components: RingPlannerComponents) {
     this.#parts = components;
+    this.#book = new OfferBook({ ...components, own: (model, signal) => this.#ownOffer(model, signal) });
   }
 
-  /**
-   * The ring for an attempt, as the mesh is now. Throws `placement-invalid` (it can never be), or `ring-incomplete` (not with the nodes
-   * that are there).
-   */
-  async plan({ model, placement }: PlanQuestion): Promise<RingPlan> {
-    const { port } = this.#parts;
-    if (port.hasOldPeer()) return {};
-    switch (placement.kind) {
-      case 'manual':
-        return { ring: this.#manual(model, placement.ranges) };
-      case 'solo':
-        return { ring: this.#solo(model, placement.nodeId ?? port.selfId) };
-      default: {
-        const ring = port.ring(model.id, model.layers);
-        return ring.length > LIMITS.ringMembersMax ? {} : { ring };
-      }
+  /** 0x72. Throws `overloaded`. */
+  async onOffer(message: OfferRequest, from: string | null, signal: AbortSignal): Promise<OfferResponse> {
+    if (this.#answering >= LIMITS.offersInFlight) {
+      throw new ExoError('overloaded', 'too many questions for offers are being answered', {
+        retryable: true,
+      });
+    }
+    this.#answering += 1;
+    try {
+      const mayFetch = from !== null && this.#parts.port.isTrusted?.(from) === true;
+      return await makeOffer(this.#offerParts(), { ...message, mayFetch }, signal);
+    } finally {
+      this.#answering -= 1;
     }
   }
 
-  #solo(model: ModelEntry, nodeId: string): readonly RingMember[] {
-    this.#assertPresent([nodeId]);
-    return ringOf([{ nodeId, startLayer: 0, endLayer: model.layers - 1 }], model);
+  /**
+   * The ring for an attempt, as the mesh is now. Throws `placement-invalid` (it can never be), `out-of-memory`, `ring-incomplete` (not
+   * with the nodes that are there), or what keeps this node from computing the model where no other can.
+   */
+  async plan(question: PlanQuestion): Promise<RingPlan> {
+    const mesh = this.#parts.port.mesh();
+    if (mesh.hasOldPeer) {
+      return { reason: 'an old peer is in the mesh: by memory, as it computes it itself', outsiders: [] };
+    }
+    const { model, placement } = question;
+    if (placement.kind === 'manual') {
+      const fault = ringFault(placement.ranges, model);
+      if (fault !== undefined) {
+        throw new ExoError('placement-invalid', `the layers do not make a ring: ${fault}`);
+      }
+    }
+    const plan = this.#decide(await this.#situation(mesh, question));
+    if (plan.ring !== undefined) this.#remember(model.id, placesOf(plan.ring));
+    return plan;
   }
 
-  #manual(model: ModelEntry, ranges: readonly PlacedRange[]): readonly RingMember[] {
-    const fault = ringFault(ranges, model);
-    if (fault !== undefined)
-      throw new ExoError('placement-invalid', `the layers do not make a ring: ${fault}`);
-    this.#assertPresent(ranges.map(({ nodeId }) => nodeId));
-    for (const [place, { nodeId }] of ranges.entries())
-      this.#assertLinked(nodeId, ranges[place + 1] ?? ranges[0]);
-    return ringOf(ranges, model);
+  #decide(situation: Situation): RingPlan {
+    const { question, choice } = situation;
+    const { placement } = question;
+    switch (placement.kind) {
+      case 'manual':
+        return this.#manual(situation, placement.ranges);
+      case 'solo':
+        return this.#solo(situation, placement.nodeId);
+      case 'split':
+        return this.#split(situation);
+      default:
+        return choice.nodes.length === 0
+          ? this.#byMemory(situation, 'nothing is measured')
+          : this.#best(situation);
+    }
   }
 
-  #assertPresent(nodeIds: readonly string[]): void {
-    const present = this.#parts.port.present();
-    const missing = nodeIds.find((id) => !present.includes(id));
-    if (missing === undefined) return;
-    const known = present.map((id) => printable(id, 60)).join(', ');
-    throw ringError(
-      'ring-incomplete',
-      `node ${printable(missing, 60)}, which is to hold layers, is not in the mesh; there are ${known}`,
+  #best(situation: Situation): RingPlan {
+    const { question, choice, outsiders } = situation;
+    const chosen = chooseRing(choice);
+    if (chosen === undefined) throw noRoom(question.model, choice, outsiders);
+    return planOf(situation, chosen, reasonOf(chosen, choice));
+  }
+
+  #split(situation: Situation): RingPlan {
+    const { question, choice, outsiders } = situation;
+    const plan = this.#byMemory(situation, 'split over all that can');
+    if (choice.nodes.length === 0 || plan.ring === undefined) return plan;
+    const places = placed(choice, placesOf(plan.ring));
+    const positions = reservedPositions(choice.workload);
+    if (places?.every(({ node, start, end }) => node.fits(start, end, positions)) === true) {
+      return planOf(situation, valued(choice, places), plan.reason);
+    }
+    // Their memories are not what they have free now.
+    const order = choice.nodes.filter(({ nodeId }) => plan.ring?.some((member) => member.nodeId === nodeId));
+    const shares = order.map(({ offer }) => offer.memoryBytes);
+    const shared = order.length === 0 ? undefined : shareInOrder(order, shares, positions);
+    if (shared === undefined) throw noRoom(question.model, choice, outsiders);
+    return planOf(situation, valued(choice, shared), 'split over all that can, by their free memory');
+  }
+
+  #solo(situation: Situation, named: string | undefined): RingPlan {
+    const { mesh, question, choice, outsiders } = situation;
+    const { model } = question;
+    const { selfId } = this.#parts.port;
+    if (named === undefined && choice.nodes.length > 0) {
+      const rings = choice.nodes.flatMap((node) => soloRing(choice, node) ?? []);
+      const [best] = rings.sort((a, b) => a.costMs - b.costMs);
+      if (best === undefined) throw noRoom(model, choice, outsiders);
+      return planOf(
+        situation,
+        best,
+        `all layers on ${best.places[0]!.node.nodeId}: the fastest that can hold them`,
+      );
+    }
+    const nodeId = named ?? selfId;
+    return this.#named(situation, [{ nodeId, startLayer: 0, endLayer: model.layers - 1 }], mesh);
+  }
+
+  #manual(situation: Situation, ranges: readonly PlacedRange[]): RingPlan {
+    for (const [place, { nodeId }] of ranges.entries()) {
+      assertLinked(situation.mesh, nodeId, (ranges[place + 1] ?? ranges[0]!).nodeId);
+    }
+    return this.#named(situation, ranges, situation.mesh);
+  }
+
+  /** Ranges that somebody asked for by name. */
+  #named(situation: Situation, ranges: readonly PlacedRange[], mesh: MeshNow): RingPlan {
+    const { question, choice, outsiders } = situation;
+    const { model } = question;
+    assertPresent(
+      mesh,
+      ranges.map(({ nodeId }) => nodeId),
     );
+    for (const { nodeId } of ranges) {
+      const refusal = outsiders.find(({ id }) => id === nodeId);
+      if (refusal !== undefined) throw this.#cannot(model, [refusal]);
+    }
+    const reason = 'as asked for';
+    const places = placed(choice, ranges);
+    if (places === undefined) return { ring: ringOf(ranges, model), reason, outsiders };
+    const positions = reservedPositions(choice.workload);
+    const full = places.find(({ node, start, end }) => !node.fits(start, end, positions));
+    if (full !== undefined) throw tooLarge(full, positions);
+    return planOf(situation, valued(choice, places), reason);
   }
 
-  #assertLinked(nodeId: string, next: PlacedRange | undefined): void {
+  /** The original's ring, of those that can compute the model. */
+  #byMemory({ question, outsiders }: Situation, why: string): RingPlan {
+    const { model } = question;
     const { port } = this.#parts;
-    if (next === undefined || next.nodeId === nodeId || port.isLinked(nodeId, next.nodeId)) return;
-    throw ringError(
-      'ring-incomplete',
-      `${printable(nodeId, 60)} and ${printable(next.nodeId, 60)} are to follow each other in the ring and have no connection`,
-    );
+    const without = new Set(outsiders.map(({ id }) => id));
+    if (without.size > 0 && port.mesh().present.every((id) => without.has(id)))
+      throw this.#cannot(model, outsiders);
+    const ring = port.ring(model.id, model.layers, without);
+    const reason = `${why}: by memory`;
+    return ring.length > LIMITS.ringMembersMax ? { reason, outsiders } : { ring, reason, outsiders };
   }
+
+  /** What keeps this node from it says more than that nobody can. */
+  #cannot(model: ModelEntry, outsiders: readonly Outsider[]): ExoError {
+    const isOwn = outsiders.some(({ id }) => id === this.#parts.port.selfId);
+    const own = isOwn ? this.#ownFaults.get(model.id) : undefined;
+    return own ?? cannot(model, outsiders);
+  }
+
+  async #situation(mesh: MeshNow, question: PlanQuestion): Promise<Situation> {
+    const { port } = this.#parts;
+    const { model, promptTokens, maxTokens } = question;
+    const reached = mesh.present.filter((id) => id === port.selfId || port.isConnected(id));
+    const offers = await this.#book.offers(model, reached, question.isRetry);
+    const outsiders: Outsider[] = [];
+    const nodes: NodeCosts[] = [];
+    for (const [id, offer] of offers) {
+      if (offer.reason !== undefined) outsiders.push({ id, reason: offer.reason });
+      else if (isMeasured(offer)) nodes.push(new NodeCosts(id, offer));
+    }
+    const answerTokens = Math.min(maxTokens ?? USUAL_TOKENS, RESERVED_TOKENS_MAX);
+    const previous = this.#rings.get(model.id);
+    const choice: Choice = {
+      nodes,
+      workload: { promptTokens, answerTokens },
+      entryId: port.selfId,
+      paths: new Paths(port.selfId, offers),
+      isLinked: (one, two) => mesh.isLinked(one, two),
+      ...(previous === undefined ? {} : { previous }),
+    };
+    return { mesh, question, outsiders, choice };
+  }
+
+  #remember(modelId: string, ring: readonly PlacedRange[]): void {
+    this.#rings.delete(modelId);
+    this.#rings.set(modelId, ring);
+    if (this.#rings.size <= RINGS_KEPT) return;
+    const oldest = this.#rings.keys().next();
+    if (!oldest.done) this.#rings.delete(oldest.value);
+  }
+
+  async #ownOffer(model: ModelEntry, signal: AbortSignal): Promise<OfferResponse> {
+    try {
+      const offer = await tryOffer(this.#offerParts(), { modelId: model.id, nLayers: model.layers, mayFetch: true }, signal);
+      this.#ownFaults.delete(model.id);
+      return offer;
+    } catch (error) {
+      const fault = toExoError(error);
+      if (this.#ownFaults.size >= RINGS_KEPT) this.#ownFaults.clear();
+      this.#ownFaults.set(model.id, fault);
+      return noOffer(this.#parts.engine.name, fault.message);
+    }
+  }
+
+  #offerParts() {
+    const { engine, clock, port } = this.#parts;
+    return { engine, clock, paths: () => port.paths() };
+  }
+}
+
+function planOf(
+  { question, outsiders }: Situation,
+  { places, prediction }: ChosenRing,
+  reason: string,
+): RingPlan {
+  const ranges = places.map(({ node, start, end }) => ({
+    nodeId: node.nodeId,
+    startLayer: start,
+    endLayer: end - 1,
+  }));
+  return { ring: ringOf(ranges, question.model), prediction, reason, outsiders };
+}
+
+/** Ranges with the costs of their nodes; undefined where one of them is not measured. */
+function placed({ nodes }: Choice, ranges: readonly PlacedRange[]) {
+  const places = ranges.flatMap(({ nodeId, startLayer, endLayer }) => {
+    const node = nodes.find((each) => each.nodeId === nodeId);
+    return node === undefined ? [] : [{ node, start: startLayer, end: endLayer + 1 }];
+  });
+  return places.length === ranges.length ? places : undefined;
+}
+
+function reasonOf({ places }: ChosenRing, choice: Choice): string {
+  const named = places.map(({ node }) => printable(node.nodeId, 60)).join(', ');
+  if (places.length > 1) {
+    const isAlone = choice.nodes.some((node) => soloRing(choice, node) !== undefined);
+    return `over ${named}: ${isAlone ? 'sooner than on one node' : 'no node has the memory for all layers'}`;
+  }
+  return choice.nodes.length === 1
+    ? `all layers on ${named}: the only node that can`
+    : `all layers on ${named}: a split would be slower`;
 }

@@ -1,0 +1,78 @@
+/** What ranges of layers cost a node, by its offer: sums that are made once for a plan and asked for very often. Pure. */
+import type { OfferedLayer, OfferResponse } from '../../protocol/index.js';
+
+/** A node that can take layers, with what they cost it. */
+export class NodeCosts {
+  readonly nodeId: string;
+  readonly offer: OfferResponse;
+  readonly layers: number;
+  readonly #weightBytes: Float64Array;
+  readonly #multiplyAdds: Float64Array;
+  readonly #cacheBytes: Float64Array;
+  /** Weight bytes of layers that are not on its disk. */
+  readonly #absentBytes: Float64Array;
+
+  constructor(nodeId: string, offer: OfferResponse) {
+    this.nodeId = nodeId;
+    this.offer = offer;
+    this.layers = offer.layers.length;
+    const isStored = new Uint8Array(this.layers);
+    for (const [from, to] of offer.stored) isStored.fill(1, from, to + 1);
+    this.#weightBytes = sums(offer.layers, ({ weightBytes }) => weightBytes);
+    this.#multiplyAdds = sums(offer.layers, ({ multiplyAdds }) => multiplyAdds);
+    this.#cacheBytes = sums(offer.layers, ({ cacheBytes }) => cacheBytes);
+    this.#absentBytes = sums(offer.layers, ({ weightBytes }, index) =>
+      isStored[index] === 1 ? 0 : weightBytes,
+    );
+  }
+
+  /** Of layers `start` up to, not with, `end`. */
+  weightBytes(start: number, end: number): number {
+    return this.#weightBytes[end]! - this.#weightBytes[start]!;
+  }
+
+  multiplyAdds(start: number, end: number): number {
+    return this.#multiplyAdds[end]! - this.#multiplyAdds[start]!;
+  }
+
+  cacheBytes(start: number, end: number): number {
+    return this.#cacheBytes[end]! - this.#cacheBytes[start]!;
+  }
+
+  absentBytes(start: number, end: number): number {
+    return this.#absentBytes[end]! - this.#absentBytes[start]!;
+  }
+
+  /** What weights and the cache of one request take. */
+  memoryBytes(start: number, end: number, positions: number): number {
+    return this.weightBytes(start, end) + this.cacheBytes(start, end) * positions;
+  }
+
+  fits(start: number, end: number, positions: number): boolean {
+    return this.memoryBytes(start, end, positions) <= this.offer.memoryBytes;
+  }
+
+  /** For a step of one token with so many positions before it. */
+  decodeMs(start: number, end: number, positions: number): number {
+    return (1_000 * this.memoryBytes(start, end, positions)) / this.offer.bytesPerS;
+  }
+
+  prefillMs(start: number, end: number, tokens: number): number {
+    return (1_000 * tokens * this.multiplyAdds(start, end)) / this.offer.multiplyAddsPerS;
+  }
+}
+
+/** A node that says nothing of its speed, or of its layers, cannot be planned with. */
+export function isMeasured({ bytesPerS, multiplyAddsPerS, layers }: OfferResponse): boolean {
+  return bytesPerS > 0 && multiplyAddsPerS > 0 && layers.some(({ weightBytes }) => weightBytes > 0);
+}
+
+/** Sums of all layers before each, and of all. */
+function sums(
+  layers: readonly OfferedLayer[],
+  pick: (layer: OfferedLayer, index: number) => number,
+): Float64Array {
+  const result = new Float64Array(layers.length + 1);
+  for (const [index, layer] of layers.entries()) result[index + 1] = result[index]! + pick(layer, index);
+  return result;
+}

@@ -1,0 +1,91 @@
+/**
+ * What a node says it can do for a model, about itself: to others that ask (0x72), and to its own planner. Loads and fetches no
+ * weights.
+ */
+import type { OfferedPath, OfferRequest, OfferResponse } from '../../protocol/index.js';
+import { type Clock, ExoError, toExoError } from '../../shared/index.js';
+import type { InferenceEngine } from '../engine.js';
+
+/** What an offer is made of. */
+export interface OfferComponents {
+  readonly engine: InferenceEngine;
+  readonly clock: Clock;
+  /** To the nodes that this one is connected to. */
+  paths(): readonly OfferedPath[];
+}
+
+/** What is asked. */
+export interface OfferQuestion extends Pick<OfferRequest, 'modelId' | 'nLayers'> {
+  /** The small files of a model that is not here may be fetched: a trusted node asks. */
+  readonly mayFetch: boolean;
+}
+
+/** A tokenizer that opens has no answer by then; one that is missing has. Well within what the asking node waits. */
+const TOKENIZER_WAIT_MS = 200;
+
+/** The offer of this node. Never throws: what is wrong is the reason for taking no layers. */
+export async function makeOffer(
+  parts: OfferComponents,
+  question: OfferQuestion,
+  signal: AbortSignal,
+): Promise<OfferResponse> {
+  try {
+    return await tryOffer(parts, question, signal);
+  } catch (error) {
+    return noOffer(parts.engine.name, toExoError(error).message);
+  }
+}
+
+/** As `makeOffer`; throws what keeps the node from computing the model. */
+export async function tryOffer(
+  { engine, clock, paths }: OfferComponents,
+  { modelId, nLayers, mayFetch }: OfferQuestion,
+  signal: AbortSignal,
+): Promise<OfferResponse> {
+  await engine.models.learn(modelId, signal, mayFetch);
+  const model = engine.models.find(modelId);
+  if (model.layers !== nLayers) {
+    throw new ExoError('model-unknown', `${model.id} has ${model.layers} layers here, not ${nLayers}`);
+  }
+  const profile = await engine.profile(model.id, signal);
+  // Whoever holds the last layer needs it; any node may.
+  await failureOf(engine.tokenizer(model.id, signal), clock);
+  return {
+    kind: 'offer-response',
+    engine: engine.name,
+    ...profile,
+    stored: model.ready ? [[0, nLayers - 1]] : [],
+    fetchBytesPerS: null,
+    paths: paths(),
+  };
+}
+
+/** The offer of a node that takes no layers. */
+export function noOffer(engine: string, reason: string): OfferResponse {
+  return {
+    kind: 'offer-response',
+    engine,
+    reason,
+    memoryBytes: 0,
+    bytesPerS: 0,
+    multiplyAddsPerS: 0,
+    layers: [],
+    stored: [],
+    fetchBytesPerS: null,
+    paths: [],
+  };
+}
+
+/** Rejects as `work` does, if it does so soon. */
+async function failureOf(work: Promise<unknown>, clock: Clock): Promise<void> {
+  let wait: { cancel(): void } | undefined;
+  const patience = new Promise<void>((resolve) => {
+    wait = clock.after(TOKENIZER_WAIT_MS, resolve);
+  });
+  try {
+    await Promise.race([work, patience]);
+  } finally {
+    wait?.cancel();
+    work.catch(() => undefined);
+  }
+}

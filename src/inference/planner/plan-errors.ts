@@ -1,0 +1,78 @@
+/** Why no ring can be made, in words that say what to do. Pure. */
+import { ExoError, printable } from '../../shared/index.js';
+import type { ModelEntry } from '../models.js';
+import { ringError } from '../ring-errors.js';
+import type { MeshNow } from '../ring-port.js';
+import { reservedPositions } from './assign.js';
+import type { Choice } from './choose.js';
+import type { CostedPlace } from './predict.js';
+
+/** A node that takes no layers of a model, and why. */
+export interface Outsider {
+  readonly id: string;
+  readonly reason: string;
+}
+
+/** Throws `ring-incomplete` when one of the nodes is not there. */
+export function assertPresent({ present }: MeshNow, nodeIds: readonly string[]): void {
+  const missing = nodeIds.find((id) => !present.includes(id));
+  if (missing === undefined) return;
+  throw ringError(
+    'ring-incomplete',
+    `node ${name(missing)}, which is to hold layers, is not in the mesh; there are ${listed(present)}`,
+  );
+}
+
+/** Throws `ring-incomplete` when two nodes that follow each other have no connection. */
+export function assertLinked(mesh: MeshNow, one: string, two: string): void {
+  if (one === two || mesh.isLinked(one, two)) return;
+  throw ringError(
+    'ring-incomplete',
+    `${name(one)} and ${name(two)} are to follow each other in the ring and have no connection`,
+  );
+}
+
+/** No node, or not the one that is asked for, computes the model. */
+export function cannot(model: ModelEntry, outsiders: readonly Outsider[]): ExoError {
+  const reasons = outsiders.slice(0, 3).map(({ id, reason }) => `${name(id)}: ${printable(reason, 160)}`);
+  return ringError(
+    'ring-incomplete',
+    `no layers of ${printable(model.id, 80)} can be placed: ${reasons.join('; ')}`,
+  );
+}
+
+/** It does not fit; when a node may still offer more, another try may help. */
+export function noRoom(
+  model: ModelEntry,
+  { nodes, workload }: Choice,
+  outsiders: readonly Outsider[],
+): ExoError {
+  const [one] = nodes;
+  const needed = one?.memoryBytes(0, one.layers, reservedPositions(workload)) ?? 0;
+  const free = nodes.map(({ nodeId, offer }) => `${name(nodeId)} ${gigabytes(offer.memoryBytes)}`);
+  const text = `${printable(model.id, 80)} needs ${gigabytes(needed)} of memory; free are: ${free.slice(0, 5).join(', ')}`;
+  return outsiders.length === 0
+    ? new ExoError('out-of-memory', `${text}; take a smaller or more quantised model, or another node`)
+    : new ExoError('out-of-memory', `${text}; not counted: ${cannot(model, outsiders).message}`);
+}
+
+/** What was asked for by name does not fit. */
+export function tooLarge({ node, start, end }: CostedPlace, positions: number): ExoError {
+  return new ExoError(
+    'out-of-memory',
+    `layers ${start}-${end - 1} need ${gigabytes(node.memoryBytes(start, end, positions))} on ${name(node.nodeId)}, which has ${gigabytes(node.offer.memoryBytes)} free; give it fewer`,
+  );
+}
+
+function name(id: string): string {
+  return printable(id, 60);
+}
+
+function listed(ids: readonly string[]): string {
+  const shown = ids.slice(0, 8).map(name).join(', ');
+  return ids.length > 8 ? `${shown} and ${ids.length - 8} more` : shown;
+}
+
+function gigabytes(bytes: number): string {
+  return `${(bytes / 1e9).toFixed(1)} GB`;
+}
