@@ -57,7 +57,7 @@ async function ask(api: string, sampling: object, onPiece?: (count: number) => v
 const meshOf = (cleanup: Cleanup, ids: readonly string[]) =>
   fullMesh(
     cleanup,
-    ids.map((id) => ({ id, kind: 'new' as const, args: ['--inference-engine', 'ggml'] })),
+    ids.map((id) => ({ id, kind: 'new' as const, args: ['--inference-engine', 'ggml', '--split'] })),
   );
 
 /** What one node alone answers. */
