@@ -12,6 +12,7 @@ import {
   ExoError,
   LIMITS,
   type Logger,
+  printable,
   type Random,
   randomInt,
   type TimerHandle,
@@ -20,12 +21,13 @@ import {
 import { NoEntrance } from './entrance.js';
 import type { ModelEntry } from './models.js';
 import type { Placement } from './placement.js';
-import type { RingPlanner } from './planner/index.js';
+import type { RingPlan, RingPlanner } from './planner/index.js';
 import { ResultOrder } from './result-order.js';
 import type { Ring } from './ring.js';
-import { resultError } from './ring-errors.js';
+import { resultError, ringError } from './ring-errors.js';
 import type { RingClient } from './ring-request.js';
 import { historyFor, type RequestedSampling, samplingState } from './sampling-state.js';
+import { StallWatch } from './stall-watch.js';
 
 /** A ring that is being put together again. What is unknown, too long or full stays so. */
 const PASSING: ReadonlySet<ErrorCode> = new Set([
@@ -39,7 +41,7 @@ const PASSING_LATER: ReadonlySet<ErrorCode> = new Set(['overloaded', 'request-ti
 
 /** What the attempts are made with. */
 export interface GenerationAttemptsComponents {
-  readonly ring: Pick<Ring, 'submit' | 'end'>;
+  readonly ring: Pick<Ring, 'submit' | 'end' | 'silentMembers'>;
   readonly planner: Pick<RingPlanner, 'plan'>;
   readonly clock: Clock;
   readonly random: Random;
@@ -89,6 +91,8 @@ export class GenerationAttempts {
   /** The one that runs; undefined in a pause and after the end. */
   #current: Attempt | undefined;
   #pause: TimerHandle | undefined;
+  readonly #watch: StallWatch;
+  #isLookingElsewhere = false;
   readonly #answer: number[] = [];
   #tries = 0;
   /** Tries since the answer went on the last time. */
@@ -106,6 +110,7 @@ export class GenerationAttempts {
     this.#parts = components;
     this.#deadlineMs = components.clock.now() + options.timeoutMs;
     this.#recovery = options.recovery;
+    this.#watch = new StallWatch(components.clock, () => void this.#lookElsewhere());
     this.#settled = new Promise((resolve) => {
       this.#settle = resolve;
     });
@@ -120,6 +125,7 @@ export class GenerationAttempts {
   /** The client is done, in whatever way: nothing is tried any more, and the ring is freed. Idempotent. */
   end(): void {
     this.#pause?.cancel();
+    this.#watch.stop();
     this.#leave();
     this.#settle();
   }
@@ -133,6 +139,7 @@ export class GenerationAttempts {
       order: new ResultOrder(this.#answer.length),
     };
     this.#current = attempt;
+    if (this.#recovery) this.#watch.heard();
     this.#submit(attempt).then(
       () => {
         if (this.#current !== attempt) return;
@@ -145,14 +152,8 @@ export class GenerationAttempts {
 
   /** Decides where, and gives it away. Each attempt anew: the mesh is another one than at the last. */
   async #submit(attempt: Attempt): Promise<void> {
-    const { model, prompt, tokens, sampling, placement, maxTokens } = this.#question;
-    const { ring } = await this.#parts.planner.plan({
-      model,
-      placement,
-      promptTokens: tokens.length + this.#answer.length,
-      maxTokens,
-      isRetry: this.#tries > 1,
-    });
+    const { model, prompt, tokens, sampling } = this.#question;
+    const { ring } = await this.#plan(this.#tries > 1);
     if (this.#current !== attempt) return;
     const answered = this.#answer.length;
     const history = historyFor(sampling, tokens, this.#answer);
@@ -171,8 +172,35 @@ export class GenerationAttempts {
     });
   }
 
+  #plan(isRetry: boolean): Promise<RingPlan> {
+    const { model, tokens, placement, maxTokens } = this.#question;
+    const promptTokens = tokens.length + this.#answer.length;
+    return this.#parts.planner.plan({ model, placement, promptTokens, maxTokens, isRetry });
+  }
+
+  /**
+   * The answer stands still. Where members of its ring are silent and others can do without them, it goes on there; else it waits
+   * for them, as long as membership does.
+   */
+  async #lookElsewhere(): Promise<void> {
+    const attempt = this.#current;
+    if (attempt === undefined || this.#isLookingElsewhere) return;
+    const silent = this.#parts.ring.silentMembers(attempt.requestId);
+    if (silent.length === 0) return;
+    this.#isLookingElsewhere = true;
+    const plan = await this.#plan(true).catch(() => undefined);
+    this.#isLookingElsewhere = false;
+    if (plan?.ring === undefined || plan.ring.some(({ nodeId }) => silent.includes(nodeId))) return;
+    const names = silent.map((nodeId) => printable(nodeId, 60)).join(', ');
+    this.#fail(
+      attempt,
+      ringError('peer-lost', `the answer stands still, and ${names} has fallen silent; ask again`),
+    );
+  }
+
   #deliver(attempt: Attempt, result: Result): void {
     if (this.#current !== attempt) return;
+    if (this.#recovery) this.#watch.heard();
     try {
       const error = resultError(result);
       if (error !== undefined) throw error;

@@ -51,6 +51,8 @@ export interface RingPort {
   isNew(nodeId: string): boolean;
   /** Whether this is a connected peer, old or new. */
   isConnected(nodeId: string): boolean;
+  /** Whether a peer has said nothing for `LIMITS.ringSilentMs`, though it is asked after less. Absent: nobody looks. */
+  isSilent?(nodeId: string): boolean;
   /** Whether nothing has changed in the mesh, as this node sees it, for `LIMITS.ringSteadyMs`, and no peer is being dialled again. */
   isSteady(): boolean;
   /**

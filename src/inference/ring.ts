@@ -113,6 +113,13 @@ export class Ring implements Startable {
     this.#endings.end(requestId);
   }
 
+  /** Members of the ring of a request of which nothing is heard here, although they were asked. */
+  silentMembers(requestId: string): readonly string[] {
+    const { port } = this.#parts;
+    const ring = this.#requests.get(requestId)?.ring ?? [];
+    return ring.map(({ nodeId }) => nodeId).filter((nodeId) => port.isSilent?.(nodeId) === true);
+  }
+
   /** 0x10. Resolves when the prompt is taken over. Throws `model-unknown`, `ring-incomplete`, `overloaded`, `protocol-violation`. */
   async onPrompt(message: Prompt, from: string | null, signal: AbortSignal): Promise<PromptResponse> {
     const requestId = message.requestId ?? randomUuid(this.#parts.random);

@@ -63,6 +63,10 @@ export function createRingPort(components: RingPortComponents): RingPort {
       throw new ExoError('protocol-violation', `a question for an offer was answered by ${answer.kind}`);
     },
     isConnected: (nodeId) => peers.isUp(nodeId),
+    isSilent: (nodeId) => {
+      const peer = peers.get(nodeId);
+      return peer !== undefined && clock.now() - peer.aliveAtMs >= LIMITS.ringSilentMs;
+    },
     isSteady: () =>
       clock.now() - components.changedAtMs() >= LIMITS.ringSteadyMs &&
       [...peers.all()].every((peer) => !peer.present || peer.reachable),

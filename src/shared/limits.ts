@@ -463,6 +463,18 @@ const TABLE = {
   downloadStatusFiles: [32, 'files in such a report: those under way first'],
   // ------------------------------------------------------------------ inference and HTTP
   generationsMax: [64, 'generations running or waiting on the node that took the request'],
+  generationLookMs: [
+    250,
+    'between two looks whether an answer stands still; a fraction of what is then waited for',
+  ],
+  generationStillMs: [
+    2_000,
+    'without a token before the members of the ring are doubted; a token takes a tenth of it on slow machines, and a prompt alone is no reason',
+  ],
+  ringSilentMs: [
+    3_000,
+    'of silence before a member of a ring that stands still is left: it was asked after two seconds, and a round trip takes less than one',
+  ],
   generationRetryMs: [
     5_000,
     'a ring that broke is tried again this long: nodes that met agree in under 1 s, a dead path takes longer',
