@@ -58,7 +58,7 @@ const textsOf = ({ pieces }: StreamedAnswer) => pieces.map(({ text }) => text);
 const newMember = (id: string): Member => ({
   id,
   kind: 'new',
-  args: ['--inference-engine', 'ggml', '--max-generate-tokens', String(MAX_TOKENS)],
+  args: ['--inference-engine', 'ggml', '--threads', '1', '--max-generate-tokens', String(MAX_TOKENS)],
   env: { EXO_MODELS_READ_ONLY_DIRS: place },
 });
 

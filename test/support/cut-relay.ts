@@ -1,6 +1,7 @@
 /**
  * A TCP relay on loopback that can be cut like a cable: while it is, nothing passes in either direction and nobody is told,
- * not even that an end has gone; what was under way arrives after `heal`. For links that cannot lie in a namespace.
+ * not even that an end has gone; what was under way arrives after `heal`. Or severed: its connections are reset, and new ones as soon
+ * as they come. For links that cannot lie in a namespace.
  */
 import { once } from 'node:events';
 import net from 'node:net';
@@ -12,9 +13,14 @@ export class CutRelay {
   readonly #sockets = new Set<net.Socket>();
   #waiting: Array<() => void> = [];
   #cut = false;
+  #severed = false;
 
   constructor(targetPort: number) {
     this.#server = net.createServer({ allowHalfOpen: true, noDelay: true }, (near) => {
+      if (this.#severed) {
+        near.resetAndDestroy();
+        return;
+      }
       this.#keep(near);
       this.#whenWhole(() => {
         const far = net.connect({ port: targetPort, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
@@ -40,9 +46,16 @@ export class CutRelay {
     for (const socket of this.#sockets) socket.pause();
   }
 
+  /** Resets every connection, and each new one until `heal`. */
+  sever(): void {
+    this.#severed = true;
+    for (const socket of this.#sockets) socket.resetAndDestroy();
+  }
+
   /** Puts it back. */
   heal(): void {
     this.#cut = false;
+    this.#severed = false;
     for (const socket of this.#sockets) socket.resume();
     for (const act of this.#waiting.splice(0)) act();
   }
