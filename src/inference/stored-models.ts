@@ -11,6 +11,7 @@ import {
   type ModelReference,
   type ModelStore,
   resolveReference,
+  type StoredModel,
   shortNameOf,
   surveyModel,
 } from '../models/index.js';
@@ -111,7 +112,9 @@ export class StoredModels implements EngineModels, ModelFiles {
     const found = stored.find(({ survey }) => survey.has(layers));
     if (found !== undefined) return found.directory;
     const { fetches } = this.#parts;
-    if (fetches === undefined || !this.#released.has(known.id)) throw absent(known.id, layers);
+    if (fetches === undefined || !this.#released.has(known.id)) {
+      throw damaged(stored) ?? absent(known.id, layers);
+    }
     return fetches.fetch(repository, layers, signal);
   }
 
@@ -232,6 +235,12 @@ function nameOf(text: string): string {
 function layersOf({ startLayer, endLayer, nLayers }: Shard, { layers }: Known): LayerRange | undefined {
   const isShard = nLayers === layers && startLayer >= 0 && startLayer <= endLayer && endLayer < layers;
   return isShard ? { startLayer, endLayer, layers } : undefined;
+}
+
+/** What is here and cannot be used says more than that something is missing. */
+function damaged(stored: readonly StoredModel[]): ExoError | undefined {
+  const [first] = stored.flatMap(({ survey }) => survey.damaged);
+  return first === undefined ? undefined : new ExoError('checkpoint-invalid', first.reason);
 }
 
 function absent(id: string, { startLayer, endLayer }: LayerRange): ExoError {
