@@ -3,7 +3,7 @@ import type { Mesh, MeshWarning, PeerSummary, SelfSummary, TopologySnapshot } fr
 import type { DeviceCapabilities } from '../protocol/index.js';
 import type { Sheds } from '../shared/index.js';
 import { assignShards } from '../topology/index.js';
-import type { ChatModel } from './ports.js';
+import type { ChatModel, RunningDownload } from './ports.js';
 import { tunnelJson } from './tunnels-json.js';
 
 /** Version of the shapes of `/v1/status`, `/v1/peers` and `/v1/tunnels`; rises when a field changes its meaning or goes. */
@@ -51,7 +51,13 @@ function refusalJson({ module, subject, code, reason, atMs }: ReturnType<Mesh['r
 }
 
 /** `/v1/status`, and each snapshot of `/v1/events`. */
-export function statusJson(mesh: Mesh, models: readonly ChatModel[], wallMs: number, sheds: Sheds) {
+export function statusJson(
+  mesh: Mesh,
+  models: readonly ChatModel[],
+  wallMs: number,
+  sheds: Sheds,
+  downloads: readonly RunningDownload[] = [],
+) {
   const self = mesh.self();
   // Once: it is computed anew at every call, and goes to every reader of events after every change.
   const topology = mesh.topology();
@@ -64,6 +70,7 @@ export function statusJson(mesh: Mesh, models: readonly ChatModel[], wallMs: num
     uptime_ms: Math.max(0, Math.round(wallMs - self.startedAtMs)),
     self: selfJson(self),
     topology: fullTopologyJson(mesh, topology),
+    downloads: downloads.map(downloadJson),
     models: models.map(({ id, name, ready, nLayers }) => ({
       id,
       name: name ?? id,
@@ -71,6 +78,21 @@ export function statusJson(mesh: Mesh, models: readonly ChatModel[], wallMs: num
       n_layers: nLayers ?? null,
       shards: nLayers === undefined ? [] : shardsJson(topology, id, nLayers),
     })),
+  };
+}
+
+/** A download of any node. */
+function downloadJson(download: RunningDownload) {
+  const { nodeId, repository, layers, downloadedBytes, totalBytes, bytesPerSecond, etaSeconds } = download;
+  return {
+    node_id: nodeId,
+    repository,
+    layers,
+    downloaded_bytes: downloadedBytes,
+    total_bytes: totalBytes,
+    percentage: totalBytes === 0 ? 0 : Math.floor((downloadedBytes * 100) / totalBytes),
+    bytes_per_second: bytesPerSecond,
+    eta_seconds: etaSeconds,
   };
 }
 

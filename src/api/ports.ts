@@ -72,6 +72,52 @@ export interface ChatService {
   encode(model: string, messages: readonly ChatMessage[]): Promise<EncodedChat>;
 }
 
+/** A download of a node, as it was told last. */
+export interface RunningDownload {
+  readonly nodeId: string;
+  readonly repository: string;
+  /** Both included; null: all, or not known. */
+  readonly layers: readonly [from: number, to: number] | null;
+  readonly downloadedBytes: number;
+  readonly totalBytes: number;
+  readonly bytesPerSecond: number;
+  readonly etaSeconds: number | null;
+  /** The report in the original's form. */
+  readonly event: object;
+}
+
+/** How much of a model is on this machine. */
+export interface ModelOnDisk {
+  readonly id: string;
+  readonly name: string;
+  readonly isComplete: boolean;
+  /** 0 to 100. */
+  readonly percentage: number;
+  readonly bytes: number;
+  /** Null: not known. */
+  readonly totalBytes: number | null;
+}
+
+/** The files of models. */
+export interface ModelFilesService {
+  /** Downloads under way, of all nodes that tell of theirs. */
+  readonly running: readonly RunningDownload[];
+  /**
+   * Begins to fetch what this node would hold of a model; resolves when it has begun, or there is nothing to fetch. Rejects with
+   * `model-unknown`, `model-unsupported`, `model-absent` or what a hub says.
+   */
+  start(model: string, signal: AbortSignal): Promise<{ readonly id: string; readonly isReady: boolean }>;
+  /** Removes the files of a model. Rejects with `model-unknown`, `model-absent`, `model-in-use` or `state-unwritable`. */
+  remove(model: string): Promise<{
+    readonly id: string;
+    readonly directories: readonly string[];
+    readonly bytes: number;
+    readonly kept: readonly string[];
+  }>;
+  /** What is on disk, and what could be fetched by a short name. */
+  files(signal: AbortSignal): Promise<readonly ModelOnDisk[]>;
+}
+
 /** Shows ways in by an ssh key: `trust` keeps the challenges and sessions, the operator named the keys. */
 export interface SshSessions {
   /**

@@ -5,7 +5,7 @@ import type { Mesh } from '../node/index.js';
 import type { Clock, Logger, Sheds } from '../shared/index.js';
 import type { Access } from './access.js';
 import type { LoopDelay } from './loop-delay.js';
-import type { ApiGauges, ApiTrust, ChatService } from './ports.js';
+import type { ApiGauges, ApiTrust, ChatService, ModelFilesService } from './ports.js';
 import type { BearerTokens } from './tokens.js';
 
 /** One request as hono shows it, with Node's own objects in `env`. */
@@ -24,6 +24,8 @@ export interface Route {
 export interface ApiContext {
   readonly mesh: Mesh;
   readonly chat: ChatService;
+  /** Undefined: the models here have no files. */
+  readonly downloads: ModelFilesService | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   /** Stops the node; called after the answer has left. */

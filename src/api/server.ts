@@ -22,7 +22,7 @@ import type { GuardOptions } from './guard.js';
 import { HTTP_TIMEOUTS, HttpListener, type HttpTimeouts } from './listener.js';
 import { LoopDelay } from './loop-delay.js';
 import { HttpError } from './openai-errors.js';
-import type { ApiGauges, ApiTrust, ChatService } from './ports.js';
+import type { ApiGauges, ApiTrust, ChatService, ModelFilesService } from './ports.js';
 import { BearerTokens } from './tokens.js';
 
 /** How the server is set up. */
@@ -45,6 +45,8 @@ export interface ApiServerOptions {
 export interface ApiServerComponents {
   readonly mesh: Mesh;
   readonly chat: ChatService;
+  /** The files of models. @default none: models that need none */
+  readonly downloads?: ModelFilesService;
   readonly clock: Clock;
   readonly log: Logger;
   /** Who may use the API beside the owner. @default nobody */
@@ -109,6 +111,7 @@ class HttpApiServer implements ApiServer {
       {
         mesh: components.mesh,
         chat: components.chat,
+        downloads: components.downloads,
         clock: components.clock,
         log: components.log,
         quit: () => components.quit(),

@@ -162,10 +162,25 @@ export interface ShedJson {
   readonly count: number;
 }
 
+/** A download of a node. */
+export interface DownloadJson {
+  readonly node_id: string;
+  readonly repository: string;
+  /** Both included; null: all of the model. */
+  readonly layers: readonly [number, number] | null;
+  readonly downloaded_bytes: number;
+  readonly total_bytes: number;
+  readonly percentage: number;
+  readonly bytes_per_second: number;
+  readonly eta_seconds: number | null;
+}
+
 /** GET /v1/status. */
 export interface StatusJson extends PeersJson {
   /** Absent from an older node. */
   readonly sheds?: readonly ShedJson[];
+  /** Absent from an older node. */
+  readonly downloads?: readonly DownloadJson[];
   readonly tunnels: readonly TunnelJson[];
   readonly version: string;
   readonly uptime_ms: number;

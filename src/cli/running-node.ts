@@ -84,7 +84,13 @@ export async function startNode(host: CliHost, options: RunningNodeOptions): Pro
     throw error;
   });
   if (opened.copyWarning !== undefined) logger.warn('node-key-copied', { message: opened.copyWarning });
-  const inferenceEngine = await nodeEngine(settings, { home, env: host.env, clock, random, log: logger });
+  const { engine, downloads } = await nodeEngine(settings, {
+    home,
+    env: host.env,
+    clock,
+    random,
+    log: logger,
+  });
   // Only the control run of the fault tests, which has to lose answers, switches it off.
   const recovery = host.env['EXO_TEST_RECOVERY'] !== 'off';
   const node = createNode(
@@ -95,7 +101,8 @@ export async function startNode(host: CliHost, options: RunningNodeOptions): Pro
       logger,
       transport: opened.transport,
       trust: opened.node,
-      inferenceEngine,
+      inferenceEngine: engine,
+      ...(downloads === undefined ? {} : { downloads }),
     },
   );
   const ownerToken = random.bytes(TOKEN_BYTES).toString('hex');
@@ -113,6 +120,7 @@ export async function startNode(host: CliHost, options: RunningNodeOptions): Pro
         {
           mesh: node.mesh,
           chat: node.chat,
+          ...(downloads === undefined ? {} : { downloads }),
           clock,
           log: logger,
           trust: apiTrust(opened, settings.trust, identity.id, node, clock),

@@ -185,7 +185,16 @@ export class Generations {
     );
     const onAbort = () => generation.cancel();
     const attempts = new GenerationAttempts(
-      { requestId, model, prompt, tokens, sampling: request, placement, maxTokens: request.maxTokens, client: generation },
+      {
+        requestId,
+        model,
+        prompt,
+        tokens,
+        sampling: request,
+        placement,
+        maxTokens: request.maxTokens,
+        client: generation,
+      },
       { timeoutMs, recovery: this.#options.recovery ?? true },
       this.#parts,
     );
@@ -199,7 +208,7 @@ export class Generations {
   async #resolve(name: string | undefined, signal: AbortSignal): Promise<ModelEntry> {
     const { models } = this.#parts.engine;
     const { defaultModel } = this.#options;
-    await models.learn(meantModel(name, models, defaultModel), signal);
+    await models.learn(meantModel(name, models, defaultModel), signal, true);
     return resolveModel(name, models, defaultModel);
   }
 

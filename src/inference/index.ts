@@ -3,6 +3,8 @@
  * ring its port to the mesh and routes messages to it; `api` and `cli` start generations.
  */
 export { ActiveNode } from './active-node.js';
+export type { BoardEntry } from './download-board.js';
+export type { Downloads, DownloadsMesh, ModelOnDisk } from './downloads.js';
 export type {
   ChatMessage,
   EngineInput,

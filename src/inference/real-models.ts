@@ -5,6 +5,7 @@
 import type { InferenceEngine } from './engine.js';
 import { type GgmlComponents, GgmlEngine, type GgmlOptions } from './engines/ggml/index.js';
 
+export { Downloads } from './downloads.js';
 export { StoredModels, type StoredModelsComponents } from './stored-models.js';
 
 /** `--inference-engine ggml`. Its process starts with it. */

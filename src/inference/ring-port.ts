@@ -43,12 +43,12 @@ export interface RingPort {
   mesh(): MeshNow;
   /** To the new peers that this node is connected to, as measured. */
   paths(): readonly OfferedPath[];
-  /** Whether this peer has proven that this node trusts it. Absent: none has. */
-  isTrusted?(nodeId: string): boolean;
   /** Rejects as `sendPrompt`, with `request-timeout` after `LIMITS.offerWaitMs`, or a little later on a slow path. */
   askOffer(nodeId: string, message: OfferRequest): Promise<OfferResponse>;
   /** Whether this is a connected peer that speaks hello, so that it can be sent errors, cancels and results of its own. */
   isNew(nodeId: string): boolean;
+  /** Whether this peer has proven that this node trusts it. Absent: none has. */
+  isTrusted?(nodeId: string): boolean;
   /** Whether this is a connected peer, old or new. */
   isConnected(nodeId: string): boolean;
   /** Whether a peer has said nothing for `LIMITS.ringSilentMs`, though it is asked after less. Absent: nobody looks. */

@@ -61,13 +61,13 @@ export class RingStatuses {
     return () => this.#tell({ ...status, status: 'end_process_prompt', elapsedMs: clock.now() - startedMs });
   }
 
-  /** 0x40. Statuses of other kinds are left alone. */
-  onStatus(message: OpaqueStatus): void {
+  /** 0x40. Statuses of other kinds are left alone. `mayFetch`: its sender is trusted. */
+  onStatus(message: OpaqueStatus, mayFetch = false): void {
     const status = readNodeStatus(message);
     if (status === undefined) return;
     this.#parts.activeNode.apply(status);
     const { model, ring } = status;
-    if (status.status === 'start_process_prompt' && model !== null) this.#loadAhead(model, ring);
+    if (status.status === 'start_process_prompt' && model !== null) this.#loadAhead(model, ring, mayFetch);
   }
 
   #tell(status: PromptStatus): void {
@@ -76,19 +76,23 @@ export class RingStatuses {
     port.broadcastStatus(promptStatus(status));
   }
 
-  #loadAhead(model: AnnouncedModel, told: readonly RingPlace[] | undefined): void {
+  #loadAhead(model: AnnouncedModel, told: readonly RingPlace[] | undefined, mayFetch: boolean): void {
     const { log } = this.#parts;
     if (this.#loading.has(model.id) || this.#stop.aborted) return;
-    const done = this.#load(model, told)
+    const done = this.#load(model, told, mayFetch)
       .catch((error) => log.debug('load-ahead-failed', { model: model.id, error }))
       .finally(() => this.#loading.delete(model.id));
     this.#loading.set(model.id, done);
   }
 
-  async #load(model: AnnouncedModel, told: readonly RingPlace[] | undefined): Promise<void> {
+  async #load(
+    model: AnnouncedModel,
+    told: readonly RingPlace[] | undefined,
+    mayFetch: boolean,
+  ): Promise<void> {
     const { engine, port } = this.#parts;
     if (told !== undefined && !told.some(({ nodeId }) => nodeId === port.selfId)) return;
-    await engine.models.learn(model.id, this.#stop);
+    await engine.models.learn(model.id, this.#stop, mayFetch);
     const known = engine.models.find(model.id);
     if (known.layers !== model.layers) return;
     const ring = told === undefined ? port.ring(known.id, known.layers) : toldRing(told, known, port.selfId);

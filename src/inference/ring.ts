@@ -124,7 +124,7 @@ export class Ring implements Startable {
   async onPrompt(message: Prompt, from: string | null, signal: AbortSignal): Promise<PromptResponse> {
     const requestId = message.requestId ?? randomUuid(this.#parts.random);
     try {
-      await this.#parts.engine.models.learn(message.shard.modelId, signal);
+      await this.#parts.engine.models.learn(message.shard.modelId, signal, this.#mayFetchFor(from));
       signal.throwIfAborted();
       this.#assertFree(requestId);
       // An old client may use an id again.
@@ -147,7 +147,8 @@ export class Ring implements Startable {
   async onTensor(message: TensorRequest, from: string | null, signal: AbortSignal): Promise<TensorResponse> {
     const requestId = message.requestId ?? randomUuid(this.#parts.random);
     // Before anything is looked up: those that wait for one model go on in their order.
-    await this.#parts.engine.models.learn(message.shard.modelId, signal).catch(() => undefined);
+    const { models } = this.#parts.engine;
+    await models.learn(message.shard.modelId, signal, this.#mayFetchFor(from)).catch(() => undefined);
     const known = this.#requests.get(requestId);
     const answer: TensorResponse = { kind: 'tensor-response', tensor: null };
     let request = known;
@@ -201,8 +202,8 @@ export class Ring implements Startable {
   }
 
   /** 0x40. Statuses of other kinds are left alone. */
-  onStatus(message: OpaqueStatus): void {
-    this.#statuses.onStatus(message);
+  onStatus(message: OpaqueStatus, from: string | null = null): void {
+    this.#statuses.onStatus(message, this.#mayFetchFor(from));
   }
 
   /** 0x5A. Only the entry node may cancel, where it is known. */
@@ -250,6 +251,9 @@ export class Ring implements Startable {
     });
     if (request.isTold && hasOldMember(request, port)) throw oldMember();
     this.#requests.add(request);
+    const { place, ring } = request;
+    const next = place < 0 ? undefined : ring[(place + 1) % ring.length];
+    if (next !== undefined && next.nodeId !== port.selfId) engine.models.neighbour?.(next.shard);
     return request;
   }
 
@@ -313,6 +317,11 @@ export class Ring implements Startable {
     const reason = this.#requests.buried(requestId);
     if (reason !== undefined) throw reason;
     if (origin === this.#parts.port.selfId) throw over(requestId);
+  }
+
+  /** Files are fetched for nodes that are trusted. */
+  #mayFetchFor(from: string | null): boolean {
+    return from !== null && this.#parts.port.isTrusted?.(from) === true;
   }
 
   #assertFree(requestId: string): void {

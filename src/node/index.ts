@@ -15,8 +15,9 @@ export type {
   SelfSummary,
   TopologySnapshot,
 } from './mesh.js';
-export { createNode, type Node } from './node.js';
+export { createNode } from './node.js';
 export { type NodeEngineParts, nodeEngine, nodeModels } from './node-engine.js';
+export type { Node } from './node-handle.js';
 export type { NodeComponents, NodeOptions } from './node-options.js';
 export { type OpenedTrust, openNodeTrust } from './node-trust.js';
 export { type DescribedTunnels, readTunnels, type TunnelFault } from './tunnel-config.js';

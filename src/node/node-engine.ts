@@ -5,6 +5,7 @@
 import { homedir } from 'node:os';
 import {
   createEngine,
+  type Downloads,
   DUMMY_MODELS,
   type EngineModels,
   type InferenceEngine,
@@ -23,31 +24,62 @@ export interface NodeEngineParts {
   readonly log: Logger;
 }
 
+/** An engine, and the files of its models where it has any. */
+export interface NodeEngine {
+  readonly engine: InferenceEngine;
+  readonly downloads?: Downloads;
+}
+
 /** The models of a node with these settings, as of now. */
 export async function nodeModels(settings: NodeSettings, parts: NodeEngineParts): Promise<EngineModels> {
-  return settings.inference.engine === 'dummy' ? DUMMY_MODELS : storedModels(settings, parts);
+  if (settings.inference.engine === 'dummy') return DUMMY_MODELS;
+  return (await storedModels(settings, parts)).models;
 }
 
 /** The engine of a node with these settings; its models have been looked for. */
-export async function nodeEngine(settings: NodeSettings, parts: NodeEngineParts): Promise<InferenceEngine> {
-  if (settings.inference.engine === 'dummy') return createEngine('dummy');
+export async function nodeEngine(settings: NodeSettings, parts: NodeEngineParts): Promise<NodeEngine> {
+  if (settings.inference.engine === 'dummy') return { engine: createEngine('dummy') };
   const { clock, log } = parts;
-  const [models, { createGgmlEngine }] = await Promise.all([storedModels(settings, parts), loadRealModels()]);
+  const [{ models, downloads }, { createGgmlEngine }] = await Promise.all([
+    storedModels(settings, parts),
+    loadRealModels(),
+  ]);
   const { device, threads, quantisation } = settings.inference;
   const options = { device, quantisation, ...(threads === undefined ? {} : { threads }) };
-  return createGgmlEngine(options, { files: models, models, clock, logger: log });
+  return { engine: createGgmlEngine(options, { files: models, models, clock, logger: log }), downloads };
 }
 
-async function storedModels({ models: { seedDir } }: NodeSettings, parts: NodeEngineParts) {
+async function storedModels({ models: settings }: NodeSettings, parts: NodeEngineParts) {
   const { home, env, clock, random, log } = parts;
-  const [{ StoredModels }, { DEMO_DIRECTORY, ModelStore, modelPlaces }] = await Promise.all([
+  const { seedDir, spare = false } = settings;
+  const [{ Downloads, StoredModels }, room] = await Promise.all([
     loadRealModels(),
     import('../models/index.js'),
   ]);
-  const places = modelPlaces({ home, env, userHome: env['HOME'] || homedir(), seedDir });
-  const store = new ModelStore({ places }, { clock, random });
+  const userHome = env['HOME'] || homedir();
+  const store = new room.ModelStore({ places: room.modelPlaces({ home, env, userHome, seedDir }) }, parts);
   if (seedDir !== undefined) await store.adopt(seedDir);
-  const models = new StoredModels({ store, demoDirectory: DEMO_DIRECTORY, clock, log });
+  const endpoint = settings.hfEndpoint;
+  const hub =
+    settings.offline === true
+      ? undefined
+      : new room.Hub({ endpoint, token: room.readHubToken({ env, userHome }) }, { clock });
+  const downloads = new Downloads({ store, clock, random, log });
+  const fetches = new room.ModelFetches(
+    { parallelMax: settings.parallelDownloadsMax, quick: settings.quickCheck },
+    {
+      ...{ store, hub, clock, random, log },
+      sharing: () => downloads.sharing,
+      checkConfig: (config) => void room.readArchitecture(config),
+      onProgress: (progress) => downloads.onProgress(progress),
+      onDone: () => models.filesCame(),
+    },
+  );
+  const models = new StoredModels({
+    ...{ store, fetches, spare, clock, log },
+    demoDirectory: room.DEMO_DIRECTORY,
+  });
+  downloads.use(models, fetches);
   await models.refresh();
-  return models;
+  return { models, downloads };
 }

@@ -1,6 +1,6 @@
 /** What a node is made of: plain options, and the parts of the world that a test or the simulator replaces. */
 import type { Discovery, DiscoveryComponents, DiscoveryOptions } from '../discovery/index.js';
-import type { InferenceEngine, Placement } from '../inference/index.js';
+import type { Downloads, InferenceEngine, Placement } from '../inference/index.js';
 import type { Transport } from '../protocol/index.js';
 import type { Clock, Logger, Random } from '../shared/index.js';
 import type { CapabilityProbe } from '../topology/index.js';
@@ -52,6 +52,8 @@ export interface NodeComponents {
   readonly capabilities?: CapabilityProbe;
   /** @default createEngine(options.engine) */
   readonly inferenceEngine?: InferenceEngine;
+  /** The files of that engine's models. Absent: it has none. */
+  readonly downloads?: Downloads;
   /** @default createTunnels */
   readonly tunnels?: typeof createTunnels;
 }

@@ -4,7 +4,14 @@
  */
 import path from 'node:path';
 import { createDiscovery, type Discovery } from '../discovery/index.js';
-import { ActiveNode, createEngine, Generations, Ring, RingPlanner } from '../inference/index.js';
+import {
+  ActiveNode,
+  createEngine,
+  type Downloads,
+  Generations,
+  Ring,
+  RingPlanner,
+} from '../inference/index.js';
 import { createConnection, createTcpTransport, createWireShared } from '../protocol/index.js';
 import {
   type Address,
@@ -30,32 +37,17 @@ import { Dialer } from './dialer.js';
 import { Gossip } from './gossip.js';
 import { Introduction } from './introduction.js';
 import { meet } from './meet.js';
-import type { Mesh } from './mesh.js';
 import { MeshView } from './mesh-view.js';
+import type { Node } from './node-handle.js';
 import type { NodeComponents, NodeOptions } from './node-options.js';
 import { NodeTunnels } from './node-tunnels.js';
 import { ownPorts } from './own-ports.js';
+import { createPeerFiles } from './peer-files.js';
 import { PeerTable } from './peer-table.js';
 import { createRingPort } from './ring-port.js';
 import { Router } from './router.js';
 import { SelfDescription } from './self-description.js';
 import { Warnings } from './warnings.js';
-
-/** A node that can be started and stopped. */
-export interface Node extends Startable {
-  readonly mesh: Mesh;
-  /** Answers questions; `api` and `exo run` use it. */
-  readonly chat: Generations;
-  /** Counters for metrics, benches and tests. */
-  readonly counters: { topologyMessagesSent(): number; ringRequests(): number; connections(): number };
-  /** What was turned away because a bound was reached. */
-  readonly sheds: Sheds;
-  /**
-   * Dials an address now, and keeps it among those to dial. Resolves with the id of the node that answers there, as a peer;
-   * rejects with the reason in words, or with what `check` throws.
-   */
-  meet(address: Address, check: (nodeId: string) => void): Promise<string>;
-}
 
 /** Puts a node together. Nothing runs before `start`. */
 export function createNode(options: NodeOptions, components: NodeComponents = {}): Node {
@@ -84,6 +76,7 @@ class MeshNode implements Node {
   readonly #stopping = new AbortController();
   readonly #ring: Ring;
   readonly #tunnels: NodeTunnels;
+  readonly #downloads: Downloads | undefined;
   readonly #parts: readonly Startable[];
   #stopped = false;
   #started = false;
@@ -147,6 +140,7 @@ class MeshNode implements Node {
       },
     });
 
+    this.#downloads = components.downloads;
     const activeNode = new ActiveNode(() => this.#changes.changed());
     const port = createRingPort({
       selfId,
@@ -154,6 +148,11 @@ class MeshNode implements Node {
       peers: this.#peers,
       snapshot: () => this.#gossip.snapshot(),
       changedAtMs: () => this.#changes.meshAtMs,
+    });
+    this.#downloads?.connect({
+      files: createPeerFiles(selfId, this.#peers),
+      broadcast: (status) => port.broadcastStatus(status),
+      ring: (modelId, layers) => port.ring(modelId, layers),
     });
     const { maxGenerateTokens, defaultTemperature, responseTimeoutMs } = options;
     const { defaultModel, systemPrompt, recovery, placement, contextTokensMax } = options;
@@ -181,6 +180,7 @@ class MeshNode implements Node {
       ring: this.#ring,
       planner,
       opinion: this.#peers.opinion,
+      downloads: components.downloads,
       logger,
       onNotice: ({ hello, remote, remoteHost }, code, message) =>
         this.#warn(code, `${hello?.nodeId ?? remote} says: ${message}`, remoteHost),
@@ -327,6 +327,7 @@ class MeshNode implements Node {
     this.#changes.stop();
     this.#stopping.abort(new ExoError('request-cancelled', 'the node stops'));
     await this.chat.stop();
+    await this.#downloads?.stop();
     await stopAll(this.#parts);
     this.#logger.info('node-stopped', { id: this.#options.nodeId });
   }

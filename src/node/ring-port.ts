@@ -62,6 +62,7 @@ export function createRingPort(components: RingPortComponents): RingPort {
       if (answer.kind === 'offer-response') return answer;
       throw new ExoError('protocol-violation', `a question for an offer was answered by ${answer.kind}`);
     },
+    isTrusted: (nodeId) => peers.get(nodeId)?.link?.connection.access === 'trusted',
     isConnected: (nodeId) => peers.isUp(nodeId),
     isSilent: (nodeId) => {
       const peer = peers.get(nodeId);

@@ -1,10 +1,11 @@
 /**
  * Brings each message to the part that answers it. Knows what may be asked, not how it is done.
  */
-import type { Ring, RingPlanner } from '../inference/index.js';
+import type { Downloads, Ring, RingPlanner } from '../inference/index.js';
 import type { Connection, ConnectionHandlers, Message } from '../protocol/index.js';
 import { ExoError, type Logger } from '../shared/index.js';
 import type { Gossip } from './gossip.js';
+import { answerFiles } from './peer-files.js';
 import type { SecondOpinion } from './second-opinion.js';
 
 /** Where messages go. */
@@ -13,6 +14,8 @@ export interface RouterComponents {
   readonly ring: Ring;
   readonly planner: RingPlanner;
   readonly opinion: SecondOpinion;
+  /** Absent: this node has no files of models. */
+  readonly downloads: Downloads | undefined;
   readonly logger: Logger;
   /** The other side tells its operator's colleague something. */
   onNotice(connection: Connection, code: string, message: string): void;
@@ -47,7 +50,8 @@ export class Router {
         ring.onResult(message, from);
         return undefined;
       case 'opaque-status':
-        ring.onStatus(message);
+        ring.onStatus(message, from);
+        this.#c.downloads?.onStatus(message, from);
         return undefined;
       case 'cancel-request':
         if (from !== null) ring.onCancel(message, from);
@@ -62,6 +66,9 @@ export class Router {
         return this.#c.opinion.answer(message.nodeId);
       case 'offer-request':
         return this.#c.planner.onOffer(message, from, signal);
+      case 'files-request':
+      case 'bytes-request':
+        return answerFiles(this.#c.downloads, connection, message, signal);
       case 'notice':
         this.#c.onNotice(connection, message.code, message.message);
         return undefined;

@@ -5,7 +5,7 @@ import type { Colours } from '../host.js';
 import { columns } from './columns.js';
 import { peerLines, reasonLines, warningLines } from './peers.js';
 import { tunnelSummary } from './tunnels.js';
-import { count, duration, memory, share, teraflops } from './units.js';
+import { bytes, count, duration, memory, share, teraflops } from './units.js';
 
 /** Where the API was reached. */
 export interface StatusSource {
@@ -27,6 +27,7 @@ export function formatStatus(status: StatusJson, source: StatusSource, c: Colour
     ...(status.tunnels.length === 0 ? [] : [['tunnels', tunnelsText(status)]]),
     ['ring', ringText(status)],
     ...shedFacts(status),
+    ...downloadFacts(status),
     ['models', status.models.map(({ id, ready }) => (ready ? id : `${id} (not here yet)`)).join(', ')],
   ];
   const refused = status.refusals.length;
@@ -53,6 +54,19 @@ function shedFacts({ sheds = [] }: StatusJson): string[][] {
   const turnedAway = sheds.filter(({ count }) => count > 0);
   if (turnedAway.length === 0) return [];
   return [['turned away', turnedAway.map(({ reason, count }) => `${count} ${reason}`).join(', ')]];
+}
+
+/** What nodes fetch, so that who waits for an answer sees for what. */
+function downloadFacts({ downloads = [] }: StatusJson): string[][] {
+  return downloads.map((each) => {
+    const layers = each.layers === null ? '' : ` layers ${each.layers[0]}-${each.layers[1]}`;
+    const left = each.eta_seconds === null ? '' : `, ${duration(each.eta_seconds * 1000)} left`;
+    const how = `${each.percentage} % of ${bytes(each.total_bytes)}, ${bytes(each.bytes_per_second)}/s${left}`;
+    return [
+      'fetching',
+      `${printable(each.repository, 100)}${layers} on ${printable(each.node_id, 60)}: ${how}`,
+    ];
+  });
 }
 
 function ringText({ topology }: StatusJson): string {

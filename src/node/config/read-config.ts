@@ -71,6 +71,9 @@ export interface NodeSettings {
     readonly quickCheck: boolean;
     readonly hfEndpoint: string;
     readonly hfHome?: string;
+    /** No hub is asked. */
+    readonly offline?: true;
+    readonly spare?: true;
   };
   /** The louder of `DEBUG` and `DEBUG_DISCOVERY`. */
   readonly logLevel: LogLevel;
@@ -174,6 +177,8 @@ export function readConfig(raw: RawOptions, env: NodeJS.ProcessEnv): NodeSetting
       quickCheck: values['download-quick-check'] ?? false,
       hfEndpoint: variables.HF_ENDPOINT ?? 'https://huggingface.co',
       ...optional('hfHome', variables.HF_HOME),
+      ...optional('offline', readOffline(values, variables)),
+      ...optional('spare', values.spare === true ? (true as const) : undefined),
     },
     logLevel: logLevelFromDebug(Math.max(variables.DEBUG ?? 0, variables.DEBUG_DISCOVERY ?? 0)),
     question: { ...optional('model', values['run-model']), prompt: values.prompt },
@@ -221,6 +226,13 @@ function readTrust(
     ...optional('sshIdentity', values['ssh-identity']),
     ...optional('sshAgentSocket', variables.SSH_AUTH_SOCK),
   };
+}
+
+/** The option, our variable, or that of the hub's own tools. */
+function readOffline(values: OptionValues, variables: z.infer<typeof environmentSchema>): true | undefined {
+  const said = [variables.EXO_OFFLINE, variables.HF_HUB_OFFLINE];
+  const isOffline = values.offline === true || said.some((text) => /^(1|on|yes|true)$/i.test(text ?? ''));
+  return isOffline ? true : undefined;
 }
 
 const ENGINES_OF_THE_ORIGINAL: readonly string[] = ['mlx', 'tinygrad'];

@@ -56,6 +56,8 @@ export const optionSchema = z.object({
   'models-seed-dir': v.someText().optional(),
   'max-parallel-downloads': v.wholeNumber(1, PARALLEL_DOWNLOADS_MAX),
   'download-quick-check': z.boolean().optional(),
+  offline: z.boolean().optional(),
+  spare: z.boolean().optional(),
   'run-model': v.someText().optional(),
   prompt: v.rawText(),
 });
@@ -67,6 +69,8 @@ export const environmentSchema = z.object({
   TEMPERATURE: v.decimalNumber(0, 2).optional(),
   HF_ENDPOINT: v.httpUrl().optional(),
   HF_HOME: v.someText().optional(),
+  EXO_OFFLINE: v.rawText().optional(),
+  HF_HUB_OFFLINE: v.rawText().optional(),
   EXO_AUTH_TOKEN: v.rawText().optional(),
   /** Of the ssh agent; only asked where something is to be signed. */
   SSH_AUTH_SOCK: v.rawText().optional(),

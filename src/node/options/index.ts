@@ -292,6 +292,16 @@ export const NODE_OPTIONS: readonly NodeOptionSpec[] = [
     help: 'compare sizes of downloaded files, not hashes',
   },
   {
+    name: 'offline',
+    group: 'Inference',
+    help: 'ask no hub for models; what trusted nodes have is still used (also: EXO_OFFLINE=1, HF_HUB_OFFLINE=1)',
+  },
+  {
+    name: 'spare',
+    group: 'Inference',
+    help: 'keep the files of the layers of the next node in the ring ready, for when it is lost',
+  },
+  {
     name: 'run-model',
     value: 'model',
     group: 'One question',

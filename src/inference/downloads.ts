@@ -1,0 +1,233 @@
+/**
+ * The files of models on this node, for those who ask about them: what is being fetched here and elsewhere, begin a download,
+ * remove a model; and this node's answers to others that fetch. `node` connects it with the mesh, `api` and `cli` ask it.
+ */
+import {
+  Claims,
+  catalogue,
+  type DownloadProgress,
+  FileServer,
+  type ModelFetches,
+  type ModelStore,
+  type PeerFiles,
+  type Removed,
+  Sharing,
+  shortNameOf,
+} from '../models/index.js';
+import type { OpaqueStatus } from '../protocol/index.js';
+import {
+  type Clock,
+  ExoError,
+  LIMITS,
+  type Logger,
+  printable,
+  type Random,
+  toExoError,
+} from '../shared/index.js';
+import {
+  type BoardEntry,
+  DownloadBoard,
+  downloadStatus,
+  ownEntry,
+  readDownloadStatus,
+} from './download-board.js';
+import type { RingMember } from './ring-port.js';
+import type { StoredModels } from './stored-models.js';
+
+/** What the mesh is to it. */
+export interface DownloadsMesh {
+  /** The other nodes, as far as they share files. */
+  readonly files: PeerFiles;
+  broadcast(status: OpaqueStatus): void;
+  /** Throws `ring-incomplete`. */
+  ring(modelId: string, layers: number): readonly RingMember[];
+}
+
+/** What it works with. */
+export interface DownloadsComponents {
+  readonly store: ModelStore;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+/** How much of a model is here. */
+export interface ModelOnDisk {
+  readonly id: string;
+  readonly name: string;
+  readonly repository: string;
+  /** Of the layers that a node may need: all of the model. */
+  readonly isComplete: boolean;
+  /** 0 to 100; never 100 before it is complete. */
+  readonly percentage: number;
+  readonly bytes: number;
+  /** Null where it is not known. */
+  readonly totalBytes: number | null;
+}
+
+/** One node's. */
+export class Downloads {
+  readonly #parts: DownloadsComponents;
+  readonly #board: DownloadBoard;
+  readonly #claims = new Claims();
+  readonly #toldMs = new Map<string, number>();
+  #models: StoredModels | undefined;
+  #fetches: ModelFetches | undefined;
+  #mesh: DownloadsMesh | undefined;
+  #sharing: Sharing | undefined;
+  #server: FileServer | undefined;
+
+  constructor(components: DownloadsComponents) {
+    this.#parts = components;
+    this.#board = new DownloadBoard(components.clock);
+  }
+
+  /** Where the names and the downloads are; once, before anything else. */
+  use(models: StoredModels, fetches: ModelFetches): void {
+    this.#models = models;
+    this.#fetches = fetches;
+  }
+
+  /** There is a mesh: files are taken from its nodes, and given to them. */
+  connect(mesh: DownloadsMesh): void {
+    const { clock, random, store } = this.#parts;
+    this.#mesh = mesh;
+    this.#sharing = new Sharing({ port: mesh.files, claims: this.#claims, clock, random });
+    this.#server = new FileServer({
+      selfId: mesh.files.selfId,
+      places: store.places,
+      claims: this.#claims,
+    });
+  }
+
+  /** Undefined before there is a mesh. */
+  get sharing(): Sharing | undefined {
+    return this.#sharing;
+  }
+
+  /** Answers nodes that fetch; undefined before there is a mesh. */
+  get server(): FileServer | undefined {
+    return this.#server;
+  }
+
+  /** Downloads under way, of all nodes that tell of theirs. */
+  get running(): readonly BoardEntry[] {
+    return this.#board.running;
+  }
+
+  /** A report of a download of this node. */
+  onProgress(progress: DownloadProgress): void {
+    const { clock } = this.#parts;
+    const { repository, status } = progress;
+    const id = shortNameOf(repository) ?? repository;
+    const nodeId = this.#mesh?.files.selfId ?? '';
+    this.#board.note(nodeId, ownEntry(progress, id));
+    const nowMs = clock.now();
+    const toldMs = this.#toldMs.get(repository) ?? Number.NEGATIVE_INFINITY;
+    if (status !== 'complete' && nowMs - toldMs < LIMITS.downloadTellMs) return;
+    if (status === 'complete') this.#toldMs.delete(repository);
+    else this.#toldMs.set(repository, nowMs);
+    this.#mesh?.broadcast(downloadStatus(nodeId, progress, id));
+  }
+
+  /** 0x40. Statuses of other kinds are left alone; a new peer tells of itself alone. */
+  onStatus(message: OpaqueStatus, from: string | null): void {
+    const entry = readDownloadStatus(message);
+    if (entry === undefined || entry.nodeId === this.#mesh?.files.selfId) return;
+    if (from !== null && from !== entry.nodeId) return;
+    this.#board.note(entry.nodeId, entry);
+  }
+
+  /**
+   * Begins to fetch what this node would hold of a model in the ring as it is now, and resolves when it is known that there is such a
+   * model. What happens then is told by `running`. Throws `model-unknown`, `model-unsupported`, `model-absent` or what a hub says.
+   */
+  async start(
+    name: string,
+    signal: AbortSignal,
+  ): Promise<{ readonly id: string; readonly isReady: boolean }> {
+    const { log } = this.#parts;
+    const models = this.#models!;
+    const { id, repository } = models.repositoryOf(name);
+    await models.learn(id, signal, true);
+    const { layers, ready } = models.find(id);
+    if (ready) return { id, isReady: true };
+    const own = this.#mesh?.ring(id, layers).find(({ nodeId }) => nodeId === this.#mesh?.files.selfId);
+    const shard = own?.shard ?? { modelId: id, startLayer: 0, endLayer: layers - 1, nLayers: layers };
+    const { startLayer, endLayer } = shard;
+    const wanted = { startLayer, endLayer, layers };
+    const found = await this.#parts.store.find(repository, signal);
+    if (found.some(({ survey }) => survey.has(wanted))) return { id, isReady: true };
+    this.#fetches!.fetch(repository, wanted, new AbortController().signal).catch((error: unknown) =>
+      log.debug('download-ended', { model: id, error: toExoError(error) }),
+    );
+    return { id, isReady: false };
+  }
+
+  /** Ends the downloads of a model and removes its files. Throws `model-unknown`, `model-absent`, `model-in-use`, `state-unwritable`. */
+  async remove(name: string): Promise<Removed & { readonly id: string }> {
+    const { id, repository } = this.#models!.repositoryOf(name);
+    await this.#fetches!.end(repository, `${printable(id, 100)} is being removed`);
+    this.#board.forget(this.#mesh?.files.selfId ?? '', repository);
+    const removed = await this.#parts.store.remove(repository);
+    await this.#models!.filesCame();
+    return { id, ...removed };
+  }
+
+  /** What is on disk, and the models with short names that are not. */
+  async files(signal: AbortSignal): Promise<readonly ModelOnDisk[]> {
+    const known = new Map<string, ModelOnDisk>();
+    for (const { repository, survey, record } of await this.#parts.store.list(signal)) {
+      const id = shortNameOf(repository) ?? repository;
+      const isComplete = survey.has();
+      const total = record === undefined ? undefined : totalOf(record.files.values());
+      const percentage = isComplete ? 100 : percentOf(survey.bytes, total);
+      const before = known.get(id);
+      if (before !== undefined && before.percentage >= percentage) continue;
+      const totalBytes = isComplete ? survey.bytes : (total ?? null);
+      known.set(id, {
+        id,
+        name: repository,
+        repository,
+        isComplete,
+        percentage,
+        bytes: survey.bytes,
+        totalBytes,
+      });
+    }
+    const rest = catalogue()
+      .filter(({ id }) => !known.has(id) && this.#fetches?.isOnline === true)
+      .map(({ id, name, repository }) => ({
+        ...{ id, name, repository },
+        isComplete: false,
+        percentage: 0,
+        bytes: 0,
+        totalBytes: null,
+      }));
+    return [...known.values(), ...rest];
+  }
+
+  /** Ends all downloads; what came stays. */
+  async stop(): Promise<void> {
+    await this.#fetches?.stop();
+  }
+}
+
+/** What of a repository would be fetched for all layers. */
+function totalOf(files: Iterable<{ readonly path: string; readonly size: number }>): number {
+  let total = 0;
+  for (const { path, size } of files) if (/\.(safetensors|json|jinja)$/.test(path)) total += size;
+  return total;
+}
+
+function percentOf(bytes: number, total: number | undefined): number {
+  return total === undefined || total === 0 ? 0 : Math.min(99, Math.floor((bytes * 100) / total));
+}
+
+/** For who has no real models. */
+export function noDownloads(): ExoError {
+  return new ExoError(
+    'http-unsupported',
+    'the dummy engine has no files; real models need --inference-engine ggml',
+  );
+}
