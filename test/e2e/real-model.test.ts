@@ -37,6 +37,8 @@ async function ask(api: string, sampling: object, onPiece?: (count: number) => v
     const events = (rest + chunk).split('\n\n');
     rest = events.pop() ?? '';
     for (const event of events) {
+      // A comment: the stream lives, and nothing has come for ten seconds.
+      if (event.startsWith(':')) continue;
       const data = event.replace(/^data: /, '');
       if (data === '[DONE]') return text;
       const { choices, error } = JSON.parse(data) as {
