@@ -234,7 +234,7 @@ const CASES: readonly Case[] = [
     spoil: hugeWeights,
     status: 503,
     code: 'out-of-memory',
-    says: /GiB/,
+    says: /196.6 GB|GiB of memory/,
   },
 ];
 
