@@ -60,20 +60,11 @@ export function shareInOrder(
   return placesOf(order, counts, positions);
 }
 
-/** Layers that each node can hold at its place: all but the last layer count as the largest of them, the last one has the head. */
+/** Layers that each node can hold at its place. */
 function capacities(order: readonly NodeCosts[], positions: number): readonly number[] {
   return order.map((node, place) => {
-    const { layers } = node;
-    if (place === order.length - 1) {
-      let count = 0;
-      while (count < layers && node.fits(layers - count - 1, layers, positions)) count += 1;
-      return count;
-    }
-    let largest = 0;
-    for (let layer = 0; layer < layers - 1; layer += 1) {
-      largest = Math.max(largest, node.memoryBytes(layer, layer + 1, positions));
-    }
-    return largest === 0 ? layers : Math.min(layers, Math.floor(node.offer.memoryBytes / largest));
+    const { before, last } = node.capacity(positions);
+    return place === order.length - 1 ? last : before;
   });
 }
 

@@ -1,6 +1,15 @@
 /** What ranges of layers cost a node, by its offer: sums that are made once for a plan and asked for very often. Pure. */
 import type { OfferedLayer, OfferResponse } from '../../protocol/index.js';
 
+/** Layers that fit, with the caches of so many positions. */
+export interface Capacity {
+  readonly positions: number;
+  /** Without the last layer of the model. */
+  readonly before: number;
+  /** With it. */
+  readonly last: number;
+}
+
 /** A node that can take layers, with what they cost it. */
 export class NodeCosts {
   readonly nodeId: string;
@@ -11,6 +20,7 @@ export class NodeCosts {
   readonly #cacheBytes: Float64Array;
   /** Weight bytes of layers that are not on its disk. */
   readonly #absentBytes: Float64Array;
+  #capacity: Capacity | undefined;
 
   constructor(nodeId: string, offer: OfferResponse) {
     this.nodeId = nodeId;
@@ -50,6 +60,27 @@ export class NodeCosts {
 
   fits(start: number, end: number, positions: number): boolean {
     return this.memoryBytes(start, end, positions) <= this.offer.memoryBytes;
+  }
+
+  /**
+   * Layers that it can hold: the last ones of the model, which have the head, or others, of which each counts as the largest.
+   * For one number of positions it is counted once.
+   */
+  capacity(positions: number): Capacity {
+    if (this.#capacity?.positions !== positions) this.#capacity = this.#count(positions);
+    return this.#capacity;
+  }
+
+  #count(positions: number): Capacity {
+    const { layers, offer } = this;
+    let last = 0;
+    while (last < layers && this.fits(layers - last - 1, layers, positions)) last += 1;
+    let largest = 0;
+    for (let layer = 0; layer < layers - 1; layer += 1) {
+      largest = Math.max(largest, this.memoryBytes(layer, layer + 1, positions));
+    }
+    const before = largest === 0 ? layers : Math.min(layers, Math.floor(offer.memoryBytes / largest));
+    return { positions, before, last };
   }
 
   /** For a step of one token with so many positions before it. */

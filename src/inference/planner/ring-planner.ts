@@ -256,7 +256,11 @@ export class RingPlanner {
 
   async #ownOffer(model: ModelEntry, signal: AbortSignal): Promise<OfferResponse> {
     try {
-      const offer = await tryOffer(this.#offerParts(), { modelId: model.id, nLayers: model.layers, mayFetch: true }, signal);
+      const offer = await tryOffer(
+        this.#offerParts(),
+        { modelId: model.id, nLayers: model.layers, mayFetch: true },
+        signal,
+      );
       this.#ownFaults.delete(model.id);
       return offer;
     } catch (error) {
