@@ -78,6 +78,8 @@ export interface ChatCall {
   readonly stops: readonly string[];
   /** Absent: the node’s own setting. */
   readonly placement: Placement | undefined;
+  /** The client knows our additions (`exo`), and gets them. */
+  readonly isExtended: boolean;
   readonly stream: boolean;
   readonly includeUsage: boolean;
 }
@@ -92,6 +94,7 @@ export function toChatCall(body: z.infer<typeof chatBody>, chat: ChatService): C
     maxTokens: body.max_completion_tokens ?? body.max_tokens ?? undefined,
     stops: typeof stop === 'string' ? [stop] : stop,
     placement: toPlacement(body.exo),
+    isExtended: body.exo != null,
     stream: body.stream ?? false,
     includeUsage: body.stream_options?.include_usage ?? false,
   };

@@ -1,5 +1,6 @@
 /** The answers of the chat endpoint in OpenAI's shape. Pure. */
 import type { Candidate, GeneratedLogprobs } from '../inference/index.js';
+import type { AnswerPlan } from './ports.js';
 
 /** Why an answer ended. */
 export type FinishReason = 'stop' | 'length';
@@ -12,6 +13,8 @@ export interface CompletionHead {
   readonly model: string;
   /** Version of this program. */
   readonly version: string;
+  /** The client gets our additions: token ids beside log probabilities, and in the end where it was computed. */
+  readonly isExtended?: boolean;
 }
 
 /** Tokens counted. */
@@ -32,6 +35,7 @@ export function completion(
   { content, logprobs }: Answer,
   finishReason: FinishReason,
   usage: Usage,
+  plan?: AnswerPlan,
 ) {
   return {
     ...headFields(head, 'chat.completion'),
@@ -39,11 +43,12 @@ export function completion(
       {
         index: 0,
         message: { role: 'assistant', content },
-        logprobs: logprobFields(logprobs),
+        logprobs: logprobFields(logprobs, head.isExtended),
         finish_reason: finishReason,
       },
     ],
     usage: usageFields(usage),
+    ...exoFields(head, plan),
   };
 }
 
@@ -53,10 +58,14 @@ export function chunk(
   delta: { readonly role?: 'assistant'; readonly content?: string },
   finishReason: FinishReason | null,
   logprobs: readonly GeneratedLogprobs[] | null = null,
+  plan?: AnswerPlan,
 ) {
   return {
     ...headFields(head, 'chat.completion.chunk'),
-    choices: [{ index: 0, delta, logprobs: logprobFields(logprobs), finish_reason: finishReason }],
+    choices: [
+      { index: 0, delta, logprobs: logprobFields(logprobs, head.isExtended), finish_reason: finishReason },
+    ],
+    ...(finishReason === null ? {} : exoFields(head, plan)),
   };
 }
 
@@ -75,12 +84,22 @@ function headFields(head: CompletionHead, object: string) {
   };
 }
 
-function logprobFields(logprobs: readonly GeneratedLogprobs[] | null) {
+/** Where it was computed, for clients that ask. */
+function exoFields({ isExtended }: CompletionHead, plan: AnswerPlan | undefined) {
+  if (isExtended !== true) return {};
+  const ring = plan?.ring?.map(({ nodeId, shard }) => {
+    return { node: nodeId, layers: [shard.startLayer, shard.endLayer] };
+  });
+  return { exo: { ring: ring ?? null, predicted_tokens_per_s: plan?.prediction?.tokensPerS ?? null } };
+}
+
+function logprobFields(logprobs: readonly GeneratedLogprobs[] | null, isExtended = false) {
   if (logprobs === null) return null;
-  const content = logprobs.map((each) => ({
-    ...candidateFields(each),
-    top_logprobs: each.top.map(candidateFields),
-  }));
+  const fields = (candidate: Candidate) => ({
+    ...candidateFields(candidate),
+    ...(isExtended ? { token_id: candidate.token } : {}),
+  });
+  const content = logprobs.map((each) => ({ ...fields(each), top_logprobs: each.top.map(fields) }));
   return { content, refusal: null };
 }
 

@@ -58,7 +58,8 @@ async function complete(api: ApiContext, request: ApiRequest): Promise<Response>
     });
     scope.end();
     const answer = { content, logprobs: logprobsOf(call, logprobs) };
-    return request.json(completion(head(api, generation), answer, end.finishReason, end.usage));
+    const top = head(api, call, generation);
+    return request.json(completion(top, answer, end.finishReason, end.usage, generation.plan));
   } catch (error) {
     scope.end();
     throw error;
@@ -95,12 +96,12 @@ async function pump(
 ): Promise<void> {
   try {
     const generation = await started;
-    const top = head(api, generation);
+    const top = head(api, call, generation);
     await events.send(chunk(top, { role: 'assistant', content: '' }, null));
     const end = await readAnswer(generation, call.stops, scope, ({ text, logprobs }) =>
       events.send(chunk(top, { content: text }, null, logprobsOf(call, logprobs))),
     );
-    await events.send(chunk(top, {}, end.finishReason));
+    await events.send(chunk(top, {}, end.finishReason, null, generation.plan));
     if (call.includeUsage) await events.send(usageChunk(top, end.usage));
   } catch (error) {
     const answer = errorAnswer(error);
@@ -133,11 +134,12 @@ async function encode(api: ApiContext, request: ApiRequest): Promise<Response> {
   });
 }
 
-function head(api: ApiContext, generation: Generation): CompletionHead {
+function head(api: ApiContext, call: ChatCall, generation: Generation): CompletionHead {
   return {
     requestId: generation.requestId,
     createdSeconds: Math.floor(api.clock.wall() / 1000),
     model: generation.model,
     version: api.mesh.self().version,
+    isExtended: call.isExtended,
   };
 }

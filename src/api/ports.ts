@@ -38,11 +38,23 @@ export interface ChatToken {
   readonly logprobs?: GeneratedLogprobs;
 }
 
+/** Where an answer is computed. */
+export interface AnswerPlan {
+  /** Absent: each member computes the ring by itself, as with an old peer in it. */
+  readonly ring?: ReadonlyArray<{
+    readonly nodeId: string;
+    readonly shard: { readonly startLayer: number; readonly endLayer: number };
+  }>;
+  readonly prediction?: { readonly tokensPerS: number };
+}
+
 /** A generation that was accepted. */
 export interface Generation {
   readonly requestId: string;
   readonly model: string;
   readonly promptTokens: number;
+  /** Of the latest attempt. */
+  readonly plan?: AnswerPlan | undefined;
   /** In order; ends when the generation is finished, throws what ended it early. Read at most once. */
   readonly tokens: AsyncIterable<ChatToken>;
   /** Settles after the last token; rejects as `tokens` throws. */

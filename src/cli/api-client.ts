@@ -130,7 +130,10 @@ function unreachable(error: NodeJS.ErrnoException, target: ApiTarget): ExoError 
 }
 
 /** OpenAI's own names of errors, back in ours. */
-const OPENAI_CODES: Readonly<Record<string, ErrorCode>> = { model_not_found: 'model-unknown' };
+const OPENAI_CODES: Readonly<Record<string, ErrorCode>> = {
+  model_not_found: 'model-unknown',
+  context_length_exceeded: 'prompt-too-long',
+};
 
 function refused(status: number, text: string, call: ApiCall, where: string): ExoError {
   let code: unknown;

@@ -211,9 +211,17 @@ export interface PingJson {
   readonly direction: string;
 }
 
+/** Where an answer was computed. */
+export interface ChatExoJson {
+  /** Null: with an old peer in the ring nobody decides. */
+  readonly ring: ReadonlyArray<{ readonly node: string; readonly layers: readonly [number, number] }> | null;
+  readonly predicted_tokens_per_s: number | null;
+}
+
 /** One chunk of a streamed answer, or the error that ended it. */
 export interface ChatChunkJson {
   readonly model?: string;
+  readonly exo?: ChatExoJson;
   readonly choices?: ReadonlyArray<{
     readonly delta?: { readonly content?: string };
     readonly finish_reason?: string | null;

@@ -2,7 +2,7 @@
 import { createParser } from 'eventsource-parser';
 import { ExoError, formatAddress } from '../shared/index.js';
 import { apiError, open } from './api-client.js';
-import type { ChatChunkJson } from './api-shapes.js';
+import type { ChatChunkJson, ChatExoJson } from './api-shapes.js';
 import type { ApiTarget } from './target.js';
 
 /** One event holds one token; a megabyte of it is not from a node. */
@@ -25,6 +25,8 @@ export interface AnswerEnd {
   readonly finishReason: string;
   readonly promptTokens: number;
   readonly completionTokens: number;
+  /** Absent: the node does not tell. */
+  readonly where?: ChatExoJson;
 }
 
 /** Calls `onText` for each piece. Rejects with the error that the node told, or `connection-closed`. */
@@ -46,6 +48,7 @@ export async function askNode(
         messages: [...system, { role: 'user', content: prompt }],
         stream: true,
         stream_options: { include_usage: true },
+        exo: {},
         ...(temperature === undefined ? {} : { temperature }),
         ...(maxTokens === undefined ? {} : { max_tokens: maxTokens }),
       },
@@ -62,6 +65,7 @@ export async function askNode(
       const choice = chunk.choices?.[0];
       if (choice?.delta?.content) onText(choice.delta.content);
       if (choice?.finish_reason) end = { ...end, finishReason: choice.finish_reason };
+      if (chunk.exo !== undefined) end = { ...end, where: chunk.exo };
       const usage = chunk.usage;
       if (usage) {
         end = { ...end, promptTokens: usage.prompt_tokens, completionTokens: usage.completion_tokens };

@@ -44,6 +44,36 @@ const RUN: CommandSpec = {
     (await import('./commands/run.js')).run(host, model, rawOptions(values), values),
 };
 
+const VERIFY: CommandSpec = {
+  name: 'verify',
+  args: '[model]',
+  summary: 'see whether a model split over nodes answers as on one node: by token ids and log probabilities',
+  client: true,
+  examples: [
+    'exo verify',
+    'exo verify llama-3.2-1b --weights bf16      machines of different kinds, weights in bfloat16',
+    'exo verify --layers mac1=0-2,mac2=3-5 --json',
+    'Exit code 0: the same; 1: not the same, or there was nothing to compare.',
+  ],
+  options: (command) =>
+    command
+      .option('--tokens <count>', 'tokens of each answer', '32')
+      .option(
+        '--weights <type>',
+        'what the weights are, for the bound: f32, f16, bf16, q8_0, q4_0, q4_k',
+        'f32',
+      )
+      .option('--layers <ranges>', 'how it is split: ID=0-11,ID=12-23 (default: over all nodes that can)')
+      .option('--timeout <seconds>', 'wait this long for each answer', '300'),
+  run: async (host, [model = ''], values) =>
+    (await import('./verify/verify.js')).verify(host, model, {
+      ...values,
+      tokens: String(values['tokens']),
+      weights: String(values['weights']),
+      timeout: String(values['timeout']),
+    }),
+};
+
 const STATUS: CommandSpec = {
   name: 'status',
   summary: 'show a running node: itself, its ring, its peers',
@@ -140,6 +170,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   NODE,
   RUN,
   MODEL,
+  VERIFY,
   STATUS,
   TOPOLOGY,
   PEERS,

@@ -21,7 +21,7 @@ import {
 import { NoEntrance } from './entrance.js';
 import type { ModelEntry } from './models.js';
 import type { Placement } from './placement.js';
-import type { RingPlan, RingPlanner } from './planner/index.js';
+import type { PlanWatch, RingPlan, RingPlanner } from './planner/index.js';
 import { ResultOrder } from './result-order.js';
 import type { Ring } from './ring.js';
 import { resultError, ringError } from './ring-errors.js';
@@ -42,7 +42,7 @@ const PASSING_LATER: ReadonlySet<ErrorCode> = new Set(['overloaded', 'request-ti
 /** What the attempts are made with. */
 export interface GenerationAttemptsComponents {
   readonly ring: Pick<Ring, 'submit' | 'end' | 'silentMembers'>;
-  readonly planner: Pick<RingPlanner, 'plan'>;
+  readonly planner: Pick<RingPlanner, 'plan'> & Partial<Pick<RingPlanner, 'record'>>;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
@@ -62,6 +62,8 @@ export interface GenerationQuestion {
   readonly maxTokens?: number | undefined;
   /** Gets results in order, each with its index, and no token twice. */
   readonly client: RingClient;
+  /** Told before each attempt where it is computed. */
+  readonly onPlan?: (plan: RingPlan) => void;
 }
 
 /** Settings of the attempts. */
@@ -78,6 +80,8 @@ interface Attempt {
   readonly order: ResultOrder;
   /** `clock.now()` when the ring took it over. */
   takenOverMs?: number;
+  /** Measures what was predicted. */
+  watch?: PlanWatch;
 }
 
 /** One answer. */
@@ -153,8 +157,14 @@ export class GenerationAttempts {
   /** Decides where, and gives it away. Each attempt anew: the mesh is another one than at the last. */
   async #submit(attempt: Attempt): Promise<void> {
     const { model, prompt, tokens, sampling } = this.#question;
-    const { ring } = await this.#plan(this.#tries > 1);
+    const plannedMs = this.#parts.clock.now();
+    const plan = await this.#plan(this.#tries > 1);
     if (this.#current !== attempt) return;
+    this.#question.onPlan?.(plan);
+    const { ring } = plan;
+    const head = { requestId: attempt.requestId, model: model.id };
+    const watch = this.#parts.planner.record?.begin(head, plan, plannedMs);
+    if (watch !== undefined) attempt.watch = watch;
     const answered = this.#answer.length;
     const history = historyFor(sampling, tokens, this.#answer);
     await this.#parts.ring.submit({
@@ -217,6 +227,8 @@ export class GenerationAttempts {
     this.#answer.push(...result.result);
     this.#brokenMs = undefined;
     this.#triesInRow = 0;
+    attempt.watch?.token(this.#parts.clock.now());
+    if (result.isFinished) attempt.watch?.end();
     this.#question.client.deliver({ ...result, index });
   }
 

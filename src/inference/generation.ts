@@ -6,6 +6,7 @@ import type { Result, ResultLogprobs } from '../protocol/index.js';
 import { type Clock, ExoError, LIMITS, type TimerHandle } from '../shared/index.js';
 import type { Tokenizer } from './engine.js';
 import { IncrementalDecoder } from './incremental-decoder.js';
+import type { RingPlan } from './planner/index.js';
 import { ringError } from './ring-errors.js';
 import type { RingClient } from './ring-request.js';
 import { TokenQueue } from './token-queue.js';
@@ -52,6 +53,8 @@ export interface Generation {
   /** Id of the model that answers. */
   readonly model: string;
   readonly promptTokens: number;
+  /** Where it is computed: of the latest attempt. Absent: not decided yet. */
+  readonly plan?: RingPlan | undefined;
   /** In order; ends when the answer is finished, throws what ended it early. Read once; leaving the loop cancels. */
   readonly tokens: AsyncIterable<GeneratedToken>;
   /** Settles when the last token has come; rejects as `tokens` throws. */
@@ -82,6 +85,7 @@ export class RunningGeneration implements Generation, RingClient {
   readonly model: string;
   readonly promptTokens: number;
   readonly result: Promise<GenerationResult>;
+  plan: RingPlan | undefined;
   readonly #options: GenerationOptions;
   readonly #tokenizer: Tokenizer;
   readonly #onEnd: () => void;

@@ -8,7 +8,7 @@ import { type Generation, RunningGeneration } from './generation.js';
 import { GenerationAttempts } from './generation-attempts.js';
 import { type ModelEntry, meantModel, resolveModel } from './models.js';
 import type { Placement } from './placement.js';
-import type { RingPlanner } from './planner/index.js';
+import type { PlanRecord, RingPlan, RingPlanner } from './planner/index.js';
 import type { Ring } from './ring.js';
 import { ringError } from './ring-errors.js';
 import type { RequestedSampling } from './sampling-state.js';
@@ -32,7 +32,7 @@ export interface GenerationsOptions {
 /** What the answers are made with. */
 export interface GenerationsComponents {
   readonly ring: Ring;
-  readonly planner: Pick<RingPlanner, 'plan'>;
+  readonly planner: Pick<RingPlanner, 'plan' | 'record'>;
   readonly engine: InferenceEngine;
   readonly clock: Clock;
   readonly random: Random;
@@ -69,6 +69,15 @@ export interface EncodedChat {
   readonly prompt: string;
   readonly tokens: readonly number[];
 }
+
+/** Where a model would be computed. */
+export interface PlannedModel {
+  readonly model: string;
+  readonly plan: RingPlan;
+}
+
+/** Of a question for a plan: a short conversation. */
+const PLANNED_PROMPT_TOKENS = 256;
 
 /** All answers of this node. */
 export class Generations {
@@ -124,6 +133,26 @@ export class Generations {
       const contextTokens = contextOf(list[index]!, contextTokensMax);
       return { ...model, nLayers: layers, ...(contextTokens === undefined ? {} : { contextTokens }) };
     });
+  }
+
+  /** Where the last answers were computed, what was predicted of them and what came of it; oldest first. */
+  get plans(): PlanRecord {
+    return this.#parts.planner.record;
+  }
+
+  /**
+   * Where an answer of the usual length would be computed now. Throws `model-unknown`, and as `start` does where no ring can be
+   * made.
+   */
+  async plan(model: string | undefined, placement?: Placement): Promise<PlannedModel> {
+    const entry = await this.#resolve(model, this.#stop.signal);
+    const plan = await this.#parts.planner.plan({
+      model: entry,
+      placement: placement ?? this.#options.placement ?? { kind: 'auto' },
+      promptTokens: PLANNED_PROMPT_TOKENS,
+      isRetry: false,
+    });
+    return { model: entry.id, plan };
   }
 
   /** The text and token ids that a conversation becomes. Throws `model-unknown`. */
@@ -194,6 +223,9 @@ export class Generations {
         placement,
         maxTokens: request.maxTokens,
         client: generation,
+        onPlan: (plan) => {
+          generation.plan = plan;
+        },
       },
       { timeoutMs, recovery: this.#options.recovery ?? true },
       this.#parts,

@@ -6,6 +6,7 @@ import type { RawOptions } from '../../node/options/index.js';
 import { ExoError } from '../../shared/index.js';
 import type { Answer, Answerer } from '../answerers.js';
 import { EXIT } from '../errors.js';
+import { whereText } from '../format/where.js';
 import type { CliHost } from '../host.js';
 import { stopSignal } from '../stop-signal.js';
 import { type ApiTarget, ambiguous, namedTarget, runningNodes, runTarget } from '../target.js';
@@ -94,6 +95,8 @@ function finish(
       prompt_tokens: promptTokens,
       completion_tokens: completionTokens,
       took_ms: Math.round(tookMs),
+      ring: answer.where?.ring ?? null,
+      predicted_tokens_per_s: answer.where?.predicted_tokens_per_s ?? null,
     });
     return;
   }
@@ -102,4 +105,8 @@ function finish(
   const rate = tookMs > 0 ? `, ${((completionTokens / tookMs) * 1000).toFixed(1)} tokens/s` : '';
   const cut = finishReason === 'length' ? ' (cut at --max-generate-tokens)' : '';
   host.stderr.write(`${completionTokens} tokens of ${model} by ${node}${rate}${cut}\n`);
+  const { ring, predicted_tokens_per_s: predicted } = answer.where ?? { ring: null };
+  if (ring == null) return;
+  const expected = predicted == null ? '' : ` (${predicted.toFixed(1)} tokens/s were predicted)`;
+  host.stderr.write(`computed by ${whereText(ring)}${expected}\n`);
 }
