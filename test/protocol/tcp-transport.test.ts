@@ -2,7 +2,7 @@ import '../support/leaks.js';
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { describe, it } from 'node:test';
-import { createTcpTransport, type TcpTransportOptions } from '../../src/protocol/index.js';
+import { type ByteStream, createTcpTransport, type TcpTransportOptions } from '../../src/protocol/index.js';
 import { probeOnread } from '../../src/protocol/transports/tcp-receive.js';
 import {
   dialError,
@@ -10,7 +10,7 @@ import {
   listenError,
   plainHost,
 } from '../../src/protocol/transports/tcp-words.js';
-import { systemClock } from '../../src/shared/index.js';
+import { LIMITS, systemClock } from '../../src/shared/index.js';
 import { type TestNetwork, transportSuite } from '../compliance/transport-suite.js';
 import { openSilentPort, type SilentPort } from '../support/silent-port.js';
 
@@ -75,6 +75,31 @@ describe('TCP transport', () => {
     } finally {
       await silent.stop();
     }
+  });
+
+  it('makes one attempt where the answer was there and only this process was late', async () => {
+    const transport = createTcpTransport({ clock: systemClock });
+    const accepted: ByteStream[] = [];
+    let tell: () => void = () => undefined;
+    const heard = new Promise<void>((resolve) => {
+      tell = resolve;
+    });
+    const listener = transport.listen({ host: '127.0.0.1', port: 0 }, (stream) => {
+      accepted.push(stream);
+      stream.onData = () => tell();
+    });
+    await listener.start();
+    const dialling = transport.dial(listener.address, { timeoutMs: 5_000 });
+    // The system connects meanwhile.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LIMITS.dialAttemptMs + 100);
+    const first = await dialling;
+    // Connections are accepted in the order in which they were made.
+    const second = await transport.dial(listener.address, { timeoutMs: 5_000 });
+    second.write([Buffer.from('the last')]);
+    await heard;
+    assert.equal(accepted.length, 2);
+    for (const stream of [first, second, ...accepted]) stream.destroy();
+    await listener.stop();
   });
 
   it('sends what is written in one tick as one segment', async () => {

@@ -9,6 +9,8 @@ import type { ByteStream } from './transport.js';
 
 /** How one attempt is made. */
 export interface AttemptOptions {
+  /** From 1. */
+  readonly number: number;
   readonly timeoutMs: number;
   /** Aborted when another attempt has connected, or the whole dial is given up. */
   readonly signal: AbortSignal;
@@ -40,7 +42,7 @@ export function dialInCompany(
       const onSent = () => {
         if (!isOver && attempts < LIMITS.dialAttemptsMax) next ??= clock.after(LIMITS.dialAttemptMs, begin);
       };
-      attempt({ timeoutMs, signal: abort.signal, onSent }).then(
+      attempt({ number: attempts, timeoutMs, signal: abort.signal, onSent }).then(
         (stream) => {
           if (isOver) {
             stream.destroy();
