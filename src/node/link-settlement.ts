@@ -1,11 +1,12 @@
 /**
  * Several connections to one peer become one: both ends know which stays, the end that dialled a loser says goodbye on it, and
  * the other end closes it when its last word on it has left: so nothing that is on its way is lost. Of two own paths of equal
- * priority the round trip decides. Used by the peer table.
+ * priority the round trip decides. A connection that does not answer when another one comes is lost at the other end, where nothing
+ * of that has arrived here: what is sent on it would be lost for as long as TCP tries. Used by the peer table.
  */
 import { type Clock, LIMITS } from '../shared/index.js';
 import { preferred } from './connection-choice.js';
-import { isFaster } from './path-race.js';
+import { isFaster, roundTripMs } from './path-race.js';
 import type { Link, Peer } from './peer.js';
 
 /** What settling needs, and whom it tells. */
@@ -41,12 +42,36 @@ export class LinkSettlement {
       } else if (former !== link && former.leaving === true) this.#release(peer, former);
     }
     this.#settle(peer);
+    if (peer.protocol === 'legacy') return;
+    for (const former of peer.links) if (former !== link) void this.#examine(peer, former);
   }
 
   /** The other end has said goodbye on this connection: nothing more is sent on it where there is another. */
   leave(peer: Peer, link: Link): void {
     link.leaving = true;
     if (peer.links.length > 1) this.#release(peer, link);
+  }
+
+  /** Asks a connection whether it is still one, when another has come. */
+  async #examine(peer: Peer, former: Link): Promise<void> {
+    const { clock } = this.#c;
+    const doubt = clock.after(LIMITS.linkDoubtMs, () => this.#setSilent(peer, former, true));
+    const isAnswered = (await roundTripMs(clock, former.connection)) < Number.POSITIVE_INFINITY;
+    doubt.cancel();
+    if (isAnswered) this.#setSilent(peer, former, false);
+    else if (peer.links.length > 1 && peer.links.includes(former)) void former.connection.close();
+  }
+
+  #setSilent(peer: Peer, link: Link, silent: boolean): void {
+    if ((link.silent ?? false) === silent || !peer.links.includes(link)) return;
+    const inUse = peer.link;
+    link.silent = silent;
+    if (peer.link !== inUse) {
+      peer.rtt = undefined;
+      this.#c.events.onLink(peer);
+    }
+    this.#settle(peer);
+    this.#c.events.onChange();
   }
 
   /** Where both ends dialled, both know which connection stays; the loser is closed by the end that dialled it. */
@@ -62,7 +87,8 @@ export class LinkSettlement {
 
   /** Two own paths of equal priority: the round trip decides. */
   #mayRace(peer: Peer, current: Link, challenger: Link): boolean {
-    return peer.protocol === 'exo' && current.outgoing && current.priority === challenger.priority;
+    if (peer.protocol !== 'exo' || challenger.silent === true) return false;
+    return current.outgoing && current.priority === challenger.priority;
   }
 
   async #race(peer: Peer, current: Link, challenger: Link): Promise<void> {

@@ -23,7 +23,8 @@ export async function isFaster(clock: Clock, current: Connection, challenger: Co
   return gainMs > GAIN_MS_MIN && gainMs > currentMs * GAIN_SHARE_MIN;
 }
 
-async function roundTripMs(clock: Clock, connection: Connection): Promise<number> {
+/** Of one ping. Infinite when there is no answer in `healthTimeoutMs`, or the connection has ended. */
+export async function roundTripMs(clock: Clock, connection: Connection): Promise<number> {
   const startedAtMs = clock.now();
   try {
     await connection.request({ kind: 'ping', data: EMPTY }, { timeoutMs: LIMITS.healthTimeoutMs });

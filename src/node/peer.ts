@@ -17,6 +17,8 @@ export interface Link extends ChoiceFacts {
   readonly outgoing: boolean;
   /** Set when it was measured to be faster than the link that was in use. */
   faster?: boolean;
+  /** Set while it does not answer and another one works. */
+  silent?: boolean;
   /** The other end has said goodbye on it: it goes as soon as there is another. */
   leaving?: boolean;
   /** Dial target behind an outgoing link. */

@@ -144,6 +144,10 @@ const TABLE = {
   acceptBacklog: [511, 'connections made by the system and not yet accepted; Node’s default'],
   // ------------------------------------------------------------------ membership
   heartbeatMs: [2_000, 'silence after which a health check is sent; any byte counts as life'],
+  linkDoubtMs: [
+    1_000,
+    'without an answer on a connection, while a newer one with the same peer works: the newer one is used',
+  ],
   suspectAfterMs: [5_000, 'silence after which a peer is suspect: two heartbeats missed'],
   deadAfterMs: [
     10_000,

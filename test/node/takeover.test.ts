@@ -7,7 +7,7 @@ import { describe, it } from 'node:test';
 import { LinkSettlement } from '../../src/node/link-settlement.js';
 import { type Link, Peer } from '../../src/node/peer.js';
 import type { Connection, ConnectionHandlers, Message } from '../../src/protocol/index.js';
-import { VirtualClock } from '../../src/shared/index.js';
+import { LIMITS, VirtualClock } from '../../src/shared/index.js';
 import { establishedPair, type Pair } from '../support/connection-pair.js';
 
 /** Until what was written has arrived: a turn to write it and one to deliver it, on each end. */
@@ -106,5 +106,61 @@ describe('a connection that another one takes over from', () => {
     await turns();
     assert.equal(loser.pair.dialler.state, 'closed', 'nothing is left to send on it');
     await Promise.all([winner.pair.dialler.close(), winner.pair.acceptor.close()]);
+  });
+});
+
+describe('a connection that does not answer when another one comes', () => {
+  /** `a`, which dialled the first one, is preferred by both ends; nothing of its far end arrives. */
+  async function doubted(outgoing: boolean) {
+    const clock = new VirtualClock();
+    const [dead, fresh] = [await setUp(clock), await setUp(clock)];
+    const { settlement, moves } = settlementOf(clock);
+    const peer = new Peer('b', 'exo');
+    settlement.add(peer, linkOf(dead.pair.dialler, outgoing ? 'a' : 'b', outgoing));
+    dead.pair.acceptorStream.pause();
+    settlement.add(peer, linkOf(fresh.pair.dialler, 'b', false));
+    assert.equal(peer.link?.connection, dead.pair.dialler);
+    await turns();
+    await clock.advance(LIMITS.linkDoubtMs);
+    await turns();
+    const end = async () => {
+      const all = [dead, fresh].flatMap(({ pair }) => [pair.dialler.close(), pair.acceptor.close()]);
+      dead.pair.acceptorStream.resume();
+      await turns();
+      await clock.advance(10_000);
+      await Promise.all(all);
+    };
+    return { clock, dead, fresh, peer, moves, end };
+  }
+
+  it('is not used any more after a second, and given up by the end that dialled it', async () => {
+    const { dead, fresh, peer, moves, end } = await doubted(true);
+    assert.equal(peer.link?.connection, fresh.pair.dialler);
+    assert.deepEqual(moves, ['moved', 'off']);
+    assert.equal(peer.links.length, 1);
+    assert.notEqual(dead.pair.dialler.state, 'closed');
+    await end();
+  });
+
+  it('is closed after five seconds by the end that was dialled', async () => {
+    const { clock, dead, fresh, peer, end } = await doubted(false);
+    assert.equal(peer.link?.connection, fresh.pair.dialler);
+    assert.equal(dead.pair.dialler.state, 'established');
+    await clock.advance(LIMITS.healthTimeoutMs);
+    await turns();
+    assert.equal(dead.pair.dialler.state, 'closed');
+    await end();
+  });
+
+  it('is used again when it was only slow', async () => {
+    const { clock, dead, fresh, peer, moves, end } = await doubted(false);
+    assert.equal(peer.link?.connection, fresh.pair.dialler);
+    dead.pair.acceptorStream.resume();
+    await turns();
+    await clock.advance(LIMITS.healthTimeoutMs);
+    await turns();
+    assert.equal(peer.link?.connection, dead.pair.dialler);
+    assert.deepEqual(moves, ['moved', 'moved']);
+    await end();
   });
 });
