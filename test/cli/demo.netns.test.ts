@@ -7,6 +7,7 @@ import { canComputeGgml } from '../../src/inference/index.js';
 import { type Host, Lab, labUnavailable } from '../lab/lab.js';
 import { eventually } from '../support/eventually.js';
 import { type Child, EXO_MAIN } from '../support/processes.js';
+import { promise } from '../support/promise.js';
 
 const skip = labUnavailable([]) ?? false;
 
@@ -68,9 +69,9 @@ const ANSWER = canComputeGgml() ? 'I am the demo model of exo-mesh[^\\n]*' : '(d
 const answerOf = (node: string) => new RegExp(`${node}, Who are you\\?\\n {2}${ANSWER}\\n`);
 
 test(
-  'the demo brings both nodes together, prints both topologies and an answer from each, and ends',
+  'R2 the demo brings both nodes together, prints both topologies and an answer from each, and ends',
   { skip },
-  () =>
+  (t) =>
     onStage(async (stage) => {
       const demo = stage.start('--once');
       assert.equal(await demo.closed, 0, demo.output);
@@ -86,6 +87,9 @@ test(
       ]) {
         assert.match(demo.stdout, pattern);
       }
+      const route = /each token went through (.*)/.exec(demo.stdout)?.[1];
+      if (canComputeGgml())
+        promise(t, 'R2', `an answer from each node, without any network but the tunnel; ${route}`);
       await nothingLeft(stage);
     }),
 );

@@ -3,18 +3,21 @@
  * client's stream ends with the text of the undisturbed run. And the control: with recovery switched off the same check fails.
  */
 import assert from 'node:assert/strict';
+import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { canComputeGgml } from '../../src/inference/index.js';
+import { surveyModel } from '../../src/models/index.js';
 import { type Random, randomInt, seededRandom } from '../../src/shared/index.js';
 import { askStream, type StreamedAnswer } from '../support/chat-client.js';
 import { type Bounds, type Disturbance, standstillMs, wrongWith } from '../support/disturbed-answer.js';
 import { PATIENCE } from '../support/eventually.js';
 import { FaultyMesh } from '../support/faulty-mesh.js';
 import '../support/leaks.js';
+import { MockHub } from '../support/mock-hub.js';
 import { Cleanup } from '../support/processes.js';
 import { promise } from '../support/promise.js';
-import { RANDOM_MODEL, writeRandomModel } from '../support/real-model.js';
+import { modelFiles, RANDOM_LAYERS, RANDOM_MODEL, writeRandomModel } from '../support/real-model.js';
 import { repeats } from '../support/repeats.js';
 
 const skip = canComputeGgml() ? false : 'no prebuilt ggml libraries for this machine';
@@ -24,6 +27,10 @@ const MEMBERS = ['a', 'b', 'c'];
 const JOINER = 'd';
 /** Serves the client. */
 const ENTRY = 'a';
+/** Files go only to nodes that are trusted. */
+const MESH_TOKEN = 'a-token-of-the-fault-tests-that-is-long-enough';
+/** In which a spare of this model has come. */
+const SPARE_MS = 2_000;
 const ANSWER_MS = 120_000;
 /** From the fault on; the prefill of these answers takes some ten milliseconds. */
 const GOES_ON_MS = 5_000;
@@ -62,9 +69,11 @@ interface Fault {
 const nothing = async () => undefined;
 const between = (random: Random, [from, to]: readonly [number, number]) => delay(randomInt(random, from, to));
 
-const FAULTS: readonly Fault[] = [
+const KILL_NODE = 'kill -9 of a node';
+
+const ALL_FAULTS: readonly Fault[] = [
   {
-    name: 'kill -9 of a node',
+    name: KILL_NODE,
     victims: ['b', 'c'],
     happen: (mesh, victim) => mesh.kill(victim),
     mend: (mesh, victim) => mesh.restart(victim),
@@ -125,6 +134,11 @@ const FAULTS: readonly Fault[] = [
   },
 ];
 
+/** EXO_TEST_FAULTS: only those whose name it matches; EXO_TEST_ROUNDS: so many of each. For a look at one of them. */
+const FAULTS = ALL_FAULTS.filter(({ name }) => new RegExp(process.env['EXO_TEST_FAULTS'] ?? '').test(name));
+const LOSSES = ALL_FAULTS.slice(0, 3);
+const roundsOf = (few: number, full: number) => Number(process.env['EXO_TEST_ROUNDS'] ?? repeats(few, full));
+
 /** Answers of the mesh while nothing happens, by question. */
 type Calm = Map<string, StreamedAnswer>;
 
@@ -166,13 +180,20 @@ async function calmAnswer(
 
 interface Round {
   readonly fault: Fault;
+  /** @default PROMPTS */
+  readonly prompts?: readonly string[];
   readonly sampling: Sampling;
   readonly bounds: Bounds;
 }
 
 /** One answer with one fault in it: what was wrong, and how long it stood still. */
-async function oneRound(mesh: FaultyMesh, calm: Calm, random: Random, { fault, sampling, bounds }: Round) {
-  const prompt = PROMPTS[randomInt(random, 0, PROMPTS.length - 1)]!;
+async function oneRound(
+  mesh: FaultyMesh,
+  calm: Calm,
+  random: Random,
+  { fault, sampling, bounds, prompts = PROMPTS }: Round,
+) {
+  const prompt = prompts[randomInt(random, 0, prompts.length - 1)]!;
   const victim = fault.victims[randomInt(random, 0, fault.victims.length - 1)]!;
   const after = randomInt(random, 1, PIECES_MAX);
   const tokens = fault.tokens ?? TOKENS;
@@ -232,15 +253,15 @@ function seedOf(t: TestContext): number {
 
 const SECONDS = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
 
-test('R4 an answer in F32 ends with the text of the undisturbed run, whatever happens to a node of its ring', {
+test('R4, I1, I2: an answer in F32 ends with the text of the undisturbed run, whatever happens to a node of its ring', {
   skip,
 }, async (t) => {
   const seed = seedOf(t);
   const random = seededRandom(seed);
-  const rounds = repeats(1, 20);
+  const rounds = roundsOf(1, 20);
   await inMesh({}, async (mesh) => {
     const calm: Calm = new Map();
-    const longest: string[] = [];
+    const longest = new Map<string, number>();
     for (const fault of FAULTS) {
       let stillMs = 0;
       for (let round = 0; round < rounds; round++) {
@@ -256,13 +277,20 @@ test('R4 an answer in F32 ends with the text of the undisturbed run, whatever ha
           stillMs = Math.max(stillMs, seen.stillMs);
         }
       }
-      longest.push(`${fault.name} ${SECONDS(stillMs)}`);
+      longest.set(fault.name, stillMs);
     }
     promise(
       t,
       'R4',
-      `F32, seed ${seed}, ${rounds} × greedy and ${rounds} × seeded each: the same text; longest standstill: ${longest.join(', ')}`,
+      `F32, seed ${seed}, ${rounds} × greedy and ${rounds} × seeded each: the same text; longest standstill: ${[...longest].map(([name, ms]) => `${name} ${SECONDS(ms)}`).join(', ')}`,
     );
+    const times = `${2 * rounds} ×`;
+    promise(
+      t,
+      'I1',
+      `${times} no error: the same answer goes on ≤ ${SECONDS(longest.get(KILL_NODE) ?? Number.NaN)} after the kill; the others live on`,
+    );
+    promise(t, 'I2', `${times} the same text, token by token`);
   });
 });
 
@@ -277,10 +305,10 @@ test('R4 an answer of rounded weights is the undisturbed one up to a choice betw
 }, async (t) => {
   const seed = seedOf(t);
   const random = seededRandom(seed);
-  const rounds = repeats(1, 20);
+  const rounds = roundsOf(1, 20);
   await inMesh({ args: ['--quantisation', 'q8_0'] }, async (mesh) => {
     const calm: Calm = new Map();
-    for (const fault of FAULTS.slice(0, 3)) {
+    for (const fault of LOSSES) {
       for (let round = 0; round < rounds; round++) {
         const bounds = { goesOnMs: GOES_ON_MS * PATIENCE, tieLogprob: TIE_LOGPROB };
         const seen = await oneRound(mesh, calm, random, { fault, sampling: 'greedy', bounds });
@@ -296,13 +324,88 @@ test('R4 an answer of rounded weights is the undisturbed one up to a choice betw
   });
 });
 
+/** What is fetched here comes from loopback, and from a few hundred kilobytes of it. */
+const FETCH_MS = 5_000;
+
+/** Layers of the model that a node has on its disk, as ranges. */
+async function layersOn(home: string): Promise<string> {
+  const folder = path.join(home, 'models', RANDOM_MODEL.replace('/', '--'));
+  const survey = await surveyModel(folder, new AbortController().signal);
+  return survey?.presentLayers.map((range) => range.join('-')).join(' ') ?? '';
+}
+
+for (const spare of [false, true]) {
+  test(`R4 each node keeps only its own layers${spare ? ' and, with --spare, those of a neighbour' : ', and fetches those of a lost one'}`, {
+    skip,
+  }, async (t) => {
+    const seed = seedOf(t);
+    const random = seededRandom(seed);
+    const rounds = roundsOf(1, 5);
+    let stillMs = 0;
+    const held: string[] = [];
+    for (let round = 0; round < rounds; round++) {
+      const cleanup = new Cleanup();
+      try {
+        const hub = await MockHub.start();
+        cleanup.add(() => hub.stop());
+        hub.put(RANDOM_MODEL, modelFiles(await writeRandomModel(cleanup.folder(), { seed: MODEL_SEED })));
+        const mesh = await FaultyMesh.prepare(cleanup, {
+          ids: MEMBERS,
+          args: ['--split', '--threads', '1', ...(spare ? ['--spare'] : [])],
+          env: { HF_ENDPOINT: hub.endpoint, EXO_AUTH_TOKEN: MESH_TOKEN },
+        });
+        await mesh.start(...MEMBERS);
+        await mesh.whole(...MEMBERS);
+        const calm: Calm = new Map();
+        await calmAnswer(mesh, calm, PROMPTS[0]!, 'greedy', TOKENS);
+        const own = async () => {
+          const all = await Promise.all(
+            MEMBERS.map(async (id) => [id, await layersOn(mesh.home(id))] as const),
+          );
+          return all.map(([id, layers]) => `${id} ${layers}`).join(', ');
+        };
+        if (spare) await delay(SPARE_MS * PATIENCE);
+        held.push(await own());
+        for (const id of MEMBERS) {
+          assert.notEqual(
+            await layersOn(mesh.home(id)),
+            `0-${RANDOM_LAYERS - 1}`,
+            `${id} fetched all: ${held.at(-1)}`,
+          );
+        }
+        const bounds = { goesOnMs: (GOES_ON_MS + (spare ? 0 : FETCH_MS)) * PATIENCE };
+        const seen = await oneRound(mesh, calm, random, {
+          ...{ fault: ALL_FAULTS[0]!, sampling: 'greedy', bounds },
+          prompts: PROMPTS.slice(0, 1),
+        });
+        t.diagnostic(
+          `${held.at(-1)}; ${seen.words}: stood still ${SECONDS(seen.stillMs)}; then ${await own()}`,
+        );
+        assert.deepEqual(
+          seen.wrong,
+          [],
+          `${seen.words}, seed ${seed}\n${seen.wrong.join('\n')}\n${mesh.outputs}`,
+        );
+        stillMs = Math.max(stillMs, seen.stillMs);
+      } finally {
+        await cleanup.dispose();
+      }
+    }
+    promise(
+      t,
+      'R4',
+      `own layers only${spare ? ', --spare' : ''} (${held[0]}): ${rounds} × kill -9 of a node, the same text, standstill ${SECONDS(stillMs)}${spare ? '' : ', fetch included'}`,
+    );
+  });
+}
+
 test('R5 with recovery switched off the check of R4 fails for every loss', { skip }, async (t) => {
   const seed = seedOf(t);
   const random = seededRandom(seed);
-  const rounds = repeats(1, 5);
+  const rounds = roundsOf(1, 5);
   await inMesh({ env: { EXO_TEST_RECOVERY: 'off' } }, async (mesh) => {
     const calm: Calm = new Map();
-    for (const fault of FAULTS.slice(0, 3)) {
+    for (const fault of LOSSES) {
       for (let round = 0; round < rounds; round++) {
         const bounds = { goesOnMs: GOES_ON_MS * PATIENCE };
         const seen = await oneRound(mesh, calm, random, { fault, sampling: 'greedy', bounds });

@@ -8,6 +8,7 @@ import { canComputeGgml } from '../../src/inference/index.js';
 import { fullMesh } from '../support/mesh.js';
 import { argvOf, descendants } from '../support/process-tree.js';
 import { Cleanup, type RunningNode } from '../support/processes.js';
+import { promise } from '../support/promise.js';
 
 const skip = canComputeGgml() ? false : 'no prebuilt ggml libraries for this machine';
 const QUESTION = 'How do nodes find each other?';
@@ -73,9 +74,9 @@ async function solo(): Promise<{ greedy: string; seeded: string }> {
   }
 }
 
-test('a model split over two and three nodes answers as one node does, greedy and seeded, whoever is asked', {
+test('I4 a model split over two and three nodes answers as one node does, greedy and seeded, whoever is asked', {
   skip,
-}, async () => {
+}, async (t) => {
   const alone = await solo();
   assert.match(alone.greedy, /discovery/);
   for (const ids of [
@@ -92,6 +93,11 @@ test('a model split over two and three nodes answers as one node does, greedy an
       await cleanup.dispose();
     }
   }
+  promise(
+    t,
+    'I4',
+    'the demo model on two and on three nodes, asked of each, greedy and seeded: the text of one node',
+  );
 });
 
 /** The process that computes for a node. */

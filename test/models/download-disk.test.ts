@@ -12,6 +12,7 @@ import { systemClock, systemRandom } from '../../src/shared/index.js';
 import { MockHub } from '../support/mock-hub.js';
 import { singleFileModel } from '../support/model-files.js';
 import { Cleanup } from '../support/processes.js';
+import { promise } from '../support/promise.js';
 import '../support/leaks.js';
 
 const WEIGHTS = 'model.safetensors';
@@ -42,9 +43,9 @@ test('what does not fit is refused before any of it comes, with both figures', {
   assert.equal(hub.bytesSent(WEIGHTS), 0);
 });
 
-test('a disk that fills up in the middle: an error that says so, nothing is lost, and it goes on when there is room', {
+test('R6 a disk that fills up in the middle: an error that says so, nothing is lost, and it goes on when there is room', {
   skip,
-}, async () => {
+}, async (t) => {
   const hub = await MockHub.start();
   cleanup.add(() => hub.stop());
   const files = singleFileModel(4, MIB);
@@ -71,4 +72,9 @@ test('a disk that fills up in the middle: an error that says so, nothing is lost
   await fetchIt();
   assert.deepEqual(readFileSync(path.join(directory, WEIGHTS)), whole);
   assert.ok(hub.bytesSent(WEIGHTS, before) <= whole.length - kept);
+  promise(
+    t,
+    'R6',
+    'a disk that fills up: an error, nothing that was there is fetched again when there is room',
+  );
 });

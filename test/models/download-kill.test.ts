@@ -9,6 +9,7 @@ import { randomInt, seededRandom } from '../../src/shared/index.js';
 import { MockHub } from '../support/mock-hub.js';
 import { shardedModel, singleFileModel } from '../support/model-files.js';
 import { type Child, Cleanup, ROOT } from '../support/processes.js';
+import { promise } from '../support/promise.js';
 import { repeats } from '../support/repeats.js';
 import '../support/leaks.js';
 
@@ -89,13 +90,14 @@ async function killAndResume(whole: Buffer, kills: number, seed: number, shard?:
   }
 }
 
-test('killed twenty times with -9 at random moments: the file is right, and nothing good came twice', async () => {
+test('R6 killed twenty times with -9 at random moments: the file is right, and nothing good came twice', async (t) => {
   const files = singleFileModel(8, MIB / 2);
   hub.put(REPOSITORY, files);
   const whole = files[WEIGHTS] as Buffer;
   await killAndResume(whole, 20, 5);
   assert.deepEqual(readFileSync(path.join(directory, WEIGHTS)), whole);
   assert.ok(!existsSync(path.join(directory, `${WEIGHTS}.partial`)));
+  promise(t, 'R6', '20 × kill -9: the file is right, 0 good bytes fetched again');
 });
 
 test('the same for the ranges of a shard', async () => {

@@ -12,6 +12,7 @@ import { type Clock, ExoError, systemClock, systemRandom, VirtualClock } from '.
 import { MockHub } from '../support/mock-hub.js';
 import { shardedModel, singleFileModel, solidBytes } from '../support/model-files.js';
 import { Cleanup } from '../support/processes.js';
+import { promise } from '../support/promise.js';
 import '../support/leaks.js';
 
 const REPOSITORY = 'mesh/tiny';
@@ -172,7 +173,7 @@ test('tied embeddings are for the first and the last shard', async () => {
   assertTensors(WEIGHTS, safetensors(tensors, 3), (name) => /embed|layers\.1/.test(name));
 });
 
-test('429 with Retry-After holds all requests back, 500 and broken connections are tried again from where they broke', async () => {
+test('R6 429 with Retry-After holds all requests back, 500 and broken connections are tried again from where they broke', async (t) => {
   const files = singleFileModel(4, 300_000);
   hub.put(REPOSITORY, files);
   hub.failApi({ kind: 'status', status: 503 });
@@ -187,6 +188,11 @@ test('429 with Retry-After holds all requests back, 500 and broken connections a
   const { progress } = await fetchModel();
   assert.deepEqual(bytesOf(WEIGHTS), files[WEIGHTS]);
   assertSteady(progress);
+  promise(
+    t,
+    'R6',
+    '429, 500, 503 and broken connections in one download: the right bytes, figures never back',
+  );
 });
 
 test('a Retry-After that is too long is told, and the wait is not longer than it', async () => {
@@ -204,7 +210,7 @@ test('a hub that answers only with errors is given up after some tries, and says
   });
 });
 
-test('without support for ranges whole files come, also for a shard, and also after a break', async () => {
+test('R6 without support for ranges whole files come, also for a shard, and also after a break', async (t) => {
   const files = singleFileModel(4, 300_000);
   hub.put(REPOSITORY, files);
   hub.takesRanges = false;
@@ -212,9 +218,10 @@ test('without support for ranges whole files come, also for a shard, and also af
   const { progress } = await fetchModel({ shard: { startLayer: 1, endLayer: 1, layers: 4 } });
   assert.deepEqual(bytesOf(WEIGHTS), files[WEIGHTS]);
   assertSteady(progress);
+  promise(t, 'R6', 'no ranges and a break: the right bytes, never above 100 %');
 });
 
-test('damaged bytes: the file comes once more and the figures never go back; a second time is an error', async () => {
+test('R6 damaged bytes: the file comes once more and the figures never go back; a second time is an error', async (t) => {
   const files = singleFileModel(4, 300_000);
   hub.put(REPOSITORY, files);
   hub.fail(WEIGHTS, { kind: 'corrupt' });
@@ -231,6 +238,11 @@ test('damaged bytes: the file comes once more and the figures never go back; a s
   assert.deepEqual(bytesOf(WEIGHTS), files[WEIGHTS], 'the version that was there is not touched');
   await fetchModel();
   assert.deepEqual(bytesOf(WEIGHTS), solidBytes(500_000, 5));
+  promise(
+    t,
+    'R6',
+    'damaged bytes: found by the hash, fetched once more; damaged again: an error, and the version before stays',
+  );
 });
 
 test('damaged small files are found by git’s hash', async () => {

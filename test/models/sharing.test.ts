@@ -10,6 +10,7 @@ import { brisk, fetchFrom, MemorySharers, REPOSITORY, startHub, WEIGHTS } from '
 import type { MockHub } from '../support/mock-hub.js';
 import { shardedModel, singleFileModel } from '../support/model-files.js';
 import { Cleanup } from '../support/processes.js';
+import { promise } from '../support/promise.js';
 import { repeats } from '../support/repeats.js';
 import '../support/leaks.js';
 
@@ -81,8 +82,9 @@ test('what a node has comes from it, and the hub is asked for no byte; also wher
   assertFiles('c', files);
 });
 
-test('nodes that begin at once fetch each byte from the hub once, two and three of them', async () => {
-  for (let round = 0; round < repeats(3, 20); round += 1) {
+test('R6 nodes that begin at once fetch each byte from the hub once, two and three of them', async (t) => {
+  const rounds = repeats(3, 20);
+  for (let round = 0; round < rounds; round += 1) {
     const nodes = round % 2 === 0 ? ['a', 'b'] : ['a', 'b', 'c'];
     sharers = new MemorySharers();
     for (const id of nodes) sharers.add(id, cleanup.folder());
@@ -94,6 +96,7 @@ test('nodes that begin at once fetch each byte from the hub once, two and three 
     for (const { reports } of done) assertSteady(reports);
     assert.deepEqual(sentTwice(files), {});
   }
+  promise(t, 'R6', `${rounds} × two or three nodes at once: every byte from the hub once`);
 });
 
 test('nodes with other layers share the ranges that both need', async () => {

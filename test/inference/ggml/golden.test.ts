@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { GgmlEngine } from '../../../src/inference/engines/ggml/index.js';
+import { promise } from '../../support/promise.js';
 import {
   errorOf,
   GOLDEN_NAMES,
@@ -45,6 +46,9 @@ async function compare(request: ShardedRequest, prompt: GoldenPrompt): Promise<n
   return worst;
 }
 
+/** Largest error of each model that was compared. */
+const largest = new Map<string, number>();
+
 for (const name of GOLDEN_NAMES) {
   test(`${name} gives the logits and greedy ids of transformers at 1, 2, 3 and 5 shards, batched and in chunks`, async () => {
     const model = goldenModel(name);
@@ -65,5 +69,16 @@ for (const name of GOLDEN_NAMES) {
       ),
     );
     assert.ok(Math.max(...errors) <= ERROR_MAX, `largest error ${Math.max(...errors)}`);
+    largest.set(name, Math.max(...errors));
   });
 }
+
+test('R1 every model that has vectors was compared', (t) => {
+  assert.deepEqual([...largest.keys()], GOLDEN_NAMES);
+  const [worst, error] = [...largest].reduce((a, b) => (b[1] > a[1] ? b : a));
+  promise(
+    t,
+    'R1',
+    `${largest.size} models at 1, 2, 3 and 5 shards, batched and in chunks: largest error ${error.toExponential(1)} (${worst}), all greedy ids equal`,
+  );
+});
