@@ -57,8 +57,7 @@ export function compare(one: VerifiedAnswer, other: VerifiedAnswer, bound: numbe
     const [a, b] = [one.tokens[same], other.tokens[same]];
     if (a === undefined || b === undefined || a.token_id !== b.token_id) break;
     const found = largestDifference(a, b);
-    // NaN is a difference, too.
-    if (!(found <= difference)) [difference, differenceAt] = [found, same];
+    if (isWorse(found, difference)) [difference, differenceAt] = [found, same];
   }
   const isWithin = difference <= bound;
   if (same === tokens && one.finishReason === other.finishReason) {
@@ -76,9 +75,14 @@ function largestDifference(a: ChosenJson, b: ChosenJson): number {
     const other = others.get(token_id);
     if (other === undefined) continue;
     const found = Math.abs(logprob - other);
-    if (!(found <= largest)) largest = found;
+    if (isWorse(found, largest)) largest = found;
   }
   return largest;
+}
+
+/** NaN is the worst difference. */
+function isWorse(found: number, worst: number): boolean {
+  return !Number.isNaN(worst) && !(found <= worst);
 }
 
 function forkAt(at: number, one: VerifiedAnswer, other: VerifiedAnswer): Fork {
