@@ -40,6 +40,7 @@ export {
   Generations,
   type GenerationsComponents,
   type GenerationsOptions,
+  type PlannedModel,
 } from './generations.js';
 export {
   DEMO_MODEL,
@@ -51,7 +52,12 @@ export {
 } from './models.js';
 export type { PlacedRange, Placement } from './placement.js';
 export {
+  type Outsider,
+  type PlanFigures,
+  type PlanNote,
   type PlanQuestion,
+  PlanRecord,
+  type Prediction,
   type RingPlan,
   RingPlanner,
   type RingPlannerComponents,

@@ -59,7 +59,7 @@ export interface RingNode {
   readonly id: string;
   readonly ring: Ring;
   readonly generations: Generations;
-  readonly planner: Pick<RingPlanner, 'plan' | 'onOffer'>;
+  readonly planner: Pick<RingPlanner, 'plan' | 'onOffer' | 'record'>;
   readonly engine: InferenceEngine;
   readonly activeNode: ActiveNode;
 }
@@ -262,6 +262,7 @@ export class RingNet {
     const isTold = this.#options.told !== false;
     const planner = {
       onOffer: whole.onOffer.bind(whole),
+      record: whole.record,
       plan: isTold ? whole.plan.bind(whole) : async () => ({ reason: 'by each', outsiders: [] }),
     };
     const components = { engine, port, activeNode, clock, random, log: silentLogger };

@@ -17,6 +17,7 @@ import { makeOffer, noOffer, tryOffer } from './offer.js';
 import { OfferBook } from './offer-book.js';
 import { Paths } from './paths.js';
 import { assertLinked, assertPresent, cannot, noRoom, type Outsider, tooLarge } from './plan-errors.js';
+import { PlanRecord } from './plan-record.js';
 import type { Prediction } from './predict.js';
 
 /** What is to be computed. */
@@ -67,6 +68,8 @@ interface Situation {
 /** The planner of one node. */
 export class RingPlanner {
   readonly #parts: RingPlannerComponents;
+  /** What was said of the last answers. */
+  readonly record = new PlanRecord();
   readonly #book: OfferBook;
   /** By model: where it was computed last. */
   readonly #rings = new Map<string, readonly PlacedRange[]>();

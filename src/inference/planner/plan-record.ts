@@ -1,0 +1,107 @@
+/**
+ * What the planner said of the last answers, and what came of it: where each was computed, the predicted and the measured figures.
+ * For `exo status --json`, metrics and whoever asks how good the predictions are. An answer that broke is not measured.
+ */
+import type { PlacedRange } from '../placement.js';
+import { placesOf } from '../ring-plan.js';
+import type { RingPlan } from './ring-planner.js';
+
+/** One answer. */
+export interface PlanNote {
+  readonly requestId: string;
+  readonly model: string;
+  /** `clock.now()` when it was planned. */
+  readonly atMs: number;
+  /** Null: each node saw to its ring itself. */
+  readonly ring: readonly PlacedRange[] | null;
+  readonly reason: string;
+  /** Null: nothing was measured to predict with. */
+  readonly predicted: PlanFigures | null;
+  /** Null: it is not finished, broke, or was too short. */
+  readonly measured: PlanFigures | null;
+}
+
+/** How fast an answer is. */
+export interface PlanFigures {
+  readonly tokensPerS: number;
+  readonly firstTokenMs: number;
+}
+
+/** Answers that are remembered. */
+const NOTES_MAX = 32;
+/** Of fewer tokens no rate is made. */
+const TOKENS_MIN = 8;
+
+/** Watches one attempt. */
+export interface PlanWatch {
+  /** A token has come. */
+  token(nowMs: number): void;
+  /** The answer is whole. */
+  end(): void;
+}
+
+/** The last answers of one node. */
+export class PlanRecord {
+  readonly #notes: PlanNote[] = [];
+  #errors: PlanFigures | undefined;
+
+  /** Oldest first. */
+  get notes(): readonly PlanNote[] {
+    return this.#notes;
+  }
+
+  /** Of the last answer that was predicted and measured: predicted by measured, less 1; undefined before there is one. */
+  get lastErrors(): PlanFigures | undefined {
+    return this.#errors;
+  }
+
+  /** An attempt begins. */
+  begin(
+    head: { readonly requestId: string; readonly model: string },
+    plan: RingPlan,
+    nowMs: number,
+  ): PlanWatch {
+    const { prediction, reason, ring } = plan;
+    const note: PlanNote = {
+      ...head,
+      atMs: nowMs,
+      ring: ring === undefined ? null : placesOf(ring),
+      reason,
+      predicted:
+        prediction === undefined
+          ? null
+          : { tokensPerS: prediction.tokensPerS, firstTokenMs: prediction.firstTokenMs },
+      measured: null,
+    };
+    this.#notes.push(note);
+    if (this.#notes.length > NOTES_MAX) this.#notes.shift();
+    let firstMs: number | undefined;
+    let lastMs = nowMs;
+    let tokens = 0;
+    return {
+      token: (atMs) => {
+        firstMs ??= atMs;
+        lastMs = atMs;
+        tokens += 1;
+      },
+      end: () => {
+        if (firstMs === undefined || tokens < TOKENS_MIN || lastMs <= firstMs) return;
+        const measured = {
+          tokensPerS: (1_000 * (tokens - 1)) / (lastMs - firstMs),
+          firstTokenMs: firstMs - nowMs,
+        };
+        this.#measured(note, measured);
+      },
+    };
+  }
+
+  #measured(note: PlanNote, measured: PlanFigures): void {
+    const index = this.#notes.indexOf(note);
+    if (index >= 0) this.#notes[index] = { ...note, measured };
+    if (note.predicted === null) return;
+    this.#errors = {
+      tokensPerS: note.predicted.tokensPerS / measured.tokensPerS - 1,
+      firstTokenMs: note.predicted.firstTokenMs / Math.max(1, measured.firstTokenMs) - 1,
+    };
+  }
+}

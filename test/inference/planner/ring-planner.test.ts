@@ -1,0 +1,289 @@
+/** Rings that the entry node decides on, over a net of real rings: offers, placements, and what is told to whom. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  createEngine,
+  type EngineProfile,
+  type GenerationRequest,
+  type InferenceEngine,
+  type Placement,
+} from '../../../src/inference/index.js';
+import type { Prompt, TensorRequest } from '../../../src/protocol/index.js';
+import { ExoError, LIMITS } from '../../../src/shared/index.js';
+import { RingNet, type RingNetOptions } from '../../support/ring-net.js';
+
+const TOKENS = [2, 3, 4, 5, 6, 7, 8, 9, 10, 69];
+const LAYERS = 8;
+
+/** The dummy engine, with a profile of equal layers of 1 MB and a head. */
+function measured({
+  memoryMb = 1_000,
+  mbPerS = 1_000,
+  fault = undefined as ExoError | undefined,
+} = {}): InferenceEngine {
+  const engine = createEngine('dummy');
+  const profile: EngineProfile = {
+    memoryBytes: memoryMb * 1e6,
+    bytesPerS: mbPerS * 1e6,
+    multiplyAddsPerS: mbPerS * 1e7,
+    layers: Array.from({ length: LAYERS }, () => ({ weightBytes: 1e6, multiplyAdds: 5e5, cacheBytes: 0 })),
+  };
+  engine.profile = async () => {
+    if (fault !== undefined) throw fault;
+    return profile;
+  };
+  return engine;
+}
+
+async function withNet(options: RingNetOptions, body: (net: RingNet) => Promise<void>): Promise<void> {
+  const net = new RingNet(options);
+  try {
+    await body(net);
+    await net.clock.advance(1_000);
+    for (const id of net.here) assert.equal(net.node(id).ring.size, 0, `requests on ${id}`);
+  } finally {
+    await net.stop();
+  }
+  assert.equal(net.clock.pending, 0, 'no timer is left');
+}
+
+/** The answer, and `a 0-3, b 4-7`: where it was computed. */
+async function ask(net: RingNet, id: string, placement?: Placement) {
+  const request: GenerationRequest = {
+    messages: [{ role: 'user', content: 'hello' }],
+    ...(placement === undefined ? {} : { placement }),
+  };
+  const work = (async () => {
+    const generation = await net.node(id).generations.start(request);
+    const tokens: number[] = [];
+    for await (const { token } of generation.tokens) tokens.push(token);
+    return { tokens, plan: generation.plan };
+  })();
+  const { tokens, plan } = await net.run(work);
+  assert.deepEqual(tokens, TOKENS);
+  const ring = plan?.ring?.map(({ nodeId, shard }) => `${nodeId} ${shard.startLayer}-${shard.endLayer}`);
+  return { ring: ring?.join(', '), plan };
+}
+
+const sizes: Readonly<Record<string, number>> = { a: 6, b: 5, c: 20 };
+
+test('planner keeps an answer on one node where a split would be slower', async () => {
+  await withNet({ ids: ['a', 'b'], engine: () => measured() }, async (net) => {
+    const { ring, plan } = await ask(net, 'b');
+    assert.equal(ring, 'b 0-7');
+    assert.match(plan!.reason, /split would be slower/);
+    assert.ok(plan!.prediction!.tokensPerS > 50);
+    assert.equal(net.sent.filter(({ message }) => message.kind === 'tensor-request').length, 0);
+  });
+});
+
+test('planner sends it to a node that is faster, and over two where none has the memory', async () => {
+  const speeds: Readonly<Record<string, number>> = { a: 100, b: 2_000 };
+  await withNet({ ids: ['a', 'b'], engine: (id) => measured({ mbPerS: speeds[id]! }) }, async (net) => {
+    assert.equal((await ask(net, 'a')).ring, 'b 0-7');
+  });
+  await withNet({ ids: ['a', 'b'], engine: (id) => measured({ memoryMb: sizes[id]! }) }, async (net) => {
+    const { ring, plan } = await ask(net, 'a');
+    assert.match(ring!, /^(a 0-[2-5], b [3-6]-7|b 0-[2-4], a [3-5]-7)$/);
+    assert.match(plan!.reason, /memory/);
+    const told = net.sent.filter(({ message }) => (message as TensorRequest).ring !== undefined);
+    assert.ok(told.length > 0, 'the other one is told');
+  });
+});
+
+test('planner gives no layers to a node that cannot compute the model, and says why', async () => {
+  const fault = new ExoError('tokenizer-invalid', 'tokenizer.json is missing');
+  const engine = (id: string) => measured(id === 'b' ? { fault } : {});
+  await withNet({ ids: ['a', 'b', 'c'], engine }, async (net) => {
+    const { ring, plan } = await ask(net, 'a', { kind: 'split' });
+    assert.ok(!ring!.includes('b'), ring);
+    assert.deepEqual(plan!.outsiders, [{ id: 'b', reason: 'tokenizer.json is missing' }]);
+    // The one that is asked cannot itself: another one does it.
+    assert.ok(!(await ask(net, 'b')).ring!.includes('b'));
+  });
+});
+
+test('planner tells what keeps the only node from it, in its own words and at once', async () => {
+  const fault = new ExoError('checkpoint-invalid', 'model.safetensors is cut off');
+  await withNet({ ids: ['a'], engine: () => measured({ fault }) }, async (net) => {
+    await assert.rejects(ask(net, 'a'), { code: 'checkpoint-invalid', message: fault.message });
+    assert.ok(net.clock.now() < 300, `${net.clock.now()} ms`);
+  });
+});
+
+test('planner waits for a silent node once, and no longer than a person notices', async () => {
+  await withNet({ ids: ['a', 'b'], engine: () => measured() }, async (net) => {
+    let asked = 0;
+    net.filter = ({ message }) => {
+      if (message.kind !== 'offer-request') return true;
+      asked += 1;
+      return false;
+    };
+    const { plan } = await ask(net, 'a');
+    assert.ok(net.clock.now() < LIMITS.offerWaitMs + 300, `${net.clock.now()} ms`);
+    assert.deepEqual(
+      plan!.outsiders.map(({ id }) => id),
+      ['b'],
+    );
+    assert.match(plan!.outsiders[0]!.reason, /0\.5 s/);
+    await ask(net, 'a');
+    assert.equal(asked, 1);
+    await net.clock.advance(LIMITS.offersKeptMs);
+    await ask(net, 'a');
+    assert.equal(asked, 2);
+  });
+});
+
+test('planner asks for offers once for many questions', async () => {
+  await withNet({ ids: ['a', 'b'], engine: () => measured() }, async (net) => {
+    await Promise.all(Array.from({ length: 4 }, () => ask(net, 'a')));
+    assert.equal(net.sent.filter(({ message }) => message.kind === 'offer-request').length, 1);
+  });
+});
+
+test('planner does as it is asked: solo, a named node, split, layers by hand', async () => {
+  await withNet({ ids: ['a', 'b', 'c'], engine: () => measured() }, async (net) => {
+    assert.match((await ask(net, 'a', { kind: 'solo' })).ring!, /^[abc] 0-7$/);
+    assert.equal((await ask(net, 'a', { kind: 'solo', nodeId: 'c' })).ring, 'c 0-7');
+    assert.equal((await ask(net, 'a', { kind: 'split' })).ring, 'a 0-1, b 2-4, c 5-7');
+    const ranges = [
+      { nodeId: 'c', startLayer: 0, endLayer: 0 },
+      { nodeId: 'a', startLayer: 1, endLayer: 7 },
+    ];
+    assert.equal((await ask(net, 'b', { kind: 'manual', ranges })).ring, 'c 0-0, a 1-7');
+    const prompts = net.sent.filter(({ message }) => message.kind === 'prompt');
+    assert.deepEqual((prompts.at(-1)!.message as Prompt).ring, ranges);
+  });
+});
+
+test('planner splits by free memory where the original’s shares do not fit', async () => {
+  const engine = (id: string) => measured({ memoryMb: id === 'c' ? 1.5 : 5 });
+  await withNet({ ids: ['a', 'b', 'c'], engine }, async (net) => {
+    const { ring, plan } = await ask(net, 'a', { kind: 'split' });
+    assert.match(ring!, /c \d-\d$/);
+    assert.equal(plan!.ring!.at(-1)!.shard.startLayer, 7);
+  });
+});
+
+for (const [what, placement, code, says] of [
+  [
+    'a gap',
+    [
+      ['a', 0, 2],
+      ['b', 4, 7],
+    ],
+    'placement-invalid',
+    /b begins with layer 4, and layer 3 is to come/,
+  ],
+  ['too few layers', [['a', 0, 6]], 'placement-invalid', /last layer named is 6, that of dummy is 7/],
+  [
+    'one node twice',
+    [
+      ['a', 0, 3],
+      ['a', 4, 7],
+    ],
+    'placement-invalid',
+    /named twice/,
+  ],
+  ['a node that is not there', [['x', 0, 7]], 'ring-incomplete', /node x.*there are a, b/],
+  ['more than fits', [['b', 0, 7]], 'out-of-memory', /layers 0-7 need.*on b/],
+] as const satisfies ReadonlyArray<
+  readonly [string, ReadonlyArray<readonly [string, number, number]>, string, RegExp]
+>) {
+  test(`planner refuses layers by hand with ${what}`, async () => {
+    await withNet({ ids: ['a', 'b'], engine: (id) => measured({ memoryMb: sizes[id]! }) }, async (net) => {
+      const ranges = placement.map(([nodeId, startLayer, endLayer]) => ({ nodeId, startLayer, endLayer }));
+      await assert.rejects(ask(net, 'a', { kind: 'manual', ranges }), { code, message: says });
+    });
+  });
+}
+
+test('planner refuses a model that fits nowhere, with what is needed and what there is', async () => {
+  await withNet({ ids: ['a', 'b'], engine: () => measured({ memoryMb: 3 }) }, async (net) => {
+    await assert.rejects(ask(net, 'a'), {
+      code: 'out-of-memory',
+      message: /dummy needs 0\.0 GB of memory; free are: a 0\.0 GB, b/,
+    });
+  });
+});
+
+test('planner leaves the ring to the members where an old peer is among them', async () => {
+  const options: RingNetOptions = { ids: ['a', 'o', 'b'], legacy: ['o'], engine: () => measured() };
+  await withNet(options, async (net) => {
+    const { ring, plan } = await ask(net, 'a', { kind: 'solo' });
+    assert.equal(ring, undefined);
+    assert.match(plan!.reason, /old peer/);
+    assert.equal(net.sent.filter(({ message }) => (message as Prompt).ring !== undefined).length, 0);
+  });
+});
+
+test('planner makes a new ring at a token boundary when a member is lost', async () => {
+  await withNet({ ids: ['a', 'b', 'c'], engine: (id) => measured({ memoryMb: sizes[id]! }) }, async (net) => {
+    let isLost = false;
+    net.filter = ({ message }) => {
+      const index = message.kind === 'result' ? message.index : undefined;
+      if (index === 3 && !isLost) {
+        isLost = true;
+        net.lose('c');
+      }
+      return true;
+    };
+    // All on c, then it is gone, and only both others together have the memory.
+    const { ring } = await ask(net, 'a');
+    assert.ok(isLost);
+    assert.match(ring!, /a.*b|b.*a/);
+    const { notes } = net.node('a').planner.record;
+    assert.deepEqual(
+      notes[0]!.ring!.map(({ nodeId }) => nodeId),
+      ['c'],
+    );
+    assert.equal(notes[0]!.measured, null, 'it broke');
+  });
+});
+
+test('planner keeps what it predicted beside what came of it', async () => {
+  await withNet({ ids: ['a', 'b'], engine: (id) => measured({ memoryMb: sizes[id]! }) }, async (net) => {
+    await ask(net, 'a');
+    const { notes, lastErrors } = net.node('a').planner.record;
+    const [note] = notes;
+    assert.ok(note?.predicted != null && note.measured != null);
+    assert.equal(note.model, 'dummy');
+    assert.ok(note.measured.tokensPerS > 0 && note.measured.firstTokenMs > 0);
+    const error = note.predicted.tokensPerS / note.measured.tokensPerS - 1;
+    assert.equal(lastErrors!.tokensPerS, error);
+    for (let round = 0; round < 40; round += 1) await ask(net, 'a');
+    assert.equal(net.node('a').planner.record.notes.length, 32, 'bounded');
+  });
+});
+
+for (const [what, ring] of [
+  ['without the receiver', [['x', 0, 7]]],
+  [
+    'with a gap',
+    [
+      ['a', 0, 2],
+      ['b', 4, 7],
+    ],
+  ],
+  ['that ends early', [['a', 0, 6]]],
+  ['that ends late', [['a', 0, 8]]],
+] as const satisfies ReadonlyArray<readonly [string, ReadonlyArray<readonly [string, number, number]>]>) {
+  test(`ring refuses one that is told ${what}, and keeps nothing of the request`, async () => {
+    await withNet({ ids: ['a', 'b'] }, async (net) => {
+      const message: Prompt = {
+        kind: 'prompt',
+        shard: { modelId: 'dummy', startLayer: 0, endLayer: 7, nLayers: LAYERS },
+        prompt: 'x',
+        requestId: 'r',
+        inferenceState: null,
+        origin: 'b',
+        ring: ring.map(([nodeId, startLayer, endLayer]) => ({ nodeId, startLayer, endLayer })),
+      };
+      await assert.rejects(net.run(net.send('b', 'a', message)), {
+        code: 'protocol-violation',
+        message: /told/,
+      });
+      assert.equal(net.node('a').ring.size, 0);
+    });
+  });
+}
