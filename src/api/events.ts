@@ -52,7 +52,7 @@ export class EventRoutes {
       next = clock.after(LIMITS.httpEventIntervalMs, push);
       if (!events.hasRoom) return;
       dirty = false;
-      void events.send(statusJson(mesh, chat.models(), clock.wall(), sheds, this.#api.downloads?.running));
+      void events.send(statusJson(mesh, chat, clock.wall(), sheds, this.#api.downloads?.running));
     };
     const changed = () => {
       dirty = true;

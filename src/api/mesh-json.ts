@@ -3,7 +3,7 @@ import type { Mesh, MeshWarning, PeerSummary, SelfSummary, TopologySnapshot } fr
 import type { DeviceCapabilities } from '../protocol/index.js';
 import type { Sheds } from '../shared/index.js';
 import { assignShards } from '../topology/index.js';
-import type { ChatModel, RunningDownload } from './ports.js';
+import type { ChatService, RunningDownload } from './ports.js';
 import { tunnelJson } from './tunnels-json.js';
 
 /** Version of the shapes of `/v1/status`, `/v1/peers` and `/v1/tunnels`; rises when a field changes its meaning or goes. */
@@ -53,7 +53,7 @@ function refusalJson({ module, subject, code, reason, atMs }: ReturnType<Mesh['r
 /** `/v1/status`, and each snapshot of `/v1/events`. */
 export function statusJson(
   mesh: Mesh,
-  models: readonly ChatModel[],
+  chat: ChatService,
   wallMs: number,
   sheds: Sheds,
   downloads: readonly RunningDownload[] = [],
@@ -71,7 +71,9 @@ export function statusJson(
     self: selfJson(self),
     topology: fullTopologyJson(mesh, topology),
     downloads: downloads.map(downloadJson),
-    models: models.map(({ id, name, ready, nLayers }) => ({
+    engine: chat.engine === undefined ? null : { name: chat.engine.name, state: chat.engine.state ?? null },
+    default_model: chat.defaultModel,
+    models: chat.models().map(({ id, name, ready, nLayers }) => ({
       id,
       name: name ?? id,
       ready,

@@ -53,7 +53,7 @@ export function meshRoutes(api: ApiContext): Route[] {
       paths: ['/v1/status'],
       access: 'local',
       handle: (request) =>
-        request.json(statusJson(mesh, chat.models(), clock.wall(), api.sheds, api.downloads?.running)),
+        request.json(statusJson(mesh, chat, clock.wall(), api.sheds, api.downloads?.running)),
     },
     { method: 'POST', paths: ['/v1/ping'], access: 'local', handle: (request) => ping(api, request) },
     { method: 'POST', paths: ['/quit'], access: 'trusted', handle: (request) => quit(api, request) },

@@ -2,7 +2,15 @@
  * What the API needs from the rest of the program: the mesh as `node` shows it, and a chat service. `node/node.ts`
  * hands both in; a test may hand in a small service of its own.
  */
-import type { ChatMessage, GeneratedLogprobs, Placement, RequestedSampling } from '../inference/index.js';
+import type {
+  ChatMessage,
+  GeneratedLogprobs,
+  Placement,
+  PlanFigures,
+  PlanNote,
+  PlannedModel,
+  RequestedSampling,
+} from '../inference/index.js';
 
 /** A model that a request may name. */
 export interface ChatModel {
@@ -71,8 +79,18 @@ export interface EncodedChat {
   readonly tokens: readonly number[];
 }
 
+/** Where the last answers were computed. */
+export interface AnswerPlans {
+  /** Oldest first. */
+  readonly notes: readonly PlanNote[];
+  /** Of the last prediction that could be measured: predicted by measured, less 1. */
+  readonly lastErrors: PlanFigures | undefined;
+}
+
 /** Answers questions with the models of the mesh. */
 export interface ChatService {
+  /** What computes on this node, and what keeps it from that. */
+  readonly engine?: { readonly name: string; readonly state?: string };
   models(): readonly ChatModel[];
   /** What `gpt-*` and a request without a model mean. */
   readonly defaultModel: string;
@@ -82,6 +100,10 @@ export interface ChatService {
    */
   start(request: ChatRequest): Promise<Generation>;
   encode(model: string, messages: readonly ChatMessage[]): Promise<EncodedChat>;
+  /** Absent: nothing is told of it. */
+  readonly plans?: AnswerPlans;
+  /** Where a model would be computed now; absent: nobody plans. Rejects as `start`. */
+  plan?(model: string | undefined): Promise<PlannedModel>;
 }
 
 /** A download of a node, as it was told last. */

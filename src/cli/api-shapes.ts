@@ -194,6 +194,8 @@ export interface StatusJson extends PeersJson {
     readonly discovery: ReadonlyArray<{ readonly module: string; readonly state: string }>;
   };
   readonly topology: TopologyJson;
+  /** Absent in older versions. */
+  readonly engine?: { readonly name: string; readonly state: string | null } | null;
   readonly models: ReadonlyArray<{
     readonly id: string;
     readonly name: string;

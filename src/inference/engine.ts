@@ -122,6 +122,8 @@ export interface EngineProfile {
 export interface InferenceEngine extends Startable {
   /** `dummy`, … : the value of `--inference-engine`. */
   readonly name: string;
+  /** For people: whether it computes, or what keeps it from that. Absent: it always does. */
+  readonly state?: string;
   /** What it can compute here. */
   readonly models: EngineModels;
   /** Makes a shard ready (maps weights). Idempotent; throws `model-unknown` or `engine-failed`. */

@@ -97,6 +97,12 @@ export class Generations {
     return this.#running.size;
   }
 
+  /** What computes on this node. */
+  get engine(): { readonly name: string; readonly state?: string } {
+    const { name, state } = this.#parts.engine;
+    return { name, ...(state === undefined ? {} : { state }) };
+  }
+
   /** What `gpt-*` and a request without a model mean. */
   get defaultModel(): string {
     return meantModel(undefined, this.#parts.engine.models, this.#options.defaultModel);

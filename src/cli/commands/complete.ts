@@ -142,6 +142,7 @@ async function argumentOf(
     case 'ping':
       return { words: await peerWords(host, before) };
     case 'run':
+    case 'verify':
       return { words: await modelWords(host, before) };
     default:
       return NOTHING;

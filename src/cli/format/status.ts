@@ -24,6 +24,7 @@ export function formatStatus(status: StatusJson, source: StatusSource, c: Colour
     ['api', `http://${source.api}${source.pid === undefined ? '' : ` (pid ${source.pid})`}`],
     ...self.discovery.map(({ module, state }) => [`discovery ${module}`, state]),
     ['machine', `${caps.model}, ${caps.chip}, memory ${memory(caps.memory)}, ${teraflops(caps.flops.fp16)}`],
+    ...engineFacts(status),
     ...(status.tunnels.length === 0 ? [] : [['tunnels', tunnelsText(status)]]),
     ['ring', ringText(status)],
     ...shedFacts(status),
@@ -42,6 +43,12 @@ export function formatStatus(status: StatusJson, source: StatusSource, c: Colour
     ...(refused === 0 ? [] : ['', `${refused} refused: exo peers --all says why`]),
     ...warningLines(status.warnings, c),
   ];
+}
+
+/** What computes here, and what keeps it from that. */
+function engineFacts({ engine }: StatusJson): string[][] {
+  if (engine === null || engine === undefined) return [];
+  return [['engine', engine.state === null ? engine.name : `${engine.name}: ${engine.state}`]];
 }
 
 function tunnelsText({ tunnels }: StatusJson): string {

@@ -46,6 +46,8 @@ export class GgmlEngine implements InferenceEngine {
   readonly #quantisation: Quantisation;
   readonly #logger: Logger;
   readonly #fatalLoads: FatalLoads;
+  /** What kept the process from starting; undefined once one runs. */
+  #startError: string | undefined;
   #loads = new WeakMap<EngineProcess, Loads>();
   #stopped = new AbortController();
 
@@ -57,6 +59,11 @@ export class GgmlEngine implements InferenceEngine {
     this.#quantisation = ofProcess.quantisation;
     this.#supervisor = new EngineSupervisor(ofProcess, components);
     this.#models = new ModelReader(contextOf(options), components);
+  }
+
+  get state(): string {
+    if (this.pid !== undefined) return `computes in process ${this.pid}`;
+    return this.#startError ?? 'is not started yet';
   }
 
   /** Of the process that computes, while one runs. */
@@ -74,6 +81,7 @@ export class GgmlEngine implements InferenceEngine {
     this.#supervisor.process().catch((error: unknown) => {
       if (this.#stopped.signal.aborted) return;
       const { code, message } = toExoError(error, 'engine-failed');
+      this.#startError = message;
       this.#logger.warn(code, { message });
     });
   }
