@@ -3,6 +3,7 @@
  * client's stream ends with the text of the undisturbed run. And the control: with recovery switched off the same check fails.
  */
 import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -186,6 +187,14 @@ interface Round {
   readonly bounds: Bounds;
 }
 
+/** EXO_TEST_LOGS: a folder for what the nodes wrote, one file for each round. */
+function keepLogs(mesh: FaultyMesh, words: string): void {
+  const folder = process.env['EXO_TEST_LOGS'];
+  if (folder === undefined) return;
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(path.join(folder, `${Date.now()}.log`), `${words}\n${mesh.outputs}`);
+}
+
 /** One answer with one fault in it: what was wrong, and how long it stood still. */
 async function oneRound(
   mesh: FaultyMesh,
@@ -218,9 +227,11 @@ async function oneRound(
   assert.ok(happening !== undefined, `${words}: the answer was over before`);
   const disturbance = await happening;
   const wrong = wrongWith(answer, undisturbed, disturbance, bounds);
+  const stillMs = standstillMs(answer, disturbance);
+  keepLogs(mesh, `${words}: ${SECONDS(stillMs)} ${wrong.join('; ')}`);
   await fault.mend(mesh, victim);
   await mesh.whole(...MEMBERS);
-  return { words, wrong, stillMs: standstillMs(answer, disturbance) };
+  return { words, wrong, stillMs };
 }
 
 /** Three nodes of a model of its own. */
