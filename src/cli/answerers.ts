@@ -3,6 +3,7 @@ import { type NodeSettings, readConfig } from '../node/config/index.js';
 import { exoHome } from '../node/home/index.js';
 import type { RawOptions } from '../node/options/index.js';
 import { closest, createLogger, ExoError, formatAddress, silentLogger, toExoError } from '../shared/index.js';
+import type { ChatExoJson } from './api-shapes.js';
 import { askNode, type Question } from './chat-stream.js';
 import { HintedError } from './errors.js';
 import { type CliHost, wantsColour } from './host.js';
@@ -27,6 +28,8 @@ export interface Answer {
   readonly finishReason: string;
   readonly promptTokens: number;
   readonly completionTokens: number;
+  /** Where it was computed, where that is known. */
+  readonly where?: ChatExoJson;
 }
 
 /** The running node at `target`. Options that the user did not give stay the node's own. */
@@ -96,8 +99,12 @@ export async function localAnswerer(host: CliHost, raw: RawOptions, signal: Abor
         });
         for await (const { text } of generation.tokens) piece(text);
         const { finishReason, completionTokens } = await generation.result;
-        const { model, promptTokens } = generation;
-        return { model, finishReason, completionTokens, promptTokens };
+        const { model, promptTokens, plan } = generation;
+        const ring = plan?.ring?.map(({ nodeId, shard: { startLayer, endLayer } }) => {
+          return { node: nodeId, layers: [startLayer, endLayer] as const };
+        });
+        const where = { ring: ring ?? null, predicted_tokens_per_s: plan?.prediction?.tokensPerS ?? null };
+        return { model, finishReason, completionTokens, promptTokens, where };
       }),
     close: () => running.stop(),
     abandon: () => running.abandon(),
@@ -114,7 +121,9 @@ async function refuseUnknownModel(host: CliHost, settings: NodeSettings): Promis
   const models = await nodeModels(settings, { ...host, home: exoHome(host.env), log: silentLogger });
   const name = question.model ?? undefined;
   try {
-    await models.learn(meantModel(name, models, inference.defaultModel), new AbortController().signal);
+    const meant = meantModel(name, models, inference.defaultModel);
+    // What is not here is known by its small files, which the node would fetch, too.
+    await models.learn(meant, new AbortController().signal, true);
     resolveModel(name, models, inference.defaultModel);
   } catch (error) {
     const { code, message } = toExoError(error);

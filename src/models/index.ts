@@ -35,12 +35,7 @@ export {
   safetensorsHeaderBytes,
 } from './checkpoint/safetensors.js';
 export { DEMO_DIRECTORY } from './demo-directory.js';
-export {
-  type DownloadComponents,
-  type Downloaded,
-  type DownloadRequest,
-  downloadModel,
-} from './download/download.js';
+export { downloadModel } from './download/download.js';
 export {
   type FetchesComponents,
   type FetchesOptions,
@@ -49,6 +44,7 @@ export {
 } from './download/fetches.js';
 export { isNeeded, type LayerRange, layersOf } from './download/plan.js';
 export { type DownloadProgress, type FileProgress, repoProgressEvent } from './download/progress.js';
+export type { DownloadComponents, Downloaded, DownloadRequest } from './download/request.js';
 export { Retries } from './download/retry.js';
 export type { FileHash, FoundModel, ModelFile } from './hub/answer.js';
 export { type ByteSource, DEFAULT_ENDPOINT, Hub, type HubOptions, type SourceBody } from './hub/hub.js';

@@ -9,7 +9,8 @@ import { recordedRanges } from '../../src/models/download/partial.js';
 import { sum } from '../../src/models/download/ranges.js';
 import { Hub } from '../../src/models/hub/hub.js';
 import { systemClock, systemRandom } from '../../src/shared/index.js';
-import { MockHub } from '../support/mock-hub.js';
+import { startHub } from '../support/fetching.js';
+
 import { singleFileModel } from '../support/model-files.js';
 import { Cleanup } from '../support/processes.js';
 import { promise } from '../support/promise.js';
@@ -28,8 +29,7 @@ if (mounted) cleanup.add(() => spawnSync('umount', ['-l', disk]));
 const skip = mounted ? false : 'a disk in memory cannot be made here (needs root on Linux)';
 
 test('what does not fit is refused before any of it comes, with both figures', { skip }, async () => {
-  const hub = await MockHub.start();
-  cleanup.add(() => hub.stop());
+  const hub = await startHub(cleanup);
   hub.put('mesh/large', singleFileModel(8, MIB));
   const request = { repository: 'mesh/large', directory: path.join(disk, 'large'), parallelMax: 4 };
   await assert.rejects(
@@ -46,8 +46,7 @@ test('what does not fit is refused before any of it comes, with both figures', {
 test('R6 a disk that fills up in the middle: an error that says so, nothing is lost, and it goes on when there is room', {
   skip,
 }, async (t) => {
-  const hub = await MockHub.start();
-  cleanup.add(() => hub.stop());
+  const hub = await startHub(cleanup);
   const files = singleFileModel(4, MIB);
   hub.put('mesh/tiny', files);
   const whole = files[WEIGHTS] as Buffer;

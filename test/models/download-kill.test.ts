@@ -6,7 +6,8 @@ import { afterEach, beforeEach, test } from 'node:test';
 import type { LayerRange } from '../../src/models/download/plan.js';
 import { type ByteRange, common, normalized, sum } from '../../src/models/download/ranges.js';
 import { randomInt, seededRandom } from '../../src/shared/index.js';
-import { MockHub } from '../support/mock-hub.js';
+import { startHub } from '../support/fetching.js';
+import type { MockHub } from '../support/mock-hub.js';
 import { shardedModel, singleFileModel } from '../support/model-files.js';
 import { type Child, Cleanup, ROOT } from '../support/processes.js';
 import { promise } from '../support/promise.js';
@@ -23,8 +24,7 @@ let directory: string;
 
 beforeEach(async () => {
   cleanup = new Cleanup();
-  hub = await MockHub.start();
-  cleanup.add(() => hub.stop());
+  hub = await startHub(cleanup);
   directory = path.join(cleanup.folder(), 'mesh--tiny');
 });
 afterEach(() => cleanup.dispose());

@@ -4,19 +4,19 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { parseSafetensorsHeader, safetensorsHeaderBytes } from '../../src/models/checkpoint/safetensors.js';
-import { type DownloadRequest, downloadModel } from '../../src/models/download/download.js';
+import { downloadModel } from '../../src/models/download/download.js';
 import { recordedRanges } from '../../src/models/download/partial.js';
 import type { DownloadProgress } from '../../src/models/download/progress.js';
+import type { DownloadRequest } from '../../src/models/download/request.js';
 import { Hub } from '../../src/models/hub/hub.js';
-import { type Clock, ExoError, systemClock, systemRandom, VirtualClock } from '../../src/shared/index.js';
-import { MockHub } from '../support/mock-hub.js';
+import { type Clock, ExoError, systemRandom, VirtualClock } from '../../src/shared/index.js';
+import { fetchFrom, REPOSITORY, startHub, WEIGHTS } from '../support/fetching.js';
+import type { MockHub } from '../support/mock-hub.js';
 import { shardedModel, singleFileModel, solidBytes } from '../support/model-files.js';
 import { Cleanup } from '../support/processes.js';
 import { promise } from '../support/promise.js';
 import '../support/leaks.js';
 
-const REPOSITORY = 'mesh/tiny';
-const WEIGHTS = 'model.safetensors';
 const never = new AbortController().signal;
 let cleanup: Cleanup;
 let hub: MockHub;
@@ -24,21 +24,13 @@ let directory: string;
 
 beforeEach(async () => {
   cleanup = new Cleanup();
-  hub = await MockHub.start();
-  cleanup.add(() => hub.stop());
+  hub = await startHub(cleanup);
   directory = path.join(cleanup.folder(), 'mesh--tiny');
 });
 afterEach(() => cleanup.dispose());
 
-/** Real time, but that no wait takes longer than some milliseconds. */
-const hasty: Clock = {
-  ...systemClock,
-  now: () => systemClock.now() * 1000,
-  after: (delayMs, fn) => systemClock.after(Math.min(delayMs, 2_000) / 1000, fn),
-};
-
 interface Fetched {
-  readonly progress: DownloadProgress[];
+  readonly progress: readonly DownloadProgress[];
 }
 
 async function fetchModel(
@@ -50,20 +42,8 @@ async function fetchModel(
     checkConfig?: (config: unknown) => void;
   } = {},
 ): Promise<Fetched> {
-  const clock = options.clock ?? hasty;
-  const progress: DownloadProgress[] = [];
-  await downloadModel(
-    { repository: REPOSITORY, directory, parallelMax: 4, partBytes: 256 * 1024, ...request },
-    {
-      hub: new Hub({ endpoint: hub.endpoint, token: options.token }, { clock: systemClock }),
-      clock,
-      random: systemRandom,
-      onProgress: (each) => progress.push(each),
-      ...(options.checkConfig === undefined ? {} : { checkConfig: options.checkConfig }),
-    },
-    options.signal ?? never,
-  );
-  return { progress };
+  const { reports } = await fetchFrom(hub, directory, { request, ...options });
+  return { progress: reports };
 }
 
 function assertSteady(progress: readonly DownloadProgress[]): void {

@@ -5,7 +5,8 @@ import path from 'node:path';
 import { after, test } from 'node:test';
 import { Checkpoint, downloadModel, Hub } from '../../src/models/index.js';
 import { systemClock, systemRandom } from '../../src/shared/index.js';
-import { MockHub } from '../support/mock-hub.js';
+import { startHub } from '../support/fetching.js';
+
 import { Cleanup } from '../support/processes.js';
 import { writeRandomCheckpoint } from '../support/random-checkpoint.js';
 import '../support/leaks.js';
@@ -32,8 +33,7 @@ test('a shard that was fetched as ranges of a file opens as a checkpoint: its te
     tie_word_embeddings: false,
   };
   await writeRandomCheckpoint(whole, config as never, { seed: 1, type: 'BF16' });
-  const hub = await MockHub.start();
-  cleanup.add(() => hub.stop());
+  const hub = await startHub(cleanup);
   hub.put(
     'mesh/tiny',
     Object.fromEntries(readdirSync(whole).map((name) => [name, readFileSync(path.join(whole, name))])),

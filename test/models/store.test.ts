@@ -19,7 +19,8 @@ import { Hub } from '../../src/models/hub/hub.js';
 import { modelPlaces } from '../../src/models/store/places.js';
 import { ModelStore } from '../../src/models/store/store.js';
 import { systemClock, systemRandom } from '../../src/shared/index.js';
-import { MockHub } from '../support/mock-hub.js';
+import { startHub } from '../support/fetching.js';
+
 import { shardedModel, singleFileModel } from '../support/model-files.js';
 import { Cleanup } from '../support/processes.js';
 import '../support/leaks.js';
@@ -51,8 +52,7 @@ function write(directory: string, files: Readonly<Record<string, Buffer | string
 }
 
 async function pull(files: Readonly<Record<string, Buffer | string>>, shard?: LayerRange): Promise<string> {
-  const hub = await MockHub.start();
-  cleanup.add(() => hub.stop());
+  const hub = await startHub(cleanup);
   hub.put(REPOSITORY, files);
   const directory = await store.targetOf(REPOSITORY);
   await downloadModel(
@@ -76,8 +76,26 @@ test('places: named folders first, then the home, those of the original last and
       'ro /seed',
       'ro /home/u/.exo/downloads',
       'ro /home/u/.cache/exo/downloads',
+      'ro /home/u/.cache/huggingface/hub',
     ],
   );
+});
+
+test('a model in the cache of the hub’s own tools is used where it is, and not removed', async () => {
+  const commit = 'a1'.repeat(20);
+  const cache = path.join(folder, '.cache/huggingface/hub/models--mesh--tiny');
+  const blobs = write(path.join(cache, 'blobs'), singleFileModel(3, 1_000));
+  const snapshot = path.join(cache, 'snapshots', commit);
+  mkdirSync(snapshot, { recursive: true });
+  for (const name of readdirSync(blobs)) symlinkSync(path.join(blobs, name), path.join(snapshot, name));
+  mkdirSync(path.join(cache, 'refs'));
+  writeFileSync(path.join(cache, 'refs', 'main'), `${commit}\n`);
+  const [model, ...more] = await store.list(never);
+  assert.equal(more.length, 0);
+  assert.equal(model?.directory, snapshot);
+  assert.ok(model.survey.has());
+  await assert.rejects(store.remove(REPOSITORY), { code: 'model-absent', message: /remove it yourself/ });
+  assert.ok((await store.find(REPOSITORY, never))[0]?.survey.has());
 });
 
 test('a model of the original is found where that one keeps it, without a record of ours', async () => {

@@ -2,6 +2,9 @@
  * The short names of models: the original's, and those of the same families that came after it. Each is one repository, so that
  * all nodes of a mesh mean the same bytes: 4-bit ones of mlx-community where the name says nothing else, because they are the
  * least to fetch. `catalogue.ts` reads it.
+ *
+ * None of these repositories, nor the numbers of their layers, was checked against a hub: no entry is verified. A repository that
+ * is not there is an error that names it; layers are those of the config that comes. docs/MODELS.md says so to users.
  */
 import type { Family } from '../architecture/architecture.js';
 

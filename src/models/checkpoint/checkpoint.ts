@@ -3,6 +3,7 @@
  * lies and that those of a range of layers are all there in their shapes. Reads no weights. A node may have only the
  * files that its layers need, so a file that is not there is an error only when a tensor of it is asked for.
  */
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { ExoError, LIMITS, printable } from '../../shared/index.js';
 import type { Architecture } from '../architecture/architecture.js';
@@ -58,17 +59,18 @@ export class Checkpoint {
   /**
    * Reads config, index and headers. Throws `model-unsupported`, `checkpoint-invalid` (names file and tensor), or the
    * signal's reason.
+   * @param options.mayLackWeights a folder to which none has come yet is opened, too: its config says what they will be
    */
   static async open(
     directory: string,
     signal: AbortSignal,
-    options: ArchitectureOptions = {},
+    options: ArchitectureOptions & { readonly mayLackWeights?: boolean } = {},
   ): Promise<Checkpoint> {
     const folder = path.resolve(directory);
     const config = await readConfig(folder, signal);
     const architecture = readArchitecture(config, options);
     const mlx = readMlxQuantization(new Fields(config, 'config.json'));
-    const places = await readPlaces(folder, signal);
+    const places = await readPlaces(folder, signal, options.mayLackWeights ?? false);
     const tensors = new Map<string, TensorEntry>();
     const others = new Map<string, SafetensorsType>();
     const names = places === undefined ? [CHECKPOINT_FILE] : [...new Set(places.values())];
@@ -182,9 +184,11 @@ async function readConfig(folder: string, signal: AbortSignal): Promise<unknown>
 async function readPlaces(
   folder: string,
   signal: AbortSignal,
+  mayLackWeights: boolean,
 ): Promise<ReadonlyMap<string, string> | undefined> {
   if ((await weightsOnDisk(path.join(folder, CHECKPOINT_FILE))) !== undefined) return undefined;
   const file = path.join(folder, CHECKPOINT_INDEX);
+  if (mayLackWeights && !existsSync(file)) return new Map();
   const fault = (why: string, cause?: unknown) =>
     new ExoError(
       'checkpoint-invalid',

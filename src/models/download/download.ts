@@ -5,7 +5,7 @@
  */
 import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { type Clock, ExoError, LIMITS, printable, type Random } from '../../shared/index.js';
+import { ExoError, LIMITS, printable } from '../../shared/index.js';
 import { CHECKPOINT_FILE } from '../checkpoint/checkpoint.js';
 import { CHECKPOINT_INDEX, parseCheckpointIndex } from '../checkpoint/checkpoint-index.js';
 import {
@@ -16,8 +16,6 @@ import {
   safetensorsHeaderBytes,
 } from '../checkpoint/safetensors.js';
 import type { ModelFile } from '../hub/answer.js';
-import type { Hub } from '../hub/hub.js';
-import type { Sharing } from '../peers/sharing.js';
 import { ModelRecord } from '../store/record.js';
 import { writeFailure } from './failure.js';
 import { type FetchContext, FileFetch } from './file.js';
@@ -33,53 +31,12 @@ import {
   needsByFile,
   smallFiles,
 } from './plan.js';
-import { type DownloadProgress, ProgressMeter } from './progress.js';
+import { ProgressMeter } from './progress.js';
 import { type ByteRange, common, normalized, sum } from './ranges.js';
+import type { DownloadComponents, Downloaded, DownloadRequest } from './request.js';
 import { Retries } from './retry.js';
 import { assertRoom } from './room.js';
 import { allOrNone, Slots } from './slots.js';
-
-/** What to fetch. */
-export interface DownloadRequest {
-  /** `org/repo`. */
-  readonly repository: string;
-  /** Branch, tag or commit. @default 'main' */
-  readonly revision?: string;
-  /** Absent: the whole model. Without `layers` the model's configuration tells them. */
-  readonly shard?: Omit<LayerRange, 'layers'> & { readonly layers?: number };
-  /** The model's own folder; made where it is missing. */
-  readonly directory: string;
-  /** Requests under way at once. */
-  readonly parallelMax: number;
-  /** Compare sizes, not hashes, of what is there. @default false */
-  readonly quick?: boolean;
-  /** A commit that is here, or at another node, is good enough: no newer one is looked for. @default false */
-  readonly settled?: boolean;
-  /** No weights. @default false */
-  readonly smallOnly?: boolean;
-  /** @default LIMITS.downloadPartBytes */
-  readonly partBytes?: number;
-}
-
-/** What a download works with. */
-export interface DownloadComponents {
-  /** Undefined: no hub may be asked. */
-  readonly hub: Hub | undefined;
-  /** Other nodes, asked for bytes before the hub is; what they send is checked by the hub's hashes where whole files are fetched. */
-  readonly sharing?: Sharing | undefined;
-  readonly clock: Clock;
-  readonly random: Random;
-  /** Throws where the model is of a kind that cannot be computed. */
-  checkConfig?(config: unknown): void;
-  onProgress?(progress: DownloadProgress): void;
-}
-
-/** What came of it. */
-export interface Downloaded {
-  readonly directory: string;
-  readonly commit: string;
-  readonly progress: DownloadProgress;
-}
 
 /** A file of weights and what is needed of it. */
 interface Weights {
@@ -135,7 +92,8 @@ export async function downloadModel(
   };
   const run = new ModelDownload(context, files, request);
   await run.fetchSmall(components.checkConfig, signal);
-  if (request.smallOnly !== true) {
+  if (request.smallOnly === true) await run.fetchHeader(signal);
+  else {
     const weights = await run.planWeights(signal);
     await run.checkRoom(weights);
     meter.begin(run.shard);
@@ -185,6 +143,12 @@ class ModelDownload {
       signal,
       names.slice(1).map((name) => (inner: AbortSignal) => this.#fetchAll(name, inner)),
     );
+  }
+
+  /** Where the weights lie is told by an index, or by the only file's own header. */
+  async fetchHeader(signal: AbortSignal): Promise<void> {
+    const file = this.#files.get(CHECKPOINT_FILE);
+    if (file !== undefined) await this.#header(file, signal);
   }
 
   /** Which files of weights are needed, and what of them. */

@@ -7,6 +7,8 @@ export interface ModelPlace {
   readonly path: string;
   /** Whether this program may write and remove there. */
   readonly isWritable: boolean;
+  /** Laid out as the hub's own tools do it: `models--<org>--<repo>/snapshots/<commit>`. Never written to. */
+  readonly isHubCache?: true;
 }
 
 /** What the places follow from. */
@@ -21,7 +23,7 @@ export interface PlaceOptions {
 
 /**
  * The places, those first in which a model is looked for first. Models are fetched into the first: of `EXO_MODELS_DIRS`, else
- * `$EXO_HOME/models`. The folders of the original are used and left as they are.
+ * `$EXO_HOME/models`. The folders of the original, and those of the hub's own tools, are used and left as they are.
  */
 export function modelPlaces({ home, env, userHome, seedDir }: PlaceOptions): ModelPlace[] {
   const writable = [...listOf(env['EXO_MODELS_DIRS']), path.join(home, 'models')];
@@ -31,10 +33,14 @@ export function modelPlaces({ home, env, userHome, seedDir }: PlaceOptions): Mod
     path.join(home, 'downloads'),
     path.join(userHome, '.cache', 'exo', 'downloads'),
   ];
+  const hubHome =
+    env['HF_HOME'] || path.join(env['XDG_CACHE_HOME'] || path.join(userHome, '.cache'), 'huggingface');
+  const hubCache = env['HF_HUB_CACHE'] || path.join(hubHome, 'hub');
   const seen = new Set<string>();
   return [
     ...writable.map((folder) => ({ path: path.resolve(folder), isWritable: true })),
     ...readOnly.map((folder) => ({ path: path.resolve(folder), isWritable: false })),
+    { path: path.resolve(hubCache), isWritable: false, isHubCache: true as const },
   ].filter((place) => !seen.has(place.path) && seen.add(place.path));
 }
 

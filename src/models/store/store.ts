@@ -2,7 +2,7 @@
  * The models that are kept on this machine, in one folder or several, some only to be read. What is there is told by the files
  * themselves, each time anew. Fetches nothing (`download.ts` does); knows no node. Called by the node and by `exo model`.
  */
-import { lstat, mkdir, readdir, realpath, rename, rm, stat, unlink } from 'node:fs/promises';
+import { lstat, mkdir, readdir, readFile, realpath, rename, rm, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { type Clock, ExoError, printable, type Random } from '../../shared/index.js';
 import { folderName, type ModelReference, repositoryOf } from '../catalogue/catalogue.js';
@@ -61,7 +61,7 @@ export class ModelStore {
     const models: StoredModel[] = [];
     for (const place of this.places) {
       for (const name of (await namesIn(place.path)).sort()) {
-        const repository = repositoryOf(name);
+        const repository = repositoryOf(place.isHubCache === true ? name.replace(/^models--/, '') : name);
         const model = repository === undefined ? undefined : await this.#look(place, repository, signal);
         if (model !== undefined) models.push(model);
       }
@@ -133,7 +133,7 @@ export class ModelStore {
     const kept: string[] = [];
     let bytes = 0;
     for (const place of this.places) {
-      const directory = path.join(place.path, folderName(repository));
+      const directory = await folderIn(place, repository);
       const stats = await lstat(directory).catch(() => undefined);
       if (stats === undefined) continue;
       if (!place.isWritable) {
@@ -208,7 +208,7 @@ export class ModelStore {
   }
 
   async #look(place: ModelPlace, repository: string, signal: AbortSignal): Promise<StoredModel | undefined> {
-    const directory = path.join(place.path, folderName(repository));
+    const directory = await folderIn(place, repository);
     if ((await stat(directory).catch(() => undefined))?.isDirectory() !== true) return undefined;
     const survey = await surveyModel(directory, signal);
     if (survey === undefined) return undefined;
@@ -251,6 +251,15 @@ export class ModelStore {
     }
     return survey?.bytes ?? 0;
   }
+}
+
+/** The folder of a model in a place, there or not; of the hub's own cache that of the commit that its `main` means. */
+async function folderIn(place: ModelPlace, repository: string): Promise<string> {
+  const name = folderName(repository);
+  if (place.isHubCache !== true) return path.join(place.path, name);
+  const folder = path.join(place.path, `models--${name}`);
+  const commit = await readFile(path.join(folder, 'refs', 'main'), 'utf8').catch(() => '');
+  return path.join(folder, 'snapshots', /^[0-9a-f]{40}$/.test(commit.trim()) ? commit.trim() : 'none');
 }
 
 /** Names in a folder; none where it is not there or cannot be read. */

@@ -32,5 +32,7 @@ export const TARGETS: Readonly<Record<string, () => Promise<FuzzTarget>>> = {
   safetensors: async () => (await import('./model-files.js')).safetensors,
   'model-config': async () => (await import('./model-files.js')).modelConfig,
   'checkpoint-index': async () => (await import('./model-files.js')).checkpointIndex,
+  journal: async () => (await import('./downloads.js')).journal,
+  'download-report': async () => (await import('./downloads.js')).downloadReport,
   http: async () => (await import('./http.js')).http,
 };
