@@ -90,7 +90,14 @@ function exoFields({ isExtended }: CompletionHead, plan: AnswerPlan | undefined)
   const ring = plan?.ring?.map(({ nodeId, shard }) => {
     return { node: nodeId, layers: [shard.startLayer, shard.endLayer] };
   });
-  return { exo: { ring: ring ?? null, predicted_tokens_per_s: plan?.prediction?.tokensPerS ?? null } };
+  return {
+    exo: {
+      ring: ring ?? null,
+      predicted_tokens_per_s: plan?.prediction?.tokensPerS ?? null,
+      reason: plan?.reason ?? null,
+      outsiders: (plan?.outsiders ?? []).map(({ id, reason }) => ({ node: id, reason })),
+    },
+  };
 }
 
 function logprobFields(logprobs: readonly GeneratedLogprobs[] | null, isExtended = false) {

@@ -74,6 +74,41 @@ export interface TopologyJson {
     readonly start: number;
     readonly end: number;
   }>;
+  /** Absent from an older node. */
+  readonly outsiders?: ReadonlyArray<{ readonly node_id: string; readonly reason: string }>;
+}
+
+/** Layers of a node. */
+export interface PlanRangeJson {
+  readonly node_id: string;
+  readonly start_layer: number;
+  readonly end_layer: number;
+}
+
+/** How fast an answer is. */
+export interface PlanFiguresJson {
+  readonly tokens_per_s: number;
+  readonly first_token_ms: number;
+}
+
+/** Where one of the last answers was computed. */
+export interface AnswerNoteJson {
+  readonly model: string;
+  readonly ring: readonly PlanRangeJson[] | null;
+  readonly predicted: PlanFiguresJson | null;
+  readonly measured: PlanFiguresJson | null;
+}
+
+/** GET /v1/plan. */
+export interface PlanJson {
+  readonly schema_version: number;
+  readonly model: string;
+  readonly reason: string;
+  readonly ring: readonly PlanRangeJson[] | null;
+  readonly predicted:
+    | (PlanFiguresJson & { readonly fetch_ms: number; readonly paths_assumed: boolean })
+    | null;
+  readonly outsiders: ReadonlyArray<{ readonly node_id: string; readonly reason: string }>;
 }
 
 /** One `-L` or `-R` of a tunnel. */
@@ -194,6 +229,8 @@ export interface StatusJson extends PeersJson {
     readonly discovery: ReadonlyArray<{ readonly module: string; readonly state: string }>;
   };
   readonly topology: TopologyJson;
+  /** Absent from an older node. */
+  readonly plans?: readonly AnswerNoteJson[];
   /** Absent in older versions. */
   readonly engine?: { readonly name: string; readonly state: string | null } | null;
   readonly models: ReadonlyArray<{
@@ -218,6 +255,10 @@ export interface ChatExoJson {
   /** Null: with an old peer in the ring nobody decides. */
   readonly ring: ReadonlyArray<{ readonly node: string; readonly layers: readonly [number, number] }> | null;
   readonly predicted_tokens_per_s: number | null;
+  /** Why there, in words. */
+  readonly reason?: string | null;
+  /** Nodes that take no layers of the model. */
+  readonly outsiders?: ReadonlyArray<{ readonly node: string; readonly reason: string }>;
 }
 
 /** One chunk of a streamed answer, or the error that ended it. */

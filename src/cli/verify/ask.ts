@@ -1,6 +1,6 @@
 /** One fixed question to a running node, greedy, with the ids and log probabilities of the answer, computed where the caller says. */
 import type { Clock } from '../../shared/index.js';
-import { ExoError } from '../../shared/index.js';
+import { ExoError, printable } from '../../shared/index.js';
 import { callApi } from '../api-client.js';
 import type { ChatExoJson } from '../api-shapes.js';
 import type { ApiTarget } from '../target.js';
@@ -25,6 +25,8 @@ export interface VerifyQuestion {
 export interface PlacedAnswer extends VerifiedAnswer {
   readonly model: string;
   readonly ring: ChatExoJson['ring'];
+  /** Why it was computed there, and who computes nothing. */
+  readonly why: string;
 }
 
 /** The likeliest tokens that are compared at each place. */
@@ -75,5 +77,12 @@ export async function askPlaced(
     tokens: content,
     finishReason: choice.finish_reason,
     ring: answer.exo?.ring ?? null,
+    why: [
+      answer.exo?.reason ?? '',
+      ...(answer.exo?.outsiders ?? []).map((each) => `${each.node}: ${each.reason}`),
+    ]
+      .filter((text) => text !== '')
+      .map((text) => printable(text, 300))
+      .join('; '),
   };
 }

@@ -80,7 +80,7 @@ function requireSplit(checked: readonly Checked[]): void {
     if (split.ring.length > 1 && solo.ring.length === 1) continue;
     throw new ExoError(
       'ring-incomplete',
-      `nothing was compared: the answers were computed by ${whereText(solo.ring)} and by ${whereText(split.ring)}; "exo topology" shows which nodes are there`,
+      `nothing was compared: the answers were computed by ${whereText(solo.ring)} and by ${whereText(split.ring)}${split.why === '' ? '' : ` (${split.why})`}; "exo topology" shows which nodes are there`,
     );
   }
 }
