@@ -54,6 +54,10 @@ export interface AnswerPlan {
     readonly shard: { readonly startLayer: number; readonly endLayer: number };
   }>;
   readonly prediction?: { readonly tokensPerS: number };
+  /** Why there, in words. */
+  readonly reason: string;
+  /** Nodes that take no layers of the model, each with the reason. */
+  readonly outsiders: ReadonlyArray<{ readonly id: string; readonly reason: string }>;
 }
 
 /** A generation that was accepted. */
