@@ -4,8 +4,9 @@
  */
 import { open } from 'node:fs/promises';
 import { type Ggml, TYPE } from '../../src/inference/engines/ggml/library/index.js';
-import { findMatrix } from '../../src/inference/engines/ggml/weights/matrix.js';
+import { chunksOf, findMatrix } from '../../src/inference/engines/ggml/weights/matrix.js';
 import type { Quantisation } from '../../src/inference/engines/ggml/weights/quantisation.js';
+import { Scratch } from '../../src/inference/engines/ggml/weights/scratch.js';
 import { findTensor, readRows, toFloats } from '../../src/inference/engines/ggml/weights/stored-tensor.js';
 import { type PlannedWeight, planWeights } from '../../src/inference/engines/ggml/weights/weight-plan.js';
 import { Checkpoint } from '../../src/models/index.js';
@@ -38,7 +39,8 @@ interface Entry {
   readonly sizes: readonly number[];
   readonly type: number;
   readonly bytes: number;
-  readonly read: () => Uint8Array;
+  /** A chunk is valid until the next one. */
+  readonly chunks: () => Iterable<Uint8Array>;
 }
 
 /** Writes `file` from the checkpoint in `directory`. */
@@ -50,6 +52,7 @@ export async function writeGguf(
 ): Promise<void> {
   const { architecture, tensors: known } = await Checkpoint.open(directory, new AbortController().signal);
   const tensors = Object.fromEntries(known);
+  const scratch = new Scratch();
   const last = architecture.layers.length - 1;
   const entries = planWeights(architecture, 0, last).map(({ layer, role, ref, shape }): Entry => {
     // The head is the embedding: there is one tensor for both.
@@ -61,8 +64,8 @@ export async function writeGguf(
           : `blk.${layer}.${NAMES[role]}`;
     if (shape.length === 1) {
       const tensor = findTensor(tensors, ref, shape);
-      const read = () => new Uint8Array(toFloats(ggml, tensor, readRows(tensor, 0, 1)).buffer);
-      return { name, sizes: shape, type: TYPE.F32, bytes: shape[0]! * 4, read };
+      const chunks = () => [new Uint8Array(toFloats(ggml, tensor, readRows(tensor, 0, 1)).buffer)];
+      return { name, sizes: shape, type: TYPE.F32, bytes: shape[0]! * 4, chunks };
     }
     const matrix = findMatrix(tensors, ref, shape, { quantisation }, role === 'head');
     const { type, rows, columns } = matrix;
@@ -71,14 +74,17 @@ export async function writeGguf(
       sizes: [columns, rows],
       type,
       bytes: rows * ggml.ggml_row_size(type, columns),
-      read: () => matrix.read(ggml),
+      chunks: () => chunksOf(matrix, ggml, scratch),
     };
   });
   const out = await open(file, 'w');
   try {
     const front = header(entries, last + 1, architecture.vocab);
     await out.writeFile(padded(front));
-    for (const { read } of entries) await out.writeFile(padded(read()));
+    for (const { bytes, chunks } of entries) {
+      for (const chunk of chunks()) await out.writeFile(chunk);
+      await out.writeFile(new Uint8Array((ALIGNMENT - (bytes % ALIGNMENT)) % ALIGNMENT));
+    }
   } finally {
     await out.close();
   }

@@ -70,12 +70,13 @@ function argmax(values: Float32Array): number {
   let max = Number.NEGATIVE_INFINITY;
   for (let id = 0; id < values.length; id += 1) {
     const value = values[id]!;
-    if (value > max) {
-      max = value;
-      best = id;
-    } else if (Number.isNaN(value)) {
+    // One comparison for nearly all: only what is higher, and what is not a number, is not at most the highest.
+    if (value <= max) continue;
+    if (Number.isNaN(value)) {
       throw new ExoError('engine-failed', `no token can be chosen: the logit of token ${id} is not a number`);
     }
+    max = value;
+    best = id;
   }
   if (best === -1 || max === Number.POSITIVE_INFINITY) {
     throw new ExoError(

@@ -3,6 +3,7 @@
  * model that nobody has).
  */
 import { homedir } from 'node:os';
+import path from 'node:path';
 import {
   createEngine,
   type Downloads,
@@ -45,7 +46,10 @@ export async function nodeEngine(settings: NodeSettings, parts: NodeEngineParts)
     loadRealModels(),
   ]);
   const { device, threads, quantisation } = settings.inference;
-  const options = { device, quantisation, ...(threads === undefined ? {} : { threads }) };
+  const options = {
+    ...{ device, quantisation, weightsDirectory: path.join(parts.home, 'weights') },
+    ...(threads === undefined ? {} : { threads }),
+  };
   return { engine: createGgmlEngine(options, { files: models, models, clock, logger: log }), downloads };
 }
 

@@ -63,6 +63,19 @@ withEngine(
   },
 );
 
+withEngine(
+  'several threads, spinning or not, choose the same tokens',
+  { threads: 2, quiet: false },
+  async (_, open) => {
+    const request = open('r', 2);
+    let logits = await request.step(prompt!.tokens);
+    for (const id of prompt!.ids) {
+      assert.equal(greedy(logits), id);
+      logits = await request.step([id]);
+    }
+  },
+);
+
 withEngine('a step that does not continue its cache is refused, and the cache stays', {}, async (_, open) => {
   const request = open('r');
   await request.step(prompt!.tokens);

@@ -11,6 +11,7 @@ import { type Device, openDevice } from '../../../src/inference/engines/ggml/lib
 import { Shard } from '../../../src/inference/engines/ggml/shard.js';
 import { referenceLogits } from '../../support/reference-model.js';
 import { type TinyType, tinyModel } from './tiny-models.js';
+import { relativeError, WideModel } from './wide-model.js';
 
 const CASES: readonly [type: TinyType, quantisation: 'none' | 'q8_0' | 'q4_0' | 'q4_k', bound: number][] = [
   ['F16', 'none', 0.002],
@@ -64,3 +65,20 @@ for (const name of ['llama with rope factors', 'phi3 with fused weights, partial
     });
   }
 }
+
+/** Rows of 256 and more: every type is what it is called. Q4_K has a scale and a minimum for each 32 weights. */
+const WIDE_BOUNDS = { q8_0: 0.03, q4_0: 0.3, q4_k: 0.2 } as const;
+
+test('longer rows are kept in the type that is asked for, each within its bound', async () => {
+  const model = new WideModel();
+  await model.write(2);
+  const expected = await model.logits(device, 'none');
+  const errors: Record<string, number> = {};
+  for (const [quantisation, bound] of Object.entries(WIDE_BOUNDS)) {
+    const logits = await model.logits(device, quantisation as keyof typeof WIDE_BOUNDS);
+    errors[quantisation] = relativeError(logits, expected);
+    assert.ok(errors[quantisation] <= bound, `${quantisation}: error ${errors[quantisation]}`);
+  }
+  assert.ok(errors['q8_0']! < errors['q4_k']! && errors['q4_k']! < errors['q4_0']!, JSON.stringify(errors));
+  model.remove();
+});

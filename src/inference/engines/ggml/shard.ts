@@ -11,6 +11,7 @@ import { type StepPart, shapeKey } from './graph/step-shape.js';
 import { type Device, type ElementType, type Pointer, TYPE } from './library/index.js';
 import { EmbeddingRows } from './weights/embedding-rows.js';
 import { type ShardCost, shardCost } from './weights/layer-cost.js';
+import type { MadeFiles } from './weights/made-files.js';
 import { findMlx } from './weights/mlx-tensor.js';
 import type { Quantisation } from './weights/quantisation.js';
 import { type ShardSource, ShardWeights } from './weights/shard-weights.js';
@@ -45,7 +46,7 @@ export class Shard {
   #built: { readonly key: string; readonly graph: StepGraph } | undefined;
 
   /** Throws `checkpoint-invalid` or `out-of-memory`. */
-  constructor(device: Device, source: ShardSource, options: ShardOptions) {
+  constructor(device: Device, source: ShardSource, options: ShardOptions, made?: MadeFiles) {
     const { architecture, tensors, startLayer, endLayer } = source;
     const { hidden, vocab, kvHeads, headDim, embedding, embeddingScale } = architecture;
     this.#device = device;
@@ -61,7 +62,7 @@ export class Shard {
       elementBytes: type === TYPE.F32 ? 4 : 2,
     };
     this.cost = shardCost(source, options.quantisation);
-    this.#weights = new ShardWeights(device, source, options.quantisation);
+    this.#weights = new ShardWeights(device, source, options.quantisation, made);
     const shape = [vocab, hidden];
     this.#embedding = this.isFirst
       ? new EmbeddingRows(

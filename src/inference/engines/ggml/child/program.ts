@@ -15,19 +15,24 @@ import {
   type ProcessReport,
   type ProcessRequest,
 } from '../process/messages.js';
+import { MadeFiles } from '../weights/made-files.js';
 import { freeBytes, freeCores } from './machine.js';
+import { ResultPlaces } from './result-places.js';
 import { Scheduler } from './scheduler.js';
 import { Shards } from './shards.js';
 import { Speeds } from './speed.js';
 
 /** Where the node left its end of the pipe. */
 const PIPE_FD = 3;
+/** And the file of results, if there is one. */
+const RESULTS_FD = 4;
 
 /** What runs after `start`. */
 interface Engine {
   readonly scheduler: Scheduler;
   readonly shards: Shards;
   readonly speeds: Speeds;
+  readonly places: ResultPlaces | undefined;
 }
 
 const pipe = new Socket({ fd: PIPE_FD, readable: true, writable: true });
@@ -45,7 +50,7 @@ function reply(head: ProcessReply, values?: Float32Array): void {
   pipe.uncork();
 }
 
-async function start(options: ProcessOptions): Promise<ProcessReport> {
+async function start(options: ProcessOptions, hasResults: boolean): Promise<ProcessReport> {
   const threads = options.threads ?? (await freeCores(systemClock));
   const device = await openDevice({ device: options.device, threads, quiet: options.quiet });
   const pool = new CachePool(options, { device, clock: systemClock, freeBytes });
@@ -55,13 +60,15 @@ async function start(options: ProcessOptions): Promise<ProcessReport> {
     clock: systemClock,
     onStep: (shardKey, step) => speeds.note(modelOf(shardKey), step),
   });
+  const { madeFiles } = options;
   const shards = new Shards(options, {
     device,
+    made: madeFiles && new MadeFiles(madeFiles),
     pool,
     freeBytes,
     drained: (shard) => scheduler.drained(shard),
   });
-  engine = { scheduler, shards, speeds };
+  engine = { scheduler, shards, speeds, places: hasResults ? ResultPlaces.open(RESULTS_FD) : undefined };
   return { device: device.name, description: device.description, threads };
 }
 
@@ -73,13 +80,13 @@ function running(): Engine {
 async function answer(request: ProcessRequest, payload: Buffer): Promise<void> {
   switch (request.op) {
     case 'start':
-      return reply({ id: request.id, report: await start(request.options) });
+      return reply({ id: request.id, report: await start(request.options, request.hasResults) });
     case 'load':
       await running().shards.load(request.shardKey, request.source);
       return reply({ id: request.id });
     case 'forward': {
       const { requestId, shardKey, position } = request;
-      const { scheduler, shards } = running();
+      const { scheduler, shards, places } = running();
       const count = payload.length / 4;
       // The reader gave each payload memory of its own, so that it is aligned.
       const input =
@@ -88,10 +95,9 @@ async function answer(request: ProcessRequest, payload: Buffer): Promise<void> {
           : { hidden: new Float32Array(payload.buffer, payload.byteOffset, count) };
       const shard = shards.get(shardKey);
       if (shard === undefined) return reply({ id: request.id, isUnloaded: true });
-      return reply(
-        { id: request.id },
-        await scheduler.submit({ requestId, shardKey, shard, position, input }),
-      );
+      const values = await scheduler.submit({ requestId, shardKey, shard, position, input });
+      const place = places?.put(requestId, values);
+      return place === undefined ? reply({ id: request.id }, values) : reply({ id: request.id, place });
     }
     case 'profile': {
       const { scheduler, shards, speeds } = running();
@@ -102,6 +108,7 @@ async function answer(request: ProcessRequest, payload: Buffer): Promise<void> {
     case 'cancel':
       return engine?.scheduler.cancel(request.requestId);
     case 'release':
+      engine?.places?.release(request.requestId);
       return engine?.scheduler.release(request.requestId);
   }
 }

@@ -7,6 +7,7 @@ import type { CachePool } from '../cache/cache-pool.js';
 import type { Device } from '../library/index.js';
 import { modelOf } from '../process/messages.js';
 import { Shard, type ShardOptions } from '../shard.js';
+import type { MadeFiles } from '../weights/made-files.js';
 import type { ShardSource } from '../weights/shard-weights.js';
 import { weightBytes } from '../weights/weight-bytes.js';
 
@@ -18,6 +19,8 @@ export interface ShardsComponents {
   readonly device: Device;
   readonly pool: CachePool;
   readonly freeBytes: () => number;
+  /** Where made weights are kept, if they are. */
+  readonly made?: MadeFiles | undefined;
   /** Resolves when no step runs on a shard or waits for it. */
   readonly drained: (shard: Shard) => Promise<void>;
 }
@@ -78,7 +81,7 @@ export class Shards {
       );
     }
     if (!this.#loaded.has(key))
-      this.#loaded.set(key, new Shard(this.#components.device, source, this.#options));
+      this.#loaded.set(key, new Shard(this.#components.device, source, this.#options, this.#components.made));
   }
 
   async #unloadOne(): Promise<boolean> {

@@ -12,7 +12,7 @@ export interface DeviceOptions {
   readonly device: string;
   /** Threads of the CPU device. */
   readonly threads: number;
-  /** Idle threads sleep instead of spinning: for several engines on one machine. */
+  /** Idle threads sleep between two steps instead of spinning. */
   readonly quiet: boolean;
 }
 
@@ -25,6 +25,8 @@ export interface Device {
   readonly bufferType: Pointer;
   /** A layout that this processor multiplies faster with, if it has one (CPU_REPACK). */
   readonly repackedType: Pointer | undefined;
+  /** Whether matrices of a type can have that layout; others end the process there. Rows must be whole groups (`REPACK_ROWS`). */
+  repacks(type: number): boolean;
   /** A buffer over memory that is there already; undefined where the device has memory of its own. */
   bufferOver(address: Pointer, bytes: number, largestTensorBytes: number): Pointer | undefined;
   /** Runs a graph, away from the event loop. One at a time. Throws `engine-failed`. */
@@ -46,13 +48,16 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
   if (backend === null) throw new ExoError('engine-failed', `the device ${name} cannot be opened`);
   const isCpu = ggml.ggml_backend_dev_type(handle) === DEVICE.CPU;
   if (isCpu) useThreads(ggml, handle, backend, options);
+  const repacked = isCpu ? repackedType(ggml, handle) : undefined;
+  const repackable = repacked === undefined ? [] : repackableTypes(ggml, handle, repacked);
   const device: Device = {
     ggml,
     name,
     description: ggml.ggml_backend_dev_description(handle),
     isCpu,
     bufferType: ggml.ggml_backend_dev_buffer_type(handle),
-    repackedType: isCpu ? repackedType(ggml, handle) : undefined,
+    repackedType: repacked,
+    repacks: (type) => repackable.includes(type),
     bufferOver: (address, bytes, largest) =>
       ggml.ggml_backend_dev_buffer_from_host_ptr(handle, address, bytes, largest) ?? undefined,
     compute: (graph) =>
@@ -124,6 +129,28 @@ function repackedType(ggml: Ggml, device: Pointer): Pointer | undefined {
     if (ggml.ggml_backend_buft_name(type) === 'CPU_REPACK') return type;
   }
   return undefined;
+}
+
+/** A matrix of these sizes is whole in every layout: 16 rows at most are woven together, of blocks of 256 elements at most. */
+export const REPACK_ROWS = 16;
+const REPACK_COLUMNS = 256;
+const REPACK_CANDIDATES = [TYPE.Q4_0, TYPE.Q4_K, TYPE.Q8_0];
+
+/** Which types have such a layout depends on what the processor can: the device is asked for a product of each. */
+function repackableTypes(ggml: Ggml, device: Pointer, repacked: Pointer): number[] {
+  return REPACK_CANDIDATES.filter((type) => {
+    const context = ggml.newContext(4 * ggml.ggml_tensor_overhead());
+    const matrix = ggml.ggml_new_tensor_2d(context, type, REPACK_COLUMNS, REPACK_ROWS);
+    const buffer = ggml.ggml_backend_alloc_ctx_tensors_from_buft(context, repacked);
+    // Only the matrix has the layout: what it is multiplied with comes from elsewhere.
+    const vector = ggml.ggml_new_tensor_2d(context, TYPE.F32, REPACK_COLUMNS, 1);
+    const isSupported =
+      buffer !== null &&
+      ggml.ggml_backend_dev_supports_op(device, ggml.ggml_mul_mat(context, matrix, vector));
+    if (buffer !== null) ggml.ggml_backend_buffer_free(buffer);
+    ggml.ggml_free(context);
+    return isSupported;
+  });
 }
 
 /** [1 2; 3 4] × (5, 6) = (17, 39): a binding that does not fit the library must not get as far as a model. */

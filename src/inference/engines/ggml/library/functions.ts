@@ -115,6 +115,7 @@ export const BASE = {
   ggml_backend_reg_get_proc_address: ['optional', 'pointer', 'text'],
   ggml_backend_dev_init: ['optional', 'pointer', 'optional'],
   ggml_backend_free: ['void', 'pointer'],
+  ggml_backend_dev_supports_op: ['bool', 'pointer', 'pointer'],
   ggml_backend_dev_buffer_type: ['pointer', 'pointer'],
   ggml_backend_dev_buffer_from_host_ptr: ['optional', 'pointer', 'pointer', 'size', 'size'],
   ggml_backend_buft_name: ['text', 'pointer'],

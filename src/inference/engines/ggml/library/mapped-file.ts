@@ -8,6 +8,8 @@ import { ExoError } from '../../../../shared/index.js';
 import type { Pointer } from './functions.js';
 
 const PROT_READ = 1;
+const PROT_WRITE = 2;
+const MAP_SHARED = 1;
 const MAP_PRIVATE = 2;
 /** (void *)-1. */
 const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
@@ -36,6 +38,14 @@ export function mapFile(file: string): MappedFile {
   } finally {
     if (fd !== undefined) closeSync(fd);
   }
+}
+
+/** Memory of an open file, shared with whoever else has it open; it stays mapped. Throws where the system cannot. */
+export function mapShared(fd: number, bytes: number): ArrayBuffer {
+  const mmap = koffi.load(null).func('mmap', 'void *', ['void *', 'size_t', 'int', 'int', 'int', 'int64_t']);
+  const address = mmap(null, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) as Pointer | null;
+  if (address === null || address === MAP_FAILED) throw new Error(`mmap failed (errno ${koffi.errno()})`);
+  return koffi.view(address, bytes);
 }
 
 function mapWhole(fd: number, bytes: number): MappedFile {

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { type Clock, ExoError } from '../../../../shared/index.js';
 import { encodeFrame, FrameReader } from './frames.js';
 import type { ProcessProfile, ProcessReply, ProcessReport, ProcessRequest } from './messages.js';
+import { ResultFile } from './result-file.js';
 
 /** A request without its number. */
 type Question = ProcessRequest extends infer R ? (R extends { id: number } ? Omit<R, 'id'> : never) : never;
@@ -46,6 +47,7 @@ export class EngineProcess {
   readonly #clock: Clock;
   readonly #child: ChildProcess;
   readonly #pipe: Duplex;
+  readonly #results = ResultFile.open();
   readonly #waiting = new Map<number, Waiting>();
   #nextId = 1;
   #end: ExoError | undefined;
@@ -58,7 +60,7 @@ export class EngineProcess {
     this.#child = spawn(process.execPath, [...flags, PROGRAM], {
       // A group of its own: Ctrl-C must not reach it before the node is done.
       detached: true,
-      stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', 'ignore', 'pipe', 'pipe', this.#results?.fd ?? 'ignore'],
       env: { ...process.env, NODE_OPTIONS: '' },
     });
     this.#pipe = this.#child.stdio[3] as Duplex;
@@ -79,6 +81,11 @@ export class EngineProcess {
       this.#child.once('error', (error) => onEnd(error.message));
       this.#child.once('close', (code, signal) => onEnd(signal ?? `exit code ${code}`));
     });
+  }
+
+  /** Whether large results come through memory that both share. */
+  get hasResults(): boolean {
+    return this.#results !== undefined;
   }
 
   get pid(): number | undefined {
@@ -133,7 +140,9 @@ export class EngineProcess {
     if ('error' in head) {
       const { code, message, retryable } = head.error;
       waiting.reject(new ExoError(code, message, { retryable }));
-    } else if ('isUnloaded' in head) waiting.resolve({ payload, isUnloaded: true });
+    } else if ('place' in head)
+      waiting.resolve({ payload: this.#results!.read(head.place), isUnloaded: false });
+    else if ('isUnloaded' in head) waiting.resolve({ payload, isUnloaded: true });
     else waiting.resolve({ report: head.report, profile: head.profile, payload, isUnloaded: false });
   }
 
@@ -149,6 +158,7 @@ export class EngineProcess {
     this.#end ??= error;
     for (const { reject } of this.#waiting.values()) reject(this.#end);
     this.#waiting.clear();
+    this.#results?.close();
     return this.#end;
   }
 }

@@ -89,7 +89,7 @@ export class EngineSupervisor {
     const onStop = () => child.kill();
     signal.addEventListener('abort', onStop, { once: true });
     try {
-      return (await child.ask({ op: 'start', options: this.#options })).report;
+      return (await child.ask({ op: 'start', options: this.#options, hasResults: child.hasResults })).report;
     } catch (error) {
       if (!isLate) throw error;
       throw new ExoError('engine-failed', `the engine did not start within ${START_TIMEOUT_MS / 1000} s`, {

@@ -2,7 +2,9 @@
 import type { ErrorCode } from '../../../../shared/index.js';
 import type { ElementType } from '../library/functions.js';
 import type { ShardOptions } from '../shard.js';
+import type { MadeFilesOptions } from '../weights/made-files.js';
 import type { ShardSource } from '../weights/shard-weights.js';
+import type { ResultPlace } from './result-file.js';
 
 /** How the process computes. */
 export interface ProcessOptions extends ShardOptions {
@@ -14,11 +16,19 @@ export interface ProcessOptions extends ShardOptions {
   readonly cacheBytesMax: number;
   readonly abandonedAfterMs: number;
   readonly shardsMax: number;
+  /** Where made weights are kept; absent: nowhere. */
+  readonly madeFiles?: MadeFilesOptions;
 }
 
 /** Node to process. All but `release` and `cancel` are answered, under the same number. */
 export type ProcessRequest =
-  | { readonly op: 'start'; readonly id: number; readonly options: ProcessOptions }
+  | {
+      readonly op: 'start';
+      readonly id: number;
+      readonly options: ProcessOptions;
+      /** The file of results is there, as descriptor 4. */
+      readonly hasResults: boolean;
+    }
   | { readonly op: 'load'; readonly id: number; readonly shardKey: string; readonly source: ShardSource }
   | {
       readonly op: 'forward';
@@ -51,6 +61,8 @@ export interface ProcessProfile {
 /** Process to node; a `forward` has its float32 result as the payload. */
 export type ProcessReply =
   | { readonly id: number; readonly report?: ProcessReport; readonly profile?: ProcessProfile }
+  /** The result of a `forward`, in the memory that both share. */
+  | { readonly id: number; readonly place: ResultPlace }
   /** The shard of a `forward` made room for others; it must be loaded again. */
   | { readonly id: number; readonly isUnloaded: true }
   | {

@@ -60,35 +60,35 @@ export function mlxFloats(ggml: Ggml, tensor: MlxTensor, from: number, to: numbe
   return floats;
 }
 
-/** A matrix of four bits as Q4_1. Throws `checkpoint-invalid`. */
-export function mlxToQ41(ggml: Ggml, tensor: MlxTensor): Uint8Array {
-  const { rows, columns, quantization } = tensor;
-  const packed = readRows(tensor.packed, 0, rows);
-  const scales = toHalves(ggml, tensor.scales);
-  const biases = toHalves(ggml, tensor.biases);
-  const blocks = (rows * columns) / BLOCK;
+/** Rows of a matrix of four bits as Q4_1. Throws `checkpoint-invalid`. */
+export function mlxToQ41(ggml: Ggml, tensor: MlxTensor, from: number, to: number): Uint8Array {
+  const { columns, quantization } = tensor;
+  const packed = readRows(tensor.packed, from, to);
+  const scales = toHalves(ggml, tensor.scales, from, to);
+  const biases = toHalves(ggml, tensor.biases, from, to);
+  const blocks = ((to - from) * columns) / BLOCK;
   const perGroup = quantization.groupSize / BLOCK;
   const bytes = Buffer.allocUnsafeSlow(blocks * BLOCK_BYTES);
   for (let block = 0; block < blocks; block += 1) {
     const group = Math.floor(block / perGroup);
-    const to = block * BLOCK_BYTES;
-    bytes.writeUInt16LE(scales[group]!, to);
-    bytes.writeUInt16LE(biases[group]!, to + 2);
-    const from = (block * BLOCK) / 2;
+    const target = block * BLOCK_BYTES;
+    bytes.writeUInt16LE(scales[group]!, target);
+    bytes.writeUInt16LE(biases[group]!, target + 2);
+    const source = (block * BLOCK) / 2;
     // Byte j of a block has the elements j and j + 16; mlx has neighbours in a byte.
     for (let pair = 0; pair < 8; pair += 1) {
-      const low = packed[from + pair]!;
-      const high = packed[from + 8 + pair]!;
-      bytes[to + 4 + 2 * pair] = (low & 15) | ((high & 15) << 4);
-      bytes[to + 5 + 2 * pair] = (low >> 4) | (high & 0xf0);
+      const low = packed[source + pair]!;
+      const high = packed[source + 8 + pair]!;
+      bytes[target + 4 + 2 * pair] = (low & 15) | ((high & 15) << 4);
+      bytes[target + 5 + 2 * pair] = (low >> 4) | (high & 0xf0);
     }
   }
   return bytes;
 }
 
-function toHalves(ggml: Ggml, tensor: StoredTensor): Uint16Array {
-  const bytes = readRows(tensor, 0, tensor.rows);
-  const halves = new Uint16Array(tensor.rows * tensor.columns);
+function toHalves(ggml: Ggml, tensor: StoredTensor, from: number, to: number): Uint16Array {
+  const bytes = readRows(tensor, from, to);
+  const halves = new Uint16Array((to - from) * tensor.columns);
   if (tensor.type === 'F16') {
     halves.set(new Uint16Array(bytes.buffer, bytes.byteOffset, halves.length));
     return halves;

@@ -4,18 +4,22 @@
  */
 import { ExoError } from '../../../../shared/index.js';
 import type { Device, Pointer } from '../library/index.js';
+import type { Scratch } from './scratch.js';
 
 /** Tensors and how to get their bytes. */
 export class OwnedTensors {
   readonly #device: Device;
   readonly #bufferType: Pointer;
-  readonly #tensors: { readonly tensor: Pointer; readonly read: () => Uint8Array }[] = [];
+  /** This layout takes a tensor in one piece. */
+  readonly #isWhole: boolean;
+  readonly #tensors: { readonly tensor: Pointer; readonly chunks: () => Iterable<Uint8Array> }[] = [];
   #buffer: Pointer | undefined;
   #bytes = 0;
 
   constructor(device: Device, bufferType: Pointer = device.bufferType) {
     this.#device = device;
     this.#bufferType = bufferType;
+    this.#isWhole = bufferType === device.repackedType;
   }
 
   /** Of the buffer. */
@@ -23,13 +27,13 @@ export class OwnedTensors {
     return this.#bytes;
   }
 
-  /** `read` is called once, in `allocate`. */
-  add(tensor: Pointer, read: () => Uint8Array): void {
-    this.#tensors.push({ tensor, read });
+  /** `chunks` is called once, in `allocate`; a chunk is not kept. */
+  add(tensor: Pointer, chunks: () => Iterable<Uint8Array>): void {
+    this.#tensors.push({ tensor, chunks });
   }
 
   /** Throws `out-of-memory`. */
-  allocate(): void {
+  allocate(scratch: Scratch): void {
     const { ggml } = this.#device;
     if (this.#tensors.length === 0) return;
     const alignment = ggml.ggml_backend_buft_get_alignment(this.#bufferType);
@@ -44,13 +48,26 @@ export class OwnedTensors {
     this.#bytes = total;
     const base = ggml.ggml_backend_buffer_get_base(buffer);
     let at = Number((BigInt(alignment) - (base % BigInt(alignment))) % BigInt(alignment));
-    for (const [index, { tensor, read }] of this.#tensors.entries()) {
+    for (const [index, { tensor, chunks }] of this.#tensors.entries()) {
       ggml.ggml_backend_tensor_alloc(buffer, tensor, base + BigInt(at));
-      const bytes = read();
-      ggml.ggml_backend_tensor_set(tensor, bytes, 0, bytes.length);
+      this.#fill(tensor, chunks(), scratch);
       at += sizes[index]!;
     }
     this.#tensors.length = 0;
+  }
+
+  #fill(tensor: Pointer, chunks: Iterable<Uint8Array>, scratch: Scratch): void {
+    const { ggml } = this.#device;
+    const total = ggml.ggml_nbytes(tensor);
+    const whole = this.#isWhole ? scratch.take('whole', total) : undefined;
+    let at = 0;
+    for (const bytes of chunks) {
+      if (whole === undefined) ggml.ggml_backend_tensor_set(tensor, bytes, at, bytes.length);
+      else whole.set(bytes, at);
+      at += bytes.length;
+    }
+    if (at !== total) throw new ExoError('internal', `a tensor of ${total} bytes got ${at}`);
+    if (whole !== undefined) ggml.ggml_backend_tensor_set(tensor, whole, 0, total);
   }
 
   close(): void {

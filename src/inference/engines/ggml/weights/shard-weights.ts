@@ -5,10 +5,19 @@
 import type { Architecture, MlxQuantization } from '../../../../models/index.js';
 import { ExoError } from '../../../../shared/index.js';
 import { type Device, type MappedFile, mapFile, type Pointer, TYPE } from '../library/index.js';
-import { findMatrix, isRepackable, type Matrix } from './matrix.js';
+import type { MadeFiles } from './made-files.js';
+import { chunksOf, findMatrix, isRepackable, type Matrix } from './matrix.js';
 import { OwnedTensors } from './owned-tensors.js';
 import type { Quantisation } from './quantisation.js';
-import { findTensor, readRows, type StoredTensor, type TensorTable, toFloats } from './stored-tensor.js';
+import { Scratch } from './scratch.js';
+import {
+  elementBytesOf,
+  findTensor,
+  readRows,
+  type StoredTensor,
+  type TensorTable,
+  toFloats,
+} from './stored-tensor.js';
 import { type LayerRole, type PlannedWeight, planWeights } from './weight-plan.js';
 
 /** Tensors of one layer by role. */
@@ -46,8 +55,8 @@ export class ShardWeights {
   /** In the layout that this processor multiplies faster with. */
   readonly #repacked: OwnedTensors;
 
-  /** Throws `checkpoint-invalid` or `out-of-memory`. */
-  constructor(device: Device, source: ShardSource, quantisation: Quantisation) {
+  /** `made`: where matrices are kept that are made; absent, they are made each time. Throws `checkpoint-invalid` or `out-of-memory`. */
+  constructor(device: Device, source: ShardSource, quantisation: Quantisation, made?: MadeFiles) {
     const { architecture, startLayer, endLayer } = source;
     const plan = planWeights(architecture, startLayer, endLayer);
     this.#device = device;
@@ -56,12 +65,13 @@ export class ShardWeights {
     this.#owned = new OwnedTensors(device);
     this.#repacked = new OwnedTensors(device, device.repackedType);
     try {
-      const pointers = this.#load(plan, source, quantisation);
+      const scratch = new Scratch();
+      const pointers = this.#load(plan, source, quantisation, scratch, made);
       this.ropeFactors = architecture.ropes.map(({ factors }) =>
         factors === undefined ? null : this.#vector(Float32Array.from(factors)),
       );
-      this.#owned.allocate();
-      this.#repacked.allocate();
+      this.#owned.allocate(scratch);
+      this.#repacked.allocate(scratch);
       const byLayer = Array.from(
         { length: endLayer - startLayer + 1 },
         () => ({}) as Record<string, Pointer>,
@@ -98,33 +108,59 @@ export class ShardWeights {
     plan: readonly PlannedWeight[],
     { tensors, mlx }: ShardSource,
     quantisation: Quantisation,
+    scratch: Scratch,
+    made: MadeFiles | undefined,
   ): Pointer[] {
     const form = { quantisation, ...(mlx === undefined ? {} : { mlx }) };
-    const matrices = plan.map(({ ref, shape, role }) =>
+    const found = plan.map(({ ref, shape, role }) =>
       shape.length === 2 ? findMatrix(tensors, ref, shape, form, role === 'head') : undefined,
     );
+    const matrices = made === undefined ? found : this.#kept(plan, found, scratch, made);
     const bufferOf = this.#mapFiles(matrices.flatMap((matrix) => matrix?.stored ?? []));
     return plan.map(({ ref, shape, plus }, index) => {
       const matrix = matrices[index];
-      if (matrix !== undefined) return this.#matrix(matrix, bufferOf);
+      if (matrix !== undefined) return this.#matrix(matrix, bufferOf, scratch);
       const tensor = findTensor(tensors, ref, shape);
       const floats = toFloats(this.#device.ggml, tensor, readRows(tensor, 0, 1));
       return this.#vector(plus === 0 ? floats : floats.map((value) => value + plus));
     });
   }
 
-  #matrix(matrix: Matrix, bufferOf: ReadonlyMap<string, Pointer>): Pointer {
-    const { ggml, repackedType } = this.#device;
+  /** What is made, by layer, read from where it is kept. */
+  #kept(
+    plan: readonly PlannedWeight[],
+    matrices: readonly (Matrix | undefined)[],
+    scratch: Scratch,
+    made: MadeFiles,
+  ): readonly (Matrix | undefined)[] {
+    const kept = [...matrices];
+    for (const layer of new Set(plan.map((weight) => weight.layer))) {
+      const places = [...plan.keys()].filter(
+        (at) => plan[at]!.layer === layer && matrices[at] !== undefined && matrices[at]!.stored === undefined,
+      );
+      if (places.length === 0) continue;
+      const group = places.map((at) => matrices[at]!);
+      for (const [index, stored] of made.place(this.#device.ggml, group, scratch)?.entries() ?? []) {
+        const read: Matrix['read'] = (_, from, to, into) => readRows(stored, from, to, into);
+        kept[places[index]!] = { ...group[index]!, stored, read };
+      }
+    }
+    return kept;
+  }
+
+  #matrix(matrix: Matrix, bufferOf: ReadonlyMap<string, Pointer>, scratch: Scratch): Pointer {
+    const { ggml } = this.#device;
     const { stored, type, columns, rows } = matrix;
     const tensor = ggml.ggml_new_tensor_2d(this.#context, type, columns, rows);
-    const buffer = stored && bufferOf.get(stored.file);
+    const isRepacked = isRepackable(matrix, this.#device);
+    const buffer = stored && !isRepacked ? bufferOf.get(stored.file) : undefined;
     // Elements of files lie at multiples of their own size, or are copied to where they do.
-    if (stored !== undefined && buffer !== undefined && stored.offset % (stored.rowBytes / columns) === 0) {
+    if (stored !== undefined && buffer !== undefined && stored.offset % elementBytesOf(stored) === 0) {
       const address = this.#files.get(stored.file)!.address + BigInt(stored.offset);
       ggml.ggml_backend_tensor_alloc(buffer, tensor, address);
     } else {
-      const owner = repackedType !== undefined && isRepackable(matrix) ? this.#repacked : this.#owned;
-      owner.add(tensor, () => matrix.read(ggml));
+      const owner = isRepacked ? this.#repacked : this.#owned;
+      owner.add(tensor, () => chunksOf(matrix, ggml, scratch));
     }
     return tensor;
   }
@@ -167,7 +203,7 @@ export class ShardWeights {
 
   #vector(values: Float32Array): Pointer {
     const tensor = this.#device.ggml.ggml_new_tensor_1d(this.#context, TYPE.F32, values.length);
-    this.#owned.add(tensor, () => Buffer.from(values.buffer, values.byteOffset, values.byteLength));
+    this.#owned.add(tensor, () => [new Uint8Array(values.buffer, values.byteOffset, values.byteLength)]);
     return tensor;
   }
 }

@@ -6,6 +6,7 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import type { TensorEntry, WeightRef, WeightType } from '../../../../models/index.js';
 import { ExoError, printable } from '../../../../shared/index.js';
 import { type ElementType, type Ggml, TYPE } from '../library/index.js';
+import type { Scratch } from './scratch.js';
 
 /** Tensors by name, as they cross to this process. */
 export type TensorTable = Readonly<Record<string, TensorEntry>>;
@@ -32,6 +33,11 @@ const ELEMENT_BYTES: Readonly<Record<WeightType, number>> = {
   I32: 4,
   I64: 8,
 };
+/** Of one element. */
+export function elementBytesOf({ type }: StoredTensor): number {
+  return ELEMENT_BYTES[type];
+}
+
 /** One read takes at most 2 GiB on every system. */
 const READ_BYTES_MAX = 1024 * 1024 * 1024;
 
@@ -70,9 +76,10 @@ export function findTensor(tensors: TensorTable, ref: WeightRef, shape: readonly
   return { name, file: entry.file, offset, type: entry.type, rows, columns, rowBytes };
 }
 
-/** The bytes of rows `from` to before `to`. Throws `checkpoint-invalid`. */
-export function readRows(tensor: StoredTensor, from: number, to: number): Buffer {
-  const data = Buffer.allocUnsafeSlow((to - from) * tensor.rowBytes);
+/** The bytes of rows `from` to before `to`, in memory of their own or in `scratch`. Throws `checkpoint-invalid`. */
+export function readRows(tensor: StoredTensor, from: number, to: number, scratch?: Scratch): Uint8Array {
+  const count = (to - from) * tensor.rowBytes;
+  const data = scratch?.take('rows', count) ?? Buffer.allocUnsafeSlow(count);
   let fd: number | undefined;
   try {
     fd = openSync(tensor.file, 'r');
@@ -107,12 +114,17 @@ export function elementType(tensor: StoredTensor): ElementType {
   );
 }
 
-/** Elements as float32. Throws `checkpoint-invalid`. */
-export function toFloats(ggml: Ggml, tensor: StoredTensor, bytes: Buffer): Float32Array {
+/** Elements as float32: the bytes themselves where they are, else in memory of their own or in `scratch`. Throws `checkpoint-invalid`. */
+export function toFloats(
+  ggml: Ggml,
+  tensor: StoredTensor,
+  bytes: Uint8Array,
+  scratch?: Scratch,
+): Float32Array {
   const type = elementType(tensor);
   if (type === TYPE.F32) return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
-  const floats = new Float32Array(bytes.length / 2);
-  const target = new Uint8Array(floats.buffer);
+  const floats = scratch?.floats('floats', bytes.length / 2) ?? new Float32Array(bytes.length / 2);
+  const target = new Uint8Array(floats.buffer, floats.byteOffset, floats.byteLength);
   if (type === TYPE.F16) ggml.ggml_fp16_to_fp32_row(bytes, target, floats.length);
   else ggml.ggml_bf16_to_fp32_row(bytes, target, floats.length);
   return floats;

@@ -1,0 +1,53 @@
+/** Large results in memory that two ends share: what is put is what is read, and places do not overlap. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ResultPlaces } from '../../../src/inference/engines/ggml/child/result-places.js';
+import {
+  RESULT_BYTES_MIN,
+  RESULT_FILE_BYTES,
+  ResultFile,
+} from '../../../src/inference/engines/ggml/process/result-file.js';
+import { seededRandom } from '../../../src/shared/index.js';
+
+const skip = process.platform === 'win32' ? 'no files without names' : false;
+
+test('results of many requests are read as they were put, while others come and go', { skip }, () => {
+  const file = ResultFile.open()!;
+  const places = ResultPlaces.open(file.fd)!;
+  const random = seededRandom(3);
+  const live = new Map<string, { place: { offset: number; bytes: number }; values: Float32Array }>();
+  for (let step = 0; step < 400; step += 1) {
+    const id = `r${Math.floor(random.next() * 24)}`;
+    if (random.next() < 0.2) {
+      places.release(id);
+      live.delete(id);
+      continue;
+    }
+    const count = RESULT_BYTES_MIN / 4 + Math.floor(random.next() * 200_000);
+    const values = new Float32Array(count).fill(step);
+    const place = places.put(id, values);
+    live.delete(id);
+    if (place !== undefined) live.set(id, { place, values });
+    for (const [other, { place: where, values: expected }] of live) {
+      const bytes = file.read(where);
+      const read = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+      assert.equal(read.length, expected.length);
+      assert.ok(read[0] === expected[0] && read.at(-1) === expected[0], `step ${step}: ${other}`);
+    }
+  }
+  file.close();
+});
+
+test('a result that is small or has no room goes another way', { skip }, () => {
+  const file = ResultFile.open()!;
+  const places = ResultPlaces.open(file.fd)!;
+  assert.equal(places.put('small', new Float32Array(RESULT_BYTES_MIN / 4 - 1)), undefined);
+  assert.equal(places.put('huge', new Float32Array(RESULT_FILE_BYTES / 4 + 1)), undefined);
+  const half = new Float32Array(RESULT_FILE_BYTES / 8);
+  assert.deepEqual(places.put('a', half), { offset: 0, bytes: half.byteLength });
+  assert.equal(places.put('b', half)?.offset, half.byteLength);
+  assert.equal(places.put('c', half), undefined);
+  places.release('a');
+  assert.equal(places.put('c', half)?.offset, 0);
+  file.close();
+});
