@@ -70,7 +70,8 @@ export class Checkpoint {
     const config = await readConfig(folder, signal);
     const architecture = readArchitecture(config, options);
     const mlx = readMlxQuantization(new Fields(config, 'config.json'));
-    const places = await readPlaces(folder, signal, options.mayLackWeights ?? false);
+    const { mayLackWeights = false } = options;
+    const places = await readPlaces(folder, signal, mayLackWeights);
     const tensors = new Map<string, TensorEntry>();
     const others = new Map<string, SafetensorsType>();
     const names = places === undefined ? [CHECKPOINT_FILE] : [...new Set(places.values())];
@@ -78,7 +79,7 @@ export class Checkpoint {
       const found = await weightsOnDisk(path.join(folder, name));
       if (found === undefined && places !== undefined) continue;
       const file = found?.file ?? path.join(folder, name);
-      for (const entry of (await readSafetensors(file, signal)).values()) {
+      for (const entry of await entriesOf(file, signal, mayLackWeights && found?.ranges !== undefined)) {
         // Of a file that is here in part, what is not here is a hole.
         if (found?.ranges !== undefined && !covers(found.ranges, [entry.offset, entry.offset + entry.bytes]))
           continue;
@@ -181,6 +182,17 @@ async function readConfig(folder: string, signal: AbortSignal): Promise<unknown>
 }
 
 /** One file counts before an index, as in transformers. */
+/** `isBegun`: of a file that is being fetched not even the header may have come. */
+async function entriesOf(file: string, signal: AbortSignal, isBegun: boolean): Promise<SafetensorsEntry[]> {
+  try {
+    return [...(await readSafetensors(file, signal)).values()];
+  } catch (error) {
+    signal.throwIfAborted();
+    if (isBegun && error instanceof ExoError) return [];
+    throw error;
+  }
+}
+
 async function readPlaces(
   folder: string,
   signal: AbortSignal,

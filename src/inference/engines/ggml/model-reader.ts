@@ -91,13 +91,14 @@ export class ModelReader {
     return { architecture, tensors, ...(mlx === undefined ? {} : { mlx }) };
   }
 
-  /** Architecture and form of the weights of a model, of which the files of some layers may be missing. Throws as `shard` does. */
+  /** Architecture and form of the weights of a model, of which files may be missing, also all. Throws as `shard` does. */
   async describe(
     modelId: string,
     signal: AbortSignal,
   ): Promise<StoredForm & { readonly architecture: Architecture }> {
     const directory = await this.#components.files.directoryOf(modelId, signal);
-    const { architecture, mlx, tensors } = await Checkpoint.open(directory, signal, this.#options);
+    const options = { ...this.#options, mayLackWeights: true };
+    const { architecture, mlx, tensors } = await Checkpoint.open(directory, signal, options);
     const refs = architecture.layers.map(({ weights }) => tensors.get(weights.q.tensor));
     // Packed matrices say nothing of what is not packed, which the norms do.
     const known = refs.find((entry) => entry !== undefined && entry.type !== 'U32');
