@@ -267,11 +267,17 @@ describe('a node answers what it cannot compute with its error, and the next que
   }
 
   it('a model that nobody has', async () => {
-    const { status, body } = await ask(api, 'nobody/has-this');
-    assert.deepEqual(
-      [status, body.error?.code, body.error?.param, body.error?.type],
-      [404, 'model_not_found', 'model', 'invalid_request_error'],
-    );
+    // A name that means nothing, and one of a hub that is not asked.
+    for (const [model, code] of [
+      ['no-such-model', 'model_not_found'],
+      ['nobody/has-this', 'model-absent'],
+    ] as const) {
+      const { status, body } = await ask(api, model);
+      assert.deepEqual(
+        [status, body.error?.code, body.error?.param, body.error?.type],
+        [404, code, 'model', 'invalid_request_error'],
+      );
+    }
     await assertServes(api);
   });
 
