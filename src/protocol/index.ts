@@ -16,6 +16,7 @@ export * from './frame.js';
 export { FrameDecoder, type FrameHead, type FrameSink } from './frame-decoder.js';
 export { LINK_PROFILES, type LinkName, type LinkProfile, linkProfile } from './link-profile.js';
 export { type BudgetClass, MemoryBudget, type MemoryBudgetOptions } from './memory-budget.js';
+export type * from './messages/file-messages.js';
 export {
   bfloat16ToNumber,
   decodeBfloat16,

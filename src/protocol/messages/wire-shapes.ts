@@ -3,6 +3,7 @@
  * Used by the two halves of the message codec.
  */
 import { ExoError, idFault, LIMITS, printable } from '../../shared/index.js';
+import type { WireModelFile } from './file-messages.js';
 import type { Hello } from './hello.js';
 import {
   type CapabilitiesBody,
@@ -24,7 +25,6 @@ import {
   type TopologyEntry,
   UNKNOWN_CAPABILITIES,
   type WireKey,
-  type WireModelFile,
 } from './messages.js';
 import { PythonFloat, type PythonJson } from './python-json.js';
 

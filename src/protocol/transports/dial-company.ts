@@ -1,6 +1,6 @@
 /**
- * One dial as several attempts. The system sends a first packet that was lost again only after 1, 3 and 7 s, so a path that comes
- * back in between would be used seconds late. An attempt that has no answer yet gets a fresh one for company; whichever connects
+ * One dial as several attempts. Linux before 6.5 sends a first packet that was lost again only after 1, 3 and 7 s, so a path that
+ * comes back in between would be used seconds late. An attempt that has no answer yet gets a fresh one for company; whichever connects
  * first is taken and the others are given up, as RFC 8305 does between addresses. Knows no sockets; `tcp-dial.ts` makes the
  * attempts.
  */
