@@ -3,7 +3,8 @@ import type { Mesh, MeshWarning, PeerSummary, SelfSummary, TopologySnapshot } fr
 import type { DeviceCapabilities } from '../protocol/index.js';
 import type { Sheds } from '../shared/index.js';
 import { assignShards } from '../topology/index.js';
-import type { ChatService, RunningDownload } from './ports.js';
+import { outsidersJson, plansJson } from './plan-json.js';
+import type { AnswerPlans, ChatService, RunningDownload } from './ports.js';
 import { tunnelJson } from './tunnels-json.js';
 
 /** Version of the shapes of `/v1/status`, `/v1/peers` and `/v1/tunnels`; rises when a field changes its meaning or goes. */
@@ -25,13 +26,19 @@ export function topologyJson(topology: TopologySnapshot) {
 }
 
 /** `/v1/topology`: the same and more. */
-export function fullTopologyJson(mesh: Mesh, topology: TopologySnapshot = mesh.topology()) {
+export function fullTopologyJson(
+  mesh: Mesh,
+  plans?: AnswerPlans,
+  topology: TopologySnapshot = mesh.topology(),
+) {
   return {
     ...topologyJson(topology),
     self_id: mesh.self().id,
     legacy_ids: [...topology.legacyIds],
     digest: topology.digest,
     partitions: topology.partitions.map(({ nodeId, start, end }) => ({ node_id: nodeId, start, end })),
+    /** Nodes that took no layers of the model that was asked for last. */
+    outsiders: outsidersJson(plans),
   };
 }
 
@@ -69,7 +76,9 @@ export function statusJson(
     version: self.version,
     uptime_ms: Math.max(0, Math.round(wallMs - self.startedAtMs)),
     self: selfJson(self),
-    topology: fullTopologyJson(mesh, topology),
+    topology: fullTopologyJson(mesh, chat.plans, topology),
+    /** Where the last answers were computed, what was predicted of them and what came of it. */
+    plans: plansJson(chat.plans),
     downloads: downloads.map(downloadJson),
     engine: chat.engine === undefined ? null : { name: chat.engine.name, state: chat.engine.state ?? null },
     default_model: chat.defaultModel,

@@ -40,7 +40,7 @@ export function meshRoutes(api: ApiContext): Route[] {
       method: 'GET',
       paths: ['/v1/topology'],
       access: 'local',
-      handle: (request) => request.json(fullTopologyJson(mesh)),
+      handle: (request) => request.json(fullTopologyJson(mesh, chat.plans)),
     },
     {
       method: 'GET',

@@ -50,9 +50,22 @@ function metrics(api: ApiContext): Metric[] {
     ),
     ...tunnelMetrics(tunnels),
     ...optional('exo_generations', 'Generations that run or wait here.', gauges.generations?.()),
+    ...planMetrics(api),
     gauge('exo_warnings', 'What only a person can mend.', [{ value: mesh.warnings().length }]),
     ...memoryMetrics(),
     ...loopMetrics(loopDelay),
+  ];
+}
+
+/** Nothing before there is an answer that was predicted and measured. */
+function planMetrics({ chat }: ApiContext): Metric[] {
+  const errors = chat.plans?.lastErrors;
+  if (errors === undefined) return [];
+  return [
+    gauge('exo_plan_error_ratio', 'Of the last answer: predicted by measured, less 1.', [
+      { value: errors.tokensPerS, labels: { figure: 'tokens_per_second' } },
+      { value: errors.firstTokenMs, labels: { figure: 'first_token' } },
+    ]),
   ];
 }
 

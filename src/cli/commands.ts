@@ -74,6 +74,15 @@ const VERIFY: CommandSpec = {
     }),
 };
 
+const PLAN: CommandSpec = {
+  name: 'plan',
+  args: '[model]',
+  summary: 'show where a model would be computed now, how fast, and why',
+  client: true,
+  examples: ['exo plan', 'exo plan llama-3.2-1b', 'exo plan demo --json'],
+  run: async (host, [model = ''], values) => (await import('./commands/plan.js')).plan(host, model, values),
+};
+
 const STATUS: CommandSpec = {
   name: 'status',
   summary: 'show a running node: itself, its ring, its peers',
@@ -171,6 +180,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   RUN,
   MODEL,
   VERIFY,
+  PLAN,
   STATUS,
   TOPOLOGY,
   PEERS,

@@ -42,6 +42,7 @@ describe('topology', () => {
         { node_id: 'b', start: 0.64, end: 0.96 },
         { node_id: 'c', start: 0.96, end: 1 },
       ],
+      outsiders: [],
     });
   });
 
@@ -93,7 +94,16 @@ describe('status', () => {
     };
     assert.deepEqual(await json(await api.get('/v1/peers')), peers);
     const { self, uptime_ms: uptimeMs, topology, models, ...rest } = body;
-    assert.deepEqual(rest, { ...peers, tunnels: [], sheds: [], version: '0.1.0' });
+    assert.deepEqual(rest, {
+      ...peers,
+      tunnels: [],
+      sheds: [],
+      version: '0.1.0',
+      downloads: [],
+      engine: null,
+      default_model: 'dummy',
+      plans: [],
+    });
     assert.ok(Number(uptimeMs) >= 5_000 && Number(uptimeMs) < 60_000, `${uptimeMs} ms`);
     assert.equal((topology as { self_id: string }).self_id, 'a');
     const { started_at_ms: startedAtMs, ...selfRest } = self as unknown as Record<string, unknown>;

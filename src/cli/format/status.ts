@@ -4,6 +4,7 @@ import type { StatusJson } from '../api-shapes.js';
 import type { Colours } from '../host.js';
 import { columns } from './columns.js';
 import { peerLines, reasonLines, warningLines } from './peers.js';
+import { answerText, outsiderLines } from './plan.js';
 import { tunnelSummary } from './tunnels.js';
 import { bytes, count, duration, memory, share, teraflops } from './units.js';
 
@@ -27,6 +28,7 @@ export function formatStatus(status: StatusJson, source: StatusSource, c: Colour
     ...engineFacts(status),
     ...(status.tunnels.length === 0 ? [] : [['tunnels', tunnelsText(status)]]),
     ['ring', ringText(status)],
+    ...lastAnswer(status),
     ...shedFacts(status),
     ...downloadFacts(status),
     ['models', status.models.map(({ id, ready }) => (ready ? id : `${id} (not here yet)`)).join(', ')],
@@ -39,6 +41,7 @@ export function formatStatus(status: StatusJson, source: StatusSource, c: Colour
     ...(peers.length === 0
       ? ['no peers yet; on another machine start: exo, or name it by --discovery-module manual or direct']
       : [...peerLines(peers, c, c.dim), ...reasonLines(peers)]),
+    ...outsiderLines(status.topology.outsiders),
     ...tunnelSummary(status.tunnels, c),
     ...(refused === 0 ? [] : ['', `${refused} refused: exo peers --all says why`]),
     ...warningLines(status.warnings, c),
@@ -49,6 +52,12 @@ export function formatStatus(status: StatusJson, source: StatusSource, c: Colour
 function engineFacts({ engine }: StatusJson): string[][] {
   if (engine === null || engine === undefined) return [];
   return [['engine', engine.state === null ? engine.name : `${engine.name}: ${engine.state}`]];
+}
+
+/** What was predicted of it stands beside what came of it. */
+function lastAnswer({ plans = [] }: StatusJson): string[][] {
+  const last = plans.at(-1);
+  return last === undefined ? [] : [['last answer', answerText(last)]];
 }
 
 function tunnelsText({ tunnels }: StatusJson): string {

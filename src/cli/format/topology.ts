@@ -3,6 +3,7 @@ import { printable } from '../../shared/index.js';
 import type { TopologyJson } from '../api-shapes.js';
 import type { Colours } from '../host.js';
 import { columns } from './columns.js';
+import { outsiderLines } from './plan.js';
 import { count, memory, share, teraflops } from './units.js';
 
 const HEAD = ['NODE', 'MACHINE', 'CHIP', 'MEMORY', 'SPEED', 'RING'] as const;
@@ -32,6 +33,7 @@ export function formatTopology(view: TopologyJson, c: Colours): string[] {
     c.dim(head),
     ...lines,
     ...(edgeRows.length === 0 ? [] : ['', ...columns(edgeRows)]),
+    ...outsiderLines(view.outsiders),
   ];
 }
 

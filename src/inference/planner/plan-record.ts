@@ -4,6 +4,7 @@
  */
 import type { PlacedRange } from '../placement.js';
 import { placesOf } from '../ring-plan.js';
+import type { Outsider } from './plan-errors.js';
 import type { RingPlan } from './ring-planner.js';
 
 /** One answer. */
@@ -15,6 +16,8 @@ export interface PlanNote {
   /** Null: each node saw to its ring itself. */
   readonly ring: readonly PlacedRange[] | null;
   readonly reason: string;
+  /** Nodes that took no layers, each with the reason. */
+  readonly outsiders: readonly Outsider[];
   /** Null: nothing was measured to predict with. */
   readonly predicted: PlanFigures | null;
   /** Null: it is not finished, broke, or was too short. */
@@ -61,12 +64,13 @@ export class PlanRecord {
     plan: RingPlan,
     nowMs: number,
   ): PlanWatch {
-    const { prediction, reason, ring } = plan;
+    const { prediction, reason, ring, outsiders } = plan;
     const note: PlanNote = {
       ...head,
       atMs: nowMs,
       ring: ring === undefined ? null : placesOf(ring),
       reason,
+      outsiders,
       predicted:
         prediction === undefined
           ? null

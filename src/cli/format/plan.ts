@@ -1,0 +1,51 @@
+/** `exo plan`: who would compute which layers of a model, how fast, and who would not and why. Pure. */
+import { printable } from '../../shared/index.js';
+import type { AnswerNoteJson, PlanJson, PlanRangeJson, TopologyJson } from '../api-shapes.js';
+import type { Colours } from '../host.js';
+import { columns } from './columns.js';
+
+/** The lines of `exo plan`. */
+export function formatPlan({ model, reason, ring, predicted, outsiders }: PlanJson, c: Colours): string[] {
+  const figures =
+    predicted === null
+      ? []
+      : [
+          `${predicted.tokens_per_s.toFixed(1)} tokens/s and ${seconds(predicted.first_token_ms)} to the first token are predicted${predicted.fetch_ms > 0 ? `, ${seconds(predicted.fetch_ms)} of it to fetch files` : ''}`,
+          ...(predicted.paths_assumed ? ['(not all paths between the nodes were measured)'] : []),
+        ];
+  const rows = (ring ?? []).map(({ node_id: id, start_layer: start, end_layer: end }) => [
+    printable(id, 60),
+    `layers ${start}-${end}`,
+  ]);
+  return [
+    `${c.bold(printable(model, 128))}  ${printable(reason, 400)}`,
+    ...(ring === null ? ['each node sees to its layers itself'] : columns(rows)),
+    ...figures,
+    ...outsiderLines(outsiders),
+  ];
+}
+
+/** Nodes that take no layers, and why. */
+export function outsiderLines(outsiders: TopologyJson['outsiders'] = []): string[] {
+  if (outsiders.length === 0) return [];
+  const rows = outsiders.map(({ node_id: id, reason }) => [printable(id, 60), printable(reason, 300)]);
+  return ['', 'take no layers:', ...columns(rows)];
+}
+
+/** `a (layers 0-11), b (layers 12-23): 41.2 tokens/s, 38.0 predicted` */
+export function answerText({ model, ring, predicted, measured }: AnswerNoteJson): string {
+  const where = ring === null ? 'each node by itself' : ring.map(placeText).join(', ');
+  const rates = [
+    ...(measured === null ? [] : [`${measured.tokens_per_s.toFixed(1)} tokens/s`]),
+    ...(predicted === null ? [] : [`${predicted.tokens_per_s.toFixed(1)} predicted`]),
+  ];
+  return `${printable(model, 60)} on ${where}${rates.length === 0 ? '' : `: ${rates.join(', ')}`}`;
+}
+
+function placeText({ node_id: id, start_layer: start, end_layer: end }: PlanRangeJson): string {
+  return `${printable(id, 60)} (layers ${start}-${end})`;
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(ms < 10_000 ? 2 : 0)} s`;
+}

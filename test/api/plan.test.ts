@@ -1,0 +1,89 @@
+/** Where answers are computed, over HTTP. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { PlannedModel } from '../../src/inference/index.js';
+import { ExoError } from '../../src/shared/index.js';
+import { json, type ScriptedChat, startApi } from './harness.js';
+
+const PLANNED: PlannedModel = {
+  model: 'dummy',
+  plan: {
+    ring: [
+      { nodeId: 'a', shard: { modelId: 'dummy', startLayer: 0, endLayer: 3, nLayers: 8 } },
+      { nodeId: 'b', shard: { modelId: 'dummy', startLayer: 4, endLayer: 7, nLayers: 8 } },
+    ],
+    prediction: { tokensPerS: 41.23456, firstTokenMs: 250, fetchMs: 0, isAssumed: true },
+    reason: 'over a, b: no node has the memory for all layers',
+    outsiders: [{ id: 'c', reason: 'no tokenizer' }],
+  },
+};
+
+describe('plan', () => {
+  it('tells ring, prediction, reason and who takes no layers', async (t) => {
+    const api = await startApi(t);
+    const asked: Array<string | undefined> = [];
+    const chat: ScriptedChat & { plan?: (model: string | undefined) => Promise<PlannedModel> } = api.chat;
+    chat.plan = async (model) => {
+      asked.push(model);
+      return PLANNED;
+    };
+    const body = await json(await api.get('/v1/plan?model=org%2Flater'));
+    assert.deepEqual(body, {
+      schema_version: 1,
+      model: 'dummy',
+      reason: PLANNED.plan.reason,
+      ring: [
+        { node_id: 'a', start_layer: 0, end_layer: 3 },
+        { node_id: 'b', start_layer: 4, end_layer: 7 },
+      ],
+      predicted: { tokens_per_s: 41.235, first_token_ms: 250, fetch_ms: 0, paths_assumed: true },
+      outsiders: [{ node_id: 'c', reason: 'no tokenizer' }],
+    });
+    await api.get('/v1/plan');
+    assert.deepEqual(asked, ['org/later', undefined]);
+    assert.equal((await api.get(`/v1/plan?model=${'x'.repeat(513)}`)).status, 400);
+    chat.plan = async () => {
+      throw new ExoError('out-of-memory', 'it needs 40.0 GB');
+    };
+    assert.equal((await api.get('/v1/plan')).status, 503);
+  });
+
+  it('is kept beside what came of it, in status, topology and metrics', async (t) => {
+    const api = await startApi(t);
+    assert.ok(!(await (await api.get('/metrics')).text()).includes('exo_plan_error_ratio'));
+    Object.assign(api.chat, {
+      plans: {
+        notes: [
+          {
+            requestId: 'r',
+            model: 'dummy',
+            atMs: 1,
+            ring: [{ nodeId: 'a', startLayer: 0, endLayer: 7 }],
+            reason: 'why',
+            outsiders: PLANNED.plan.outsiders,
+            predicted: { tokensPerS: 44, firstTokenMs: 100 },
+            measured: { tokensPerS: 40, firstTokenMs: 80 },
+          },
+        ],
+        lastErrors: { tokensPerS: 0.1, firstTokenMs: 0.25 },
+      },
+    });
+    const status = await json(await api.get('/v1/status'));
+    assert.deepEqual(status['plans'], [
+      {
+        request_id: 'r',
+        model: 'dummy',
+        ring: [{ node_id: 'a', start_layer: 0, end_layer: 7 }],
+        reason: 'why',
+        predicted: { tokens_per_s: 44, first_token_ms: 100 },
+        measured: { tokens_per_s: 40, first_token_ms: 80 },
+        error_ratio: 0.1,
+      },
+    ]);
+    const topology = await json(await api.get('/v1/topology'));
+    assert.deepEqual(topology['outsiders'], [{ node_id: 'c', model: 'dummy', reason: 'no tokenizer' }]);
+    const metrics = await (await api.get('/metrics')).text();
+    assert.match(metrics, /exo_plan_error_ratio\{figure="tokens_per_second"\} 0\.1\n/);
+    assert.match(metrics, /exo_plan_error_ratio\{figure="first_token"\} 0\.25\n/);
+  });
+});
