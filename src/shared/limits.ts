@@ -113,7 +113,7 @@ const TABLE = {
   connectTimeoutMs: [5_000, 'TCP connect; the original takes 5 s when it adds a peer'],
   dialAttemptMs: [
     1_000,
-    'a dial without an answer gets a fresh attempt for company: the system sends a lost first packet again only after 1, 3 and 7 s',
+    'a dial without an answer gets a fresh attempt for company: Linux before 6.5 sends a lost first packet again only after 1, 3 and 7 s',
   ],
   dialAttemptsMax: [
     3,

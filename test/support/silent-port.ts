@@ -10,7 +10,7 @@ const PROGRAM = `
   const server = require('node:net').createServer();
   server.listen({ host: '127.0.0.1', port: 0, backlog: 1 }, () => {
     parentPort.postMessage(server.address().port);
-    // The thread stands still: nothing is accepted until it is woken.
+    // The thread stands still from here on: nothing is accepted.
     setImmediate(() => Atomics.wait(new Int32Array(workerData), 0, 0));
   });
 `;
@@ -22,15 +22,12 @@ const UNANSWERED_MS = 200;
 /** A port and the way to end it. */
 export interface SilentPort {
   readonly port: number;
-  /** From now on its program accepts: the next attempt is answered. */
-  wake(): void;
   stop(): Promise<void>;
 }
 
 /** Opens one and waits until it is silent. */
 export async function openSilentPort(): Promise<SilentPort> {
-  const stillness = new SharedArrayBuffer(4);
-  const worker = new Worker(PROGRAM, { eval: true, workerData: stillness });
+  const worker = new Worker(PROGRAM, { eval: true, workerData: new SharedArrayBuffer(4) });
   const port = await new Promise<number>((resolve, reject) => {
     worker.once('message', resolve);
     worker.once('error', reject);
@@ -41,9 +38,6 @@ export async function openSilentPort(): Promise<SilentPort> {
   await new Promise((resolve) => setTimeout(resolve, UNANSWERED_MS));
   return {
     port,
-    wake() {
-      Atomics.notify(new Int32Array(stillness), 0);
-    },
     async stop() {
       for (const filler of fillers) filler.destroy();
       await worker.terminate();
