@@ -107,8 +107,8 @@ const FENCES: Record<string, { readonly places: readonly string[]; readonly reas
   '@peculiar/asn1-schema': { places: ['trust/certificate.ts'], reason: 'one certificate is made' },
   '@peculiar/asn1-x509': { places: ['trust/certificate.ts'], reason: 'one certificate is made' },
   '@huggingface/tokenizers': {
-    places: ['models/tokenizer/tokenizer.ts'],
-    reason: 'tokenizer.json is read once',
+    places: ['models/tokenizer/tokenizer.ts', 'models/tokenizer/token-table.ts'],
+    reason: 'tokenizer.json is read once, and its decoder is used apart from the rest',
   },
   '@huggingface/jinja': {
     places: ['models/tokenizer/chat-template.ts'],
