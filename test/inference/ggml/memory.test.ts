@@ -76,8 +76,9 @@ test('a cache in use is freed when its step has ended, and none is made where th
   assert.equal(pool.find('a', 's'), anew);
   pool.close();
   assert.equal(pool.bytes, 0);
-  const full = makePool(2, new VirtualClock(), () => CACHE_BYTES - 1);
-  assert.throws(() => full.open('a', 's', SHAPE, 1), { code: 'overloaded' });
+  const full = makePool(2, new VirtualClock(), () => CACHE_BYTES);
+  assert.throws(() => full.open('a', 's', SHAPE, 1), { code: 'out-of-memory', retryable: true });
+  assert.equal(full.bytes, 0);
 });
 
 test('a cache grows by doubling within the budget, and by what is needed at its end', () => {

@@ -73,6 +73,21 @@ test('only requests that were back at once before are waited for', () => {
   assert.equal(lingering.waitMs(new Set(['a']), 100.5), 0);
 });
 
+test('requests that travel a ring together are waited for where one of them has come, and nobody else is', () => {
+  const lingering = new Lingering();
+  const come = (ids: readonly string[], ms: number) =>
+    ids.map((id, at) => lingering.arrived(id, ms + at / 2));
+  lingering.ended(['a', 'b', 'alone'], 0);
+  come(['a', 'b'], 40);
+  lingering.arrived('alone', 70);
+  lingering.ended(['a', 'b', 'alone'], 100);
+  assert.equal(lingering.waitMs(new Set(['new']), 101), 0);
+  come(['a'], 140);
+  assert.equal(lingering.waitMs(new Set(['a']), 140), LINGER_MS);
+  come(['b'], 140.5);
+  assert.equal(lingering.waitMs(new Set(['a', 'b']), 140.5), 0);
+});
+
 test('a token sees itself, those before it, and no further back than its window', () => {
   const seen = (window?: number) => {
     const mask = new Uint16Array(2 * 8);

@@ -10,13 +10,14 @@ import type { Quantisation } from '../../../src/inference/engines/ggml/weights/q
 import { Checkpoint } from '../../../src/models/index.js';
 import { type RandomType, writeRandomCheckpoint } from '../../support/random-checkpoint.js';
 
-const LAYERS = 2;
+/** Of the model. */
+export const WIDE_LAYERS = 2;
 const CONFIG = {
   architectures: ['LlamaForCausalLM'],
   model_type: 'llama',
   hidden_size: 256,
   intermediate_size: 512,
-  num_hidden_layers: LAYERS,
+  num_hidden_layers: WIDE_LAYERS,
   num_attention_heads: 4,
   num_key_value_heads: 2,
   vocab_size: 320,
@@ -25,7 +26,8 @@ const CONFIG = {
   rope_theta: 10_000,
   tie_word_embeddings: false,
 };
-const PROMPT = [3, 17, 99, 4, 4, 28, 150, 77, 5, 61, 12, 140, 8];
+/** Tokens of `logits`. */
+export const WIDE_PROMPT = [3, 17, 99, 4, 4, 28, 150, 77, 5, 61, 12, 140, 8];
 
 /** The model in a folder of its own. */
 export class WideModel {
@@ -34,8 +36,8 @@ export class WideModel {
   /** Where made weights may be kept. */
   readonly made = path.join(this.directory, 'made');
 
-  write(seed: number, type: RandomType = 'F32'): Promise<void> {
-    return writeRandomCheckpoint(this.checkpoint, CONFIG, { seed, type });
+  write(seed: number, type: RandomType = 'F32', vocab = CONFIG.vocab_size): Promise<void> {
+    return writeRandomCheckpoint(this.checkpoint, { ...CONFIG, vocab_size: vocab }, { seed, type });
   }
 
   /** Logits after each token of a prompt; the weights are kept where `bytesMax` is given. */
@@ -45,14 +47,14 @@ export class WideModel {
       architecture,
       tensors: Object.fromEntries(tensors),
       startLayer: 0,
-      endLayer: LAYERS - 1,
+      endLayer: WIDE_LAYERS - 1,
     };
     const made = bytesMax === undefined ? undefined : new MadeFiles({ directory: this.made, bytesMax });
     const shard = new Shard(device, source, { cacheType: 'f32', quantisation }, made);
     const cache = new SequenceCache(device, shard.cacheShape);
     cache.grow(256);
     const all: Float32Array[] = [];
-    for (const token of PROMPT) {
+    for (const token of WIDE_PROMPT) {
       const part = { cache, sequence: 1, wantsLogits: true, hidden: shard.embed([token]) };
       all.push((await shard.step([part]))[0]!);
     }

@@ -28,6 +28,8 @@ export interface ShardOptions {
 export interface StepInput extends StepPart {
   /** [sequence, hidden]. */
   readonly hidden: Float32Array;
+  /** Where its logits are to be; absent: in memory of their own. */
+  readonly into?: Float32Array;
 }
 
 /** A shard, until it is closed. */
@@ -150,13 +152,13 @@ export class Shard {
     this.#device.ggml.ggml_backend_tensor_set(tensor, bytes, offset, bytes.length);
   }
 
-  #outputs(graph: StepGraph, parts: readonly StepPart[]): (Float32Array | undefined)[] {
+  #outputs(graph: StepGraph, parts: readonly StepInput[]): (Float32Array | undefined)[] {
     const { hidden, vocab } = this.architecture;
     let offset = 0;
-    return parts.map(({ sequence, wantsLogits }) => {
+    return parts.map(({ sequence, wantsLogits, into }) => {
       if (graph.output === undefined || (this.isLast && !wantsLogits)) return undefined;
-      const values = new Float32Array(this.isLast ? vocab : sequence * hidden);
-      const bytes = new Uint8Array(values.buffer);
+      const values = this.isLast ? (into ?? new Float32Array(vocab)) : new Float32Array(sequence * hidden);
+      const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
       this.#device.ggml.ggml_backend_tensor_get(graph.output, bytes, offset, bytes.length);
       offset += bytes.length;
       return values;

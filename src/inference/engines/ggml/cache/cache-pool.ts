@@ -23,6 +23,8 @@ export interface CachePoolComponents {
   readonly freeBytes: () => number;
 }
 
+/** Stays free: for the results of steps, for the node, and for whoever else is on the machine. */
+const RESERVE_BYTES = 64 * 1024 * 1024;
 /** New requests leave this part of the budget to those that are under way and grow. */
 const GROWTH_SHARE = 1 / 8;
 
@@ -64,7 +66,7 @@ export class CachePool {
     return this.#entries.get(keyOf(requestId, shardKey))?.cache;
   }
 
-  /** A new cache with room for `positions`. Throws `overloaded`. */
+  /** A new cache with room for `positions`. Throws `overloaded`, or `out-of-memory` where the machine would swap. */
   open(requestId: string, shardKey: string, shape: CacheShape, positions: number): SequenceCache {
     const cache = new SequenceCache(this.#components.device, shape);
     this.#reserve(cache, capacityFor(positions), this.#options.cacheBytesMax * (1 - GROWTH_SHARE));
@@ -74,7 +76,7 @@ export class CachePool {
     return cache;
   }
 
-  /** Makes room for `positions` in a cache that is there. Throws `overloaded`; what is cached stays. */
+  /** Makes room for `positions` in a cache that is there. Throws as `open`; what is cached stays. */
   extend(cache: SequenceCache, positions: number): void {
     if (positions <= cache.capacity) return;
     const doubled = Math.max(2 * cache.capacity, capacityFor(positions));
@@ -122,9 +124,12 @@ export class CachePool {
     const before = bytesOf(cache.shape, cache.capacity);
     const after = bytesOf(cache.shape, capacity);
     // The smaller cache is freed when the larger one has its contents.
-    while (this.#bytes + after - before > budget || after > this.#components.freeBytes()) {
+    while (this.#bytes + after - before > budget || after > this.#components.freeBytes() - RESERVE_BYTES) {
       const abandoned = this.#abandoned();
-      if (abandoned === undefined) throw this.#overloaded(after - before, budget);
+      if (abandoned === undefined) {
+        const isBudget = this.#bytes + after - before > budget;
+        throw isBudget ? this.#overloaded(after - before, budget) : this.#outOfMemory(after);
+      }
       this.#entries.delete(keyOf(abandoned.requestId, abandoned.shardKey));
       this.#free(abandoned);
     }
@@ -143,6 +148,15 @@ export class CachePool {
     return new ExoError(
       'overloaded',
       `the caches of ${this.#entries.size} requests have ${mib(this.#bytes)} of ${mib(budget)} MiB, and ${mib(bytes)} MiB more are needed; try again when one of them has ended`,
+      { retryable: true },
+    );
+  }
+
+  #outOfMemory(bytes: number): ExoError {
+    const free = Math.max(0, this.#components.freeBytes());
+    return new ExoError(
+      'out-of-memory',
+      `the cache of a request needs ${mib(bytes)} MiB of memory, and ${mib(free)} MiB are free; end other programs, or try again when another request has ended`,
       { retryable: true },
     );
   }

@@ -1,53 +1,66 @@
 /**
- * Whether to wait a moment for requests that will be back at once: four requests that decode side by side come back one
+ * Whether to wait a moment for requests that will be here at once: four requests that decode side by side come back one
  * after the other within a millisecond, and one run for all costs little more than one run for the first. Only for those
- * that were back as quickly before; over a slow ring nobody is waited for. Pure. Called by the scheduler.
+ * that were back as quickly before, or came as closely behind the first of them, as they do on a later member of a ring. Nobody is
+ * waited for who comes by himself. Pure. Called by the scheduler.
  */
 
 /** The longest wait. A run takes ten times as long for any model worth waiting for. */
 export const LINGER_MS = 2;
 
-interface Gap {
+interface Habit {
   endedAtMs: number;
   /** From a result to the next step, smoothed. */
   gapMs: number;
+  /** From the first step of those that ran together to this one's, smoothed. */
+  lateMs: number;
 }
 
 /** What is known of the requests of one shard. */
 export class Lingering {
-  readonly #gaps = new Map<string, Gap>();
+  readonly #habits = new Map<string, Habit>();
   #last: readonly string[] = [];
+  /** Of the first of those that ran together last; undefined until one has come. */
+  #firstAtMs: number | undefined;
 
   /** A run has ended. */
   ended(requestIds: readonly string[], nowMs: number): void {
     this.#last = requestIds;
+    this.#firstAtMs = undefined;
     for (const id of requestIds) {
-      const gap = this.#gaps.get(id);
-      this.#gaps.set(id, { endedAtMs: nowMs, gapMs: gap?.gapMs ?? Number.POSITIVE_INFINITY });
+      const { gapMs, lateMs } = this.#habits.get(id) ?? { gapMs: Infinity, lateMs: Infinity };
+      this.#habits.set(id, { endedAtMs: nowMs, gapMs, lateMs });
     }
   }
 
   /** A step has come. */
   arrived(requestId: string, nowMs: number): void {
-    const gap = this.#gaps.get(requestId);
-    if (gap === undefined) return;
-    const now = nowMs - gap.endedAtMs;
-    gap.gapMs = Number.isFinite(gap.gapMs) ? (gap.gapMs + now) / 2 : now;
+    const habit = this.#habits.get(requestId);
+    if (habit === undefined || !this.#last.includes(requestId)) return;
+    this.#firstAtMs ??= nowMs;
+    habit.gapMs = smoothed(habit.gapMs, nowMs - habit.endedAtMs);
+    habit.lateMs = smoothed(habit.lateMs, nowMs - this.#firstAtMs);
   }
 
   /** The request is over. */
   forget(requestId: string): void {
-    this.#gaps.delete(requestId);
+    this.#habits.delete(requestId);
   }
 
   /** How long to wait now, in milliseconds; 0 when nobody is expected. `waiting` are the requests that are here. */
   waitMs(waiting: ReadonlySet<string>, nowMs: number): number {
     let longest = 0;
     for (const id of this.#last) {
-      const gap = this.#gaps.get(id);
-      if (gap === undefined || waiting.has(id) || gap.gapMs > LINGER_MS) continue;
-      longest = Math.max(longest, gap.endedAtMs + LINGER_MS - nowMs);
+      const habit = this.#habits.get(id);
+      if (habit === undefined || waiting.has(id)) continue;
+      if (habit.gapMs <= LINGER_MS) longest = Math.max(longest, habit.endedAtMs + LINGER_MS - nowMs);
+      else if (habit.lateMs <= LINGER_MS && this.#firstAtMs !== undefined)
+        longest = Math.max(longest, this.#firstAtMs + LINGER_MS - nowMs);
     }
     return longest;
   }
+}
+
+function smoothed(before: number, now: number): number {
+  return Number.isFinite(before) ? (before + now) / 2 : now;
 }

@@ -95,7 +95,10 @@ async function answer(request: ProcessRequest, payload: Buffer): Promise<void> {
           : { hidden: new Float32Array(payload.buffer, payload.byteOffset, count) };
       const shard = shards.get(shardKey);
       if (shard === undefined) return reply({ id: request.id, isUnloaded: true });
-      const values = await scheduler.submit({ requestId, shardKey, shard, position, input });
+      // Logits are written where the node reads them.
+      const into = shard.isLast ? places?.reserve(requestId, shard.architecture.vocab) : undefined;
+      const step = { requestId, shardKey, shard, position, input, ...(into && { into }) };
+      const values = await scheduler.submit(step);
       const place = places?.put(requestId, values);
       return place === undefined ? reply({ id: request.id }, values) : reply({ id: request.id, place });
     }

@@ -29,16 +29,23 @@ export class ResultPlaces {
     }
   }
 
-  /** Puts a result where the node can read it; undefined where it is small or there is no room. */
-  put(requestId: string, values: Float32Array): ResultPlace | undefined {
-    const bytes = values.byteLength;
+  /** Memory for a result of so many numbers, which the node can read; undefined where it is small or there is no room. */
+  reserve(requestId: string, count: number): Float32Array | undefined {
+    const bytes = count * 4;
     if (bytes < RESULT_BYTES_MIN) return undefined;
     const known = this.#taken.get(requestId);
     const place = known?.bytes === bytes ? known : this.#find(requestId, bytes);
     if (place === undefined) return undefined;
     this.#taken.set(requestId, place);
-    new Float32Array(this.#memory, place.offset, values.length).set(values);
-    return place;
+    return new Float32Array(this.#memory, place.offset, count);
+  }
+
+  /** Puts a result where the node can read it, if it is not there already; undefined where that is not possible. */
+  put(requestId: string, values: Float32Array): ResultPlace | undefined {
+    if (values.buffer === this.#memory) return { offset: values.byteOffset, bytes: values.byteLength };
+    const target = this.reserve(requestId, values.length);
+    target?.set(values);
+    return target && { offset: target.byteOffset, bytes: target.byteLength };
   }
 
   /** The request is over. */

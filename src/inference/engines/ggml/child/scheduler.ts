@@ -18,6 +18,8 @@ export interface Step {
   readonly position: number;
   /** Tokens, for the first shard, or [sequence, hidden]. */
   readonly input: { readonly tokens: Int32Array } | { readonly hidden: Float32Array };
+  /** Where logits are to be; absent: in memory of their own. */
+  readonly into?: Float32Array;
 }
 
 /** What the scheduler asks. */
@@ -222,13 +224,14 @@ function timed({ cost }: Shard, parts: readonly BatchPart<WaitingStep>[], ms: nu
 }
 
 function stepInput({ step, tokens }: BatchPart<WaitingStep>) {
-  const { input, shard, sequence, remaining } = step;
+  const { into, input, shard, sequence, remaining } = step;
   const from = sequence - remaining;
   const { hidden } = shard.architecture;
   return {
     cache: step.cache!,
     sequence: tokens,
     wantsLogits: shard.isLast && tokens === remaining,
+    ...(into && { into }),
     hidden:
       'tokens' in input
         ? shard.embed(input.tokens.subarray(from, from + tokens))
