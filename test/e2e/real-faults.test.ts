@@ -16,7 +16,7 @@ import { PATIENCE } from '../support/eventually.js';
 import { FaultyMesh } from '../support/faulty-mesh.js';
 import '../support/leaks.js';
 import { MockHub } from '../support/mock-hub.js';
-import { Cleanup } from '../support/processes.js';
+import { Cleanup, startExo } from '../support/processes.js';
 import { promise } from '../support/promise.js';
 import { modelFiles, RANDOM_LAYERS, RANDOM_MODEL, writeRandomModel } from '../support/real-model.js';
 import { repeats } from '../support/repeats.js';
@@ -338,6 +338,17 @@ test('R4 an answer of rounded weights is the undisturbed one up to a choice betw
 /** What is fetched here comes from loopback, and from a few hundred kilobytes of it. */
 const FETCH_MS = 5_000;
 
+/** What each node has before the first question: about a third. What its ring gives it beside that it fetches. */
+const OWN_LAYERS = { a: '5-7', b: '2-4', c: '0-1' };
+
+const PLACED = [
+  { node: 'c', layers: [0, 1] },
+  { node: 'b', layers: [2, 4] },
+  { node: 'a', layers: [5, 7] },
+];
+/** After so many answers every node knows its speed by its own steps: who has to measure it first may make no offer in time. */
+const MEASURED_ROUNDS = 4;
+
 /** Layers of the model that a node has on its disk, as ranges. */
 async function layersOn(home: string): Promise<string> {
   const folder = path.join(home, 'models', RANDOM_MODEL.replace('/', '--'));
@@ -365,8 +376,22 @@ for (const spare of [false, true]) {
           args: ['--split', '--threads', '1', ...(spare ? ['--spare'] : [])],
           env: { HF_ENDPOINT: hub.endpoint, EXO_AUTH_TOKEN: MESH_TOKEN },
         });
+        for (const [id, layers] of Object.entries(OWN_LAYERS)) {
+          const words = ['model', 'pull', RANDOM_MODEL, '--layers', layers];
+          const pull = startExo(cleanup, words, {
+            env: { EXO_HOME: mesh.home(id), HF_ENDPOINT: hub.endpoint },
+          });
+          assert.equal(await pull.closed, 0, pull.output);
+        }
         await mesh.start(...MEMBERS);
         await mesh.whole(...MEMBERS);
+        for (let round = 0; round < MEASURED_ROUNDS; round++) {
+          const placed = await askStream(mesh.api(ENTRY), {
+            ...{ model: RANDOM_MODEL, prompt: PROMPTS[1]!, timeoutMs: ANSWER_MS * PATIENCE },
+            body: { max_tokens: 8, exo: { placement: PLACED } },
+          });
+          assert.equal(placed.error, undefined, placed.error?.message);
+        }
         const calm: Calm = new Map();
         await calmAnswer(mesh, calm, PROMPTS[0]!, 'greedy', TOKENS);
         const own = async () => {

@@ -21,6 +21,7 @@ import { type GgmlOptions, processOptions } from './options.js';
 import type { EngineProcess } from './process/engine-process.js';
 import { EngineSupervisor } from './process/engine-supervisor.js';
 import { FatalLoads } from './process/fatal-loads.js';
+import type { ProcessProfile } from './process/messages.js';
 import { shardKeyOf } from './process/messages.js';
 import { checkWidth, encodeInput } from './step-input.js';
 import { layerCosts, mainType } from './weights/layer-cost.js';
@@ -37,6 +38,21 @@ export interface GgmlComponents extends ModelReaderComponents {
 /** Shards that one life of the process has loaded, or is loading. */
 type Loads = Map<string, Promise<LoadedModel>>;
 
+/** A profile, and the life of the process that was measured. */
+interface KnownProfile {
+  readonly profile: ProcessProfile;
+  readonly process: EngineProcess;
+  readonly atMs: number;
+}
+
+/**
+ * A process that was started anew is not measured before it has computed again: the test takes a second, and an answer that is to
+ * go on would wait for it. By then its own steps say how fast it is.
+ */
+const PROFILE_OUTLIVES_MS = 60_000;
+/** Models whose profile is remembered. */
+const PROFILES_MAX = 32;
+
 /** The engine of real models. */
 export class GgmlEngine implements InferenceEngine {
   readonly name = 'ggml';
@@ -45,15 +61,18 @@ export class GgmlEngine implements InferenceEngine {
   readonly #models: ModelReader;
   readonly #quantisation: Quantisation;
   readonly #logger: Logger;
+  readonly #clock: Clock;
   readonly #fatalLoads: FatalLoads;
   /** What kept the process from starting; undefined once one runs. */
   #startError: string | undefined;
   #loads = new WeakMap<EngineProcess, Loads>();
+  readonly #profiles = new Map<string, KnownProfile>();
   #stopped = new AbortController();
 
   constructor(options: GgmlOptions, components: GgmlComponents) {
     this.models = components.models;
     this.#logger = components.logger;
+    this.#clock = components.clock;
     this.#fatalLoads = new FatalLoads(components.clock);
     const ofProcess = processOptions(options);
     this.#quantisation = ofProcess.quantisation;
@@ -101,9 +120,15 @@ export class GgmlEngine implements InferenceEngine {
     const layers = layerCosts(stored.architecture, this.#quantisation, stored);
     const type = mainType(stored.architecture, this.#quantisation, stored);
     const process = await this.#unlessAborted(this.#supervisor.process(), signal);
+    const known = this.#profiles.get(modelId);
+    const nowMs = this.#clock.now();
+    const isFresh = known !== undefined && nowMs - known.atMs < PROFILE_OUTLIVES_MS;
+    if (isFresh && known.process !== process) return { ...known.profile, layers };
     const asked = process.ask({ op: 'profile', modelId, type });
     const { profile } = await this.#unlessAborted(asked, signal);
     if (profile === undefined) throw new ExoError('engine-failed', 'the engine gave no profile');
+    if (this.#profiles.size >= PROFILES_MAX) this.#profiles.clear();
+    this.#profiles.set(modelId, { profile, process, atMs: nowMs });
     return { ...profile, layers };
   }
 
