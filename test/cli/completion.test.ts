@@ -23,6 +23,7 @@ before(async () => {
   const command = path.join(folder, 'exo');
   writeFileSync(command, `#!/bin/sh\nexec '${process.execPath}' '${EXO_MAIN}' "$@"\n`);
   chmodSync(command, 0o755);
+  writeFileSync(path.join(folder, 'p.json'), '{}');
 });
 
 after(() => cleanup.dispose());
