@@ -82,7 +82,8 @@ async function download(api: ApiContext, request: ApiRequest): Promise<Response>
   const body = await readJsonBody(request.env.incoming, downloadBody, LIMITS.httpSmallBodyBytesMax);
   const success = (message: string) => request.json({ status: 'success', message });
   if (api.downloads === undefined || isWithoutFiles(api, body.model)) {
-    const { id } = findModel(api, body.model);
+    const { id, ready } = findModel(api, body.model);
+    if (!ready) throw new HttpError('http-unsupported', `this node has no way to fetch ${id}`);
     return success(`${id} is ready; nothing needs to be downloaded`);
   }
   const { id, isReady } = await api.downloads.start(body.model, api.stopping);

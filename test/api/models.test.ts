@@ -5,8 +5,9 @@ import { json, OWNER_TOKEN, readEvents, startApi } from './harness.js';
 describe('models', () => {
   it('lists all, and one by its id', async (t) => {
     const api = await startApi(t);
-    const dummy = { id: 'dummy', object: 'model', owned_by: 'exo', ready: true };
-    const later = { id: 'org/later', object: 'model', owned_by: 'exo', ready: false };
+    const model = { object: 'model', owned_by: 'exo' };
+    const dummy = { id: 'dummy', ...model, ready: true, downloaded: true, download_percentage: 100 };
+    const later = { id: 'org/later', ...model, ready: false, downloaded: false, download_percentage: 0 };
     for (const path of ['/v1/models', '/models']) {
       assert.deepEqual(await json(await api.get(path)), { object: 'list', data: [dummy, later] });
     }

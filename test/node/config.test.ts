@@ -135,6 +135,8 @@ const MEANINGS: ReadonlyArray<readonly [Raw, (settings: NodeSettings) => unknown
   [{ 'models-seed-dir': '.' }, (s) => s.models.seedDir, '.'],
   [{ 'max-parallel-downloads': '2' }, (s) => s.models.parallelDownloadsMax, 2],
   [{ 'download-quick-check': true }, (s) => s.models.quickCheck, true],
+  [{ offline: true }, (s) => s.models.offline, true],
+  [{ spare: true }, (s) => s.models.spare, true],
   [{ 'run-model': 'dummy' }, (s) => s.question.model, 'dummy'],
   [{ prompt: '' }, (s) => s.question.prompt, ''],
 ];
@@ -312,6 +314,10 @@ test('the environment gives levels, temperature and the hub; options win over it
   const { models } = readConfig({}, { HF_ENDPOINT: 'https://mirror.example', HF_HOME: '/hf' });
   assert.equal(models.hfEndpoint, 'https://mirror.example');
   assert.equal(models.hfHome, '/hf');
+  for (const env of [{ EXO_OFFLINE: '1' }, { HF_HUB_OFFLINE: 'yes' }] as const) {
+    assert.equal(readConfig({}, env).models.offline, true);
+  }
+  assert.equal(readConfig({}, { EXO_OFFLINE: '0' }).models.offline, undefined);
   assert.equal(readConfig({}, { DEBUG: '', TEMPERATURE: '' }).logLevel, 'info');
   const { notes } = readConfig({ 'inference-engine': 'dummy' }, { TINYGRAD_DEBUG: '2' });
   assert.deepEqual(
