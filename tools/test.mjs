@@ -45,6 +45,7 @@ const PATIENT = [
   'test/cli/demo.netns.test.ts',
   'test/e2e/connect.netns.test.ts',
   'test/e2e/discovery.netns.test.ts',
+  'test/e2e/fetching.test.ts',
   'test/e2e/hostile-slow.test.ts',
   'test/e2e/http-trust.test.ts',
   'test/e2e/legacy-alone.test.ts',
