@@ -75,6 +75,7 @@ class MeshNode implements Node {
   readonly #meeting: Parameters<typeof meet>[1];
   readonly #stopping = new AbortController();
   readonly #ring: Ring;
+  readonly #planner: RingPlanner;
   readonly #tunnels: NodeTunnels;
   readonly #downloads: Downloads | undefined;
   readonly #parts: readonly Startable[];
@@ -161,6 +162,7 @@ class MeshNode implements Node {
       { engine, port, activeNode, clock, random, log: logger },
     );
     const planner = new RingPlanner({ port, engine, clock });
+    this.#planner = planner;
     this.chat = new Generations(
       { defaultModel, systemPrompt, responseTimeoutMs, recovery, placement, contextTokensMax },
       { ring: this.#ring, planner, engine, clock, random, log: logger },
@@ -313,6 +315,7 @@ class MeshNode implements Node {
     void this.#probe.refined.then((capabilities) => {
       if (!this.#stopped && this.#view.setCapabilities(capabilities)) this.#gossip.ownChanged();
     });
+    void this.#planner.warm(this.chat.defaultModel);
     const { host, port } = this.#acceptor.address;
     this.#logger.info('node-started', { id: this.#options.nodeId, host, port });
   }

@@ -50,6 +50,8 @@ export function nodeArgs(node: DemoNode, file: string, engine: string): string[]
     file,
     '--inference-engine',
     engine,
+    // Each machine has its part to do, also where one alone would be faster.
+    '--split',
     '--disable-tui',
   ];
 }

@@ -82,6 +82,16 @@ export class RingPlanner {
     this.#book = new OfferBook({ ...components, own: (model, signal) => this.#ownOffer(model, signal) });
   }
 
+  /**
+   * Has this node measured for a model before somebody waits for it; the first time takes longer than others wait for an offer.
+   * Never rejects.
+   */
+  async warm(modelId: string): Promise<void> {
+    const { engine, port } = this.#parts;
+    const model = engine.models.list().find(({ id, ready }) => id === modelId && ready);
+    if (model !== undefined) await this.#book.offers(model, [port.selfId], true);
+  }
+
   /** 0x72. Throws `overloaded`. */
   async onOffer(message: OfferRequest, from: string | null, signal: AbortSignal): Promise<OfferResponse> {
     if (this.#answering >= LIMITS.offersInFlight) {
