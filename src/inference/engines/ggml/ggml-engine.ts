@@ -2,6 +2,7 @@
  * `--inference-engine ggml`: real checkpoints, computed by the ggml libraries in a process of its own. This is the node's
  * side: which shards are loaded, what a step may be, and the answers as tensors. It computes nothing and loads no native code.
  */
+import { existsSync } from 'node:fs';
 import type { Shard, Tensor } from '../../../protocol/index.js';
 import { type Clock, ExoError, type Logger, toExoError } from '../../../shared/index.js';
 import type {
@@ -50,6 +51,8 @@ interface KnownProfile {
  * go on would wait for it. By then its own steps say how fast it is.
  */
 const PROFILE_OUTLIVES_MS = 60_000;
+/** A file moves once; the index of a model names several. */
+const LOAD_TRIES = 4;
 /** Models whose profile is remembered. */
 const PROFILES_MAX = 32;
 
@@ -188,9 +191,21 @@ export class GgmlEngine implements InferenceEngine {
     return { process, model: await this.#unlessAborted(loading, signal) };
   }
 
+  /** A file gets its final name when the last of it has come, perhaps between its description and its use. */
   async #loadInto(process: EngineProcess, shard: Shard): Promise<LoadedModel> {
+    for (let tries = 1; ; tries += 1) {
+      const model = await this.#models.shard(shard, this.#stopped.signal);
+      try {
+        await this.#loadModel(process, shard, model);
+        return model;
+      } catch (error) {
+        if (tries === LOAD_TRIES || !hasMoved(model)) throw error;
+      }
+    }
+  }
+
+  async #loadModel(process: EngineProcess, shard: Shard, model: LoadedModel): Promise<void> {
     const { signal } = this.#stopped;
-    const model = await this.#models.shard(shard, signal);
     const { architecture, tensors, mlx } = model;
     const { startLayer, endLayer } = shard;
     const source = { architecture, tensors, startLayer, endLayer, ...(mlx === undefined ? {} : { mlx }) };
@@ -203,7 +218,6 @@ export class GgmlEngine implements InferenceEngine {
       throw error;
     }
     this.#fatalLoads.forget(shardKey);
-    return model;
   }
 
   #assertRunning(signal: AbortSignal): void {
@@ -225,6 +239,11 @@ export class GgmlEngine implements InferenceEngine {
       signal.removeEventListener('abort', onAbort);
     }
   }
+}
+
+/** Whether a file of the model is not where it was when it was described. */
+function hasMoved({ tensors }: LoadedModel): boolean {
+  return [...new Set(Object.values(tensors).map(({ file }) => file))].some((file) => !existsSync(file));
 }
 
 function resultOf(shard: Shard, model: LoadedModel, sequence: number, data: Buffer): ForwardResult {

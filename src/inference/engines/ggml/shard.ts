@@ -107,6 +107,7 @@ export class Shard {
     this.#built = undefined;
     this.#device.ggml.ggml_gallocr_free(this.#allocator);
     this.#weights.close();
+    this.#embedding?.close();
   }
 
   #graphFor(parts: readonly StepPart[]): StepGraph {

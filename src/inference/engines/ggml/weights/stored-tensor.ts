@@ -22,6 +22,8 @@ export interface StoredTensor {
   /** Elements of a row. */
   readonly columns: number;
   readonly rowBytes: number;
+  /** Its file, open: it is read also when it has another name by then, or none. Absent: it is opened to be read. */
+  readonly fd?: number;
 }
 
 const ELEMENT_BYTES: Readonly<Record<WeightType, number>> = {
@@ -80,9 +82,9 @@ export function findTensor(tensors: TensorTable, ref: WeightRef, shape: readonly
 export function readRows(tensor: StoredTensor, from: number, to: number, scratch?: Scratch): Uint8Array {
   const count = (to - from) * tensor.rowBytes;
   const data = scratch?.take('rows', count) ?? Buffer.allocUnsafeSlow(count);
-  let fd: number | undefined;
+  let fd = tensor.fd;
   try {
-    fd = openSync(tensor.file, 'r');
+    fd ??= openSync(tensor.file, 'r');
     const start = tensor.offset + from * tensor.rowBytes;
     for (let at = 0; at < data.length; ) {
       const read = readSync(fd, data, at, Math.min(READ_BYTES_MAX, data.length - at), start + at);
@@ -91,17 +93,31 @@ export function readRows(tensor: StoredTensor, from: number, to: number, scratch
     }
     return data;
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new ExoError(
-      'checkpoint-invalid',
-      `tensor ${tensor.name} cannot be read from ${tensor.file}: ${why}`,
-      {
-        cause: error,
-      },
-    );
+    throw unreadable(tensor, error);
   } finally {
-    if (fd !== undefined) closeSync(fd);
+    if (fd !== undefined && fd !== tensor.fd) closeSync(fd);
   }
+}
+
+/** The same with its file open, for who reads now and then; `closeTensor` ends it. Throws `checkpoint-invalid`. */
+export function openTensor(tensor: StoredTensor): StoredTensor {
+  try {
+    return { ...tensor, fd: openSync(tensor.file, 'r') };
+  } catch (error) {
+    throw unreadable(tensor, error);
+  }
+}
+
+/** Nothing happens to one that is not open. */
+export function closeTensor({ fd }: StoredTensor): void {
+  if (fd !== undefined) closeSync(fd);
+}
+
+function unreadable({ name, file }: StoredTensor, error: unknown): ExoError {
+  const why = error instanceof Error ? error.message : String(error);
+  return new ExoError('checkpoint-invalid', `tensor ${name} cannot be read from ${file}: ${why}`, {
+    cause: error,
+  });
 }
 
 /** The type in which native code reads such a tensor as it lies. Throws `checkpoint-invalid`. */
