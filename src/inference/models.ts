@@ -18,6 +18,8 @@ export interface ModelEntry {
   readonly layers: number;
   /** Everything of it is on this machine. */
   readonly ready: boolean;
+  /** Layers of which the files are on this machine, both ends included. Absent: all where it is `ready`, else none. */
+  readonly storedLayers?: ReadonlyArray<readonly [from: number, to: number]>;
   /** Of prompt and answer together: what the model was made for. Absent: not known here. */
   readonly contextTokens?: number;
 }

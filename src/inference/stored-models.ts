@@ -207,6 +207,7 @@ export class StoredModels implements EngineModels, ModelFiles {
         const { layers, contextTokens } = survey;
         known.set(id, {
           ...{ id, name: repository, layers, ready: isComplete, directory, repository },
+          storedLayers: survey.presentLayers,
           ...(contextTokens === undefined ? {} : { contextTokens }),
         });
       }

@@ -54,7 +54,7 @@ export async function tryOffer(
     kind: 'offer-response',
     engine: engine.name,
     ...profile,
-    stored: model.ready ? [[0, nLayers - 1]] : [],
+    stored: model.storedLayers ?? (model.ready ? [[0, nLayers - 1]] : []),
     fetchBytesPerS: null,
     paths: paths(),
   };
