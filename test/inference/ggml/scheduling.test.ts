@@ -73,6 +73,20 @@ test('only requests that were back at once before are waited for', () => {
   assert.equal(lingering.waitMs(new Set(['a']), 100.5), 0);
 });
 
+test('after a long run the wait is longer, and bounded', () => {
+  const lingering = new Lingering();
+  for (const [runMs, waitMs] of [
+    [0, LINGER_MS],
+    [80, 10],
+    [10_000, 20],
+  ] as const) {
+    lingering.ended(['a', 'b'], 0, runMs);
+    for (const id of ['a', 'b']) lingering.arrived(id, 1);
+    lingering.ended(['a', 'b'], 100, runMs);
+    assert.equal(lingering.waitMs(new Set(['a']), 100), waitMs);
+  }
+});
+
 test('requests that travel a ring together are waited for where one of them has come, and nobody else is', () => {
   const lingering = new Lingering();
   const come = (ids: readonly string[], ms: number) =>

@@ -5,8 +5,12 @@
  * waited for who comes by himself. Pure. Called by the scheduler.
  */
 
-/** The longest wait. A run takes ten times as long for any model worth waiting for. */
+/** The wait for a run that is short. */
 export const LINGER_MS = 2;
+/** Of the time that a run takes: what is waited is won back when one more request is in it. */
+const LINGER_SHARE = 1 / 8;
+/** However long a run takes. */
+const LINGER_MS_MAX = 20;
 
 interface Habit {
   endedAtMs: number;
@@ -22,9 +26,11 @@ export class Lingering {
   #last: readonly string[] = [];
   /** Of the first of those that ran together last; undefined until one has come. */
   #firstAtMs: number | undefined;
+  #lingerMs = LINGER_MS;
 
-  /** A run has ended. */
-  ended(requestIds: readonly string[], nowMs: number): void {
+  /** A run has ended, which took `runMs`. */
+  ended(requestIds: readonly string[], nowMs: number, runMs = 0): void {
+    this.#lingerMs = Math.min(LINGER_MS_MAX, Math.max(LINGER_MS, runMs * LINGER_SHARE));
     this.#last = requestIds;
     this.#firstAtMs = undefined;
     for (const id of requestIds) {
@@ -53,9 +59,10 @@ export class Lingering {
     for (const id of this.#last) {
       const habit = this.#habits.get(id);
       if (habit === undefined || waiting.has(id)) continue;
-      if (habit.gapMs <= LINGER_MS) longest = Math.max(longest, habit.endedAtMs + LINGER_MS - nowMs);
-      else if (habit.lateMs <= LINGER_MS && this.#firstAtMs !== undefined)
-        longest = Math.max(longest, this.#firstAtMs + LINGER_MS - nowMs);
+      if (habit.gapMs <= this.#lingerMs)
+        longest = Math.max(longest, habit.endedAtMs + this.#lingerMs - nowMs);
+      else if (habit.lateMs <= this.#lingerMs && this.#firstAtMs !== undefined)
+        longest = Math.max(longest, this.#firstAtMs + this.#lingerMs - nowMs);
     }
     return longest;
   }

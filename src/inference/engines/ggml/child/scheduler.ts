@@ -131,8 +131,8 @@ export class Scheduler {
       const { shardKey, shard } = parts[0]!.step;
       for (const { step } of parts) this.#pool.hold(step.cache!);
       this.#current = shard;
+      const fromMs = this.#clock.now();
       try {
-        const fromMs = this.#clock.now();
         const results = await shard.step(parts.map(stepInput));
         this.#onStep?.(shardKey, timed(shard, parts, this.#clock.now() - fromMs));
         this.#finish(parts, results);
@@ -142,7 +142,10 @@ export class Scheduler {
       this.#current = undefined;
       const ids = parts.map(({ step }) => step.requestId);
       for (const { step } of parts) this.#pool.letGo(step.cache!);
-      this.#lingerOf(shardKey).ended(ids, this.#clock.now());
+      const nowMs = this.#clock.now();
+      // Prompts take longer than the steps that come back after them.
+      const runMs = parts.every(({ tokens }) => tokens === 1) ? nowMs - fromMs : 0;
+      this.#lingerOf(shardKey).ended(ids, nowMs, runMs);
       for (const resolve of this.#afterRun.splice(0)) resolve();
     }
     this.#isRunning = false;
