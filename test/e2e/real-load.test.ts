@@ -46,16 +46,14 @@ const SAMPLINGS = [
 const WORDS = [1, 20, 700];
 const TOKENS = [8, 48, 160];
 
-/** Every combination, so that a wrong answer is seen beside the right one. */
-const QUESTIONS = WORDS.flatMap((words) =>
-  TOKENS.flatMap((tokens) =>
-    SAMPLINGS.map((sampling) => ({
-      model: RANDOM_MODEL,
-      prompt: Array.from({ length: words }, (_, at) => ['mesh', 'ring', 'layer'][at % 3]).join(' '),
-      body: { ...sampling, ...NO_END, max_tokens: tokens },
-      timeoutMs: ENDLESS_MS * PATIENCE,
-    })),
-  ),
+/** Each length of prompt with each length of answer, so that a wrong answer is seen beside the right one. */
+const QUESTIONS = WORDS.flatMap((words, row) =>
+  TOKENS.map((tokens, column) => ({
+    model: RANDOM_MODEL,
+    prompt: Array.from({ length: words }, (_, at) => ['mesh', 'ring', 'layer'][at % 3]).join(' '),
+    body: { ...SAMPLINGS[(row + column) % SAMPLINGS.length], ...NO_END, max_tokens: tokens },
+    timeoutMs: ENDLESS_MS * PATIENCE,
+  })),
 );
 
 interface Tally {

@@ -103,9 +103,11 @@ export async function askStream(api: string, question: ChatQuestion): Promise<St
 }
 
 async function* events(response: Response): AsyncGenerator<string> {
+  // Not through a TransformStream: where the body is aborted, its reader may wait for ever.
+  const decoder = new TextDecoder();
   let rest = '';
-  for await (const part of response.body!.pipeThrough(new TextDecoderStream())) {
-    const whole = (rest + part).split('\n\n');
+  for await (const bytes of response.body!) {
+    const whole = (rest + decoder.decode(bytes as Uint8Array, { stream: true })).split('\n\n');
     rest = whole.pop() ?? '';
     for (const event of whole) if (event.startsWith('data: ')) yield event.slice('data: '.length);
   }
