@@ -238,12 +238,13 @@ export class TopologyView {
   /**
    * Entries of those of `ids` that are not long absent: what a sync's `wanted` asks for. One that was never found absent by
    * `expire` may just wait for the entry that links it. An absent one that claims an edge to `to`, who asks, is told: the
-   * edge may be of an earlier start of that node, which alone can deny it.
+   * edge may be of an earlier start of that node, which alone can deny it. And `to` is told of itself: started again with a clock
+   * that runs behind, it says what nobody takes for new until it knows.
    */
   entriesOf(ids: Iterable<string>, to = ''): TopologyEntry[] {
     const present = this.present();
     const isAbsent = (id: string) => !present.has(id) && this.#absences.has(id);
-    const told = [...ids].filter((id) => !isAbsent(id) || holds(this.#entries, id, to));
+    const told = [...ids].filter((id) => id === to || !isAbsent(id) || holds(this.#entries, id, to));
     return told.flatMap((id) => this.entry(id) ?? []);
   }
 

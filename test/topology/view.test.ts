@@ -329,6 +329,27 @@ describe('topology view: sync', () => {
     assert.deepEqual([told('other').includes('dead'), told().includes('dead')], [false, false]);
   });
 
+  it('tells a node that was absent for long of itself, so that one whose clock runs behind is heard at once', () => {
+    const other = view('other', 10);
+    other.addEdge('again', 'MAN');
+    other.merge([entry('again', [], { epoch: 900, version: 6 })], 0);
+    other.removeEdge('again');
+    other.expire(0);
+    assert.deepEqual(shown(other), ['other']);
+    // A new start of it, an hour back. Whoever started later asks: the other one.
+    const again = view('again', 20);
+    again.addEdge('other', 'MAN');
+    other.introduce('again', 20, capabilities());
+    const answer = again.answerSync({ kind: 'topology-sync', versions: other.versions() }, 'other');
+    assert.ok(answer.wanted.includes('again'));
+    other.merge(answer.entries, 0, new Set(['again']), 'again');
+    const { refuted } = again.merge(other.entriesOf(answer.wanted, 'again'), 0, new Set(['other']), 'other');
+    assert.equal(refuted, true);
+    assert.equal(again.own.epoch, 901);
+    other.merge([again.own], 0, new Set(['again']), 'again');
+    assert.deepEqual(edges(other), ['again>other MAN', 'other>again MAN']);
+  });
+
   it('fits one message however large the view, and goes on where it stopped', () => {
     const big = view('big', 1);
     const wide = Array.from({ length: 1_000 }, (_, i) => `node-number-${i}`);
