@@ -26,6 +26,7 @@ import { writePeersFile } from '../support/peers-file.js';
 import { freePorts } from '../support/ports.js';
 import { argvOf, descendants } from '../support/process-tree.js';
 import { Cleanup, EXO_MAIN, ROOT, type RunningNode, runExo, untilHealthy } from '../support/processes.js';
+import { promise } from '../support/promise.js';
 import { writeRandomModel } from '../support/real-model.js';
 
 const skip = canComputeGgml() ? false : 'no prebuilt ggml libraries for this machine';
@@ -52,10 +53,14 @@ async function ask(api: string, model: string, more: object = {}): Promise<Answe
   return { status: response.status, body: (await response.json()) as Answer['body'] };
 }
 
+/** Times that a node served the next request after one that it refused. */
+let served = 0;
+
 async function assertServes(api: string): Promise<void> {
   const { status, body } = await ask(api, 'demo');
   assert.equal(status, 200, JSON.stringify(body));
   assert.match(body.choices![0]!.message.content, /demo model of exo-mesh/);
+  served += 1;
 }
 
 async function node(cleanup: Cleanup, models: string, args: readonly string[] = []): Promise<RunningNode> {
@@ -320,6 +325,15 @@ describe('a node answers what it cannot compute with its error, and the next que
 });
 
 describe('an engine', { skip }, () => {
+  it('R7 of a node that was asked for all of that serves the next question each time', (t) => {
+    assert.ok(served > CASES.length, `${served}`);
+    promise(
+      t,
+      'R7',
+      `${CASES.length} models that cannot be computed, and prompts too long: each its error, ${served} × the next request served`,
+    );
+  });
+
   it('that dies whenever it is to work gives an error in the end and no crash loop, and works again when it is left alone', async (t) => {
     const cleanup = new Cleanup();
     try {
