@@ -43,7 +43,7 @@ export class LinkSettlement {
     }
     this.#settle(peer);
     if (peer.protocol === 'legacy') return;
-    for (const former of peer.links) if (former !== link) void this.#examine(peer, former);
+    for (const former of peer.links) if (former !== link) void this.#examine(peer, former, link);
   }
 
   /** The other end has said goodbye on this connection: nothing more is sent on it where there is another. */
@@ -52,14 +52,31 @@ export class LinkSettlement {
     if (peer.links.length > 1) this.#release(peer, link);
   }
 
-  /** Asks a connection whether it is still one, when another has come. */
-  async #examine(peer: Peer, former: Link): Promise<void> {
+  /** Asks a connection whether it is still one, when another has come. Where neither answers, it is the path that is broken. */
+  async #examine(peer: Peer, former: Link, newcomer: Link): Promise<void> {
     const { clock } = this.#c;
-    const doubt = clock.after(LIMITS.linkDoubtMs, () => this.#setSilent(peer, former, true));
+    let works = false;
+    const newcomerAnswers = roundTripMs(clock, newcomer.connection).then((rttMs) => {
+      works = rttMs < Number.POSITIVE_INFINITY;
+    });
+    const doubt = clock.after(LIMITS.linkDoubtMs, () => {
+      if (works) this.#setSilent(peer, former, true);
+    });
     const isAnswered = (await roundTripMs(clock, former.connection)) < Number.POSITIVE_INFINITY;
     doubt.cancel();
-    if (isAnswered) this.#setSilent(peer, former, false);
-    else if (peer.links.length > 1 && peer.links.includes(former)) void former.connection.close();
+    await newcomerAnswers;
+    if (isAnswered || !works) this.#setSilent(peer, former, false);
+    else if (peer.links.includes(newcomer)) this.#discard(peer, former);
+  }
+
+  /** Closes one that the other end has lost; at once out of use, because a close takes its time. */
+  #discard(peer: Peer, link: Link): void {
+    if (!peer.links.includes(link)) return;
+    const inUse = peer.link;
+    this.#takeOff(peer, link);
+    if (inUse === link) this.#c.events.onLink(peer);
+    void link.connection.close();
+    this.#c.events.onChange();
   }
 
   #setSilent(peer: Peer, link: Link, silent: boolean): void {
@@ -81,7 +98,7 @@ export class LinkSettlement {
       if (link === stays || stays === undefined) continue;
       if (link.outgoing && this.#mayRace(peer, stays, link)) void this.#race(peer, stays, link);
       else if (link.outgoing) this.#retire(peer, link);
-      else if (peer.links.length > LIMITS.connectionsPerPeer) void link.connection.close();
+      else if (peer.links.length > LIMITS.connectionsPerPeer) this.#discard(peer, link);
     }
   }
 

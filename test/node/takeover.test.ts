@@ -149,7 +149,31 @@ describe('a connection that does not answer when another one comes', () => {
     await clock.advance(LIMITS.healthTimeoutMs);
     await turns();
     assert.equal(dead.pair.dialler.state, 'closed');
+    assert.equal(peer.links.length, 1, 'and is no link any more, also while it closes');
     await end();
+  });
+
+  it('stays in use where the other one does not answer either', async () => {
+    const clock = new VirtualClock();
+    const [first, second] = [await setUp(clock), await setUp(clock)];
+    const { settlement, moves } = settlementOf(clock);
+    const peer = new Peer('b', 'exo');
+    settlement.add(peer, linkOf(first.pair.dialler, 'a', false));
+    first.pair.acceptorStream.pause();
+    second.pair.acceptorStream.pause();
+    settlement.add(peer, linkOf(second.pair.dialler, 'b', false));
+    await turns();
+    await clock.advance(2 * LIMITS.healthTimeoutMs);
+    await turns();
+    assert.equal(peer.links.length, 2);
+    assert.equal(peer.link?.connection, first.pair.dialler);
+    assert.deepEqual(moves, []);
+    const all = [first, second].flatMap(({ pair }) => [pair.dialler.close(), pair.acceptor.close()]);
+    first.pair.acceptorStream.resume();
+    second.pair.acceptorStream.resume();
+    await turns();
+    await clock.advance(10_000);
+    await Promise.all(all);
   });
 
   it('is used again when it was only slow', async () => {
