@@ -71,7 +71,10 @@ test('dummy engine ends above 10 with token 69', () => {
 
 test('dummy engine tokenises as the original', async () => {
   const tokenizer = await createEngine('dummy').tokenizer('dummy', never);
-  assert.equal(await tokenizer.applyChatTemplate([{ role: 'user', content: 'hé' }]), 'dummy_tokenized_prompt');
+  assert.equal(
+    await tokenizer.applyChatTemplate([{ role: 'user', content: 'hé' }]),
+    'dummy_tokenized_prompt',
+  );
   assert.deepEqual(await tokenizer.encode('anything'), [1]);
   assert.equal(tokenizer.decode([2, 69]), 'dummydummy');
   assert.deepEqual([...tokenizer.eosTokenIds], [69]);
