@@ -355,7 +355,8 @@ describe('an engine', { skip }, () => {
       t.diagnostic(`${killed.size} processes died in ${(tookMs / 1000).toFixed(1)} s`);
       assert.ok(answer.status >= 500, JSON.stringify(answer.body));
       assert.match(answer.body.error!.message, /process ended/);
-      assert.ok(killed.size <= 1 + tookMs / 900, `${killed.size} in ${tookMs} ms`);
+      // The one that ran, the next at once, because that one had run for long, and then one a second.
+      assert.ok(killed.size <= 2 + tookMs / 900, `${killed.size} in ${tookMs} ms`);
       await assertServes(api);
     } finally {
       await cleanup.dispose();
