@@ -32,6 +32,7 @@ export { readJson } from './messages/json-reader.js';
 export { MessageDecoder } from './messages/message-decoder.js';
 export { type EncodedBody, encodeBase, encodeCorrelated } from './messages/message-encoder.js';
 export * from './messages/messages.js';
+export type * from './messages/offer-messages.js';
 export { PythonFloat, type PythonJson, pythonJson, pythonString } from './messages/python-json.js';
 export type { DType, Tensor } from './messages/tensor.js';
 export { checkTensor, ITEM_BYTES, makeTensor, parseDType, tensorBytes } from './messages/tensor-codec.js';

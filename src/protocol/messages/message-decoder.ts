@@ -5,9 +5,10 @@
 import { ExoError, LIMITS } from '../../shared/index.js';
 import { TYPE } from '../frame.js';
 import { readJson } from './json-reader.js';
-import { check, type TensorBody } from './message-schemas.js';
+import { check } from './message-schemas.js';
 import type { Message, Result, TensorRequest, TopologyResponse } from './messages.js';
 import { makeTensor } from './tensor-codec.js';
+import type { TensorBody } from './wire-bodies.js';
 import {
   capabilitiesFromWire,
   entryFromWire,

@@ -4,6 +4,7 @@
  */
 import type { BytesRequest, BytesResponse, FilesRequest, FilesResponse } from './file-messages.js';
 import type { Hello } from './hello.js';
+import type { OfferRequest, OfferResponse } from './offer-messages.js';
 import type { Tensor } from './tensor.js';
 
 /** Any JSON value. */
@@ -291,53 +292,6 @@ export interface ProbeResponse {
   readonly reached: boolean;
   /** Of the round trip that was made for this question; null when there was no answer in time. */
   readonly rttMs: number | null;
-}
-
-/** 0x72, answered by 0x73: what would it cost the receiver to compute layers of a model? */
-export interface OfferRequest {
-  readonly kind: 'offer-request';
-  readonly modelId: string;
-  readonly nLayers: number;
-}
-
-/** What one layer costs the node that offers it, in the types that its engine keeps. On the wire three numbers in this order. */
-export interface OfferedLayer {
-  /** Read once for each token of an answer. */
-  readonly weightBytes: number;
-  /** Of one token. */
-  readonly multiplyAdds: number;
-  /** Of one position of one request. */
-  readonly cacheBytes: number;
-}
-
-/** What is known of the path to another node, by its own measurements. On the wire an array in this order. */
-export interface OfferedPath {
-  readonly nodeId: string;
-  /** Round trip, smoothed. */
-  readonly rttMs: number;
-  /** Null: not measured. */
-  readonly bytesPerS: number | null;
-}
-
-/** 0x73. With a `reason` it takes no layers, and the rest says nothing. */
-export interface OfferResponse {
-  readonly kind: 'offer-response';
-  readonly engine: string;
-  /** Why it takes no layers of the model, in words. */
-  readonly reason?: string;
-  /** For weights and caches of this model. */
-  readonly memoryBytes: number;
-  /** Weights read in a second while one request decodes. */
-  readonly bytesPerS: number;
-  /** Of a prompt. */
-  readonly multiplyAddsPerS: number;
-  /** One for each layer of the model. */
-  readonly layers: readonly OfferedLayer[];
-  /** Ranges of layers whose files are on its disk, both ends included. */
-  readonly stored: ReadonlyArray<readonly [from: number, to: number]>;
-  /** At which it fetched files last; null: not measured. */
-  readonly fetchBytesPerS: number | null;
-  readonly paths: readonly OfferedPath[];
 }
 
 /** 0x7F: the answer of a handler that failed. */

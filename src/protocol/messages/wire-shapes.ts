@@ -1,32 +1,33 @@
 /**
- * Parts that several bodies share, to and from their wire shape: capabilities, shard, hello, topology entries. Pure.
+ * Parts of bodies, to and from their wire shape: capabilities, shards, rings, hello, topology entries, keys, offers, files of
+ * models. Pure.
  * Used by the two halves of the message codec.
  */
 import { ExoError, idFault, LIMITS, printable } from '../../shared/index.js';
 import type { WireModelFile } from './file-messages.js';
 import type { Hello } from './hello.js';
-import {
-  type CapabilitiesBody,
-  check,
-  type EntryBody,
-  type HelloBody,
-  type KeyBody,
-  type ModelFileBody,
-  type OfferBody,
-  type RingPlaceBody,
-  type ShardBody,
-} from './message-schemas.js';
+import { check } from './message-schemas.js';
 import {
   type DeviceCapabilities,
   type JsonObject,
-  type OfferResponse,
   type RingPlace,
   type Shard,
   type TopologyEntry,
   UNKNOWN_CAPABILITIES,
   type WireKey,
 } from './messages.js';
+import type { OfferResponse } from './offer-messages.js';
 import { PythonFloat, type PythonJson } from './python-json.js';
+import type {
+  CapabilitiesBody,
+  EntryBody,
+  HelloBody,
+  KeyBody,
+  ModelFileBody,
+  OfferBody,
+  RingPlaceBody,
+  ShardBody,
+} from './wire-bodies.js';
 
 /** The version that this program speaks (there is no other yet). */
 export const PROTOCOL_VERSION = 1;
