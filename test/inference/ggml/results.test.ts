@@ -1,13 +1,14 @@
-/** Large results in memory that two ends share: what is put is what is read, and places do not overlap. */
+/** Large results in memory that two ends share: what is put is what is read, places do not overlap, and the memory is given back once. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ResultPlaces } from '../../../src/inference/engines/ggml/child/result-places.js';
+import { EngineProcess } from '../../../src/inference/engines/ggml/process/engine-process.js';
 import {
   RESULT_BYTES_MIN,
   RESULT_FILE_BYTES,
   ResultFile,
 } from '../../../src/inference/engines/ggml/process/result-file.js';
-import { seededRandom } from '../../../src/shared/index.js';
+import { seededRandom, systemClock } from '../../../src/shared/index.js';
 
 const skip = process.platform === 'win32' ? 'no files without names' : false;
 
@@ -50,4 +51,28 @@ test('a result that is small or has no room goes another way', { skip }, () => {
   places.release('a');
   assert.equal(places.put('c', half)?.offset, 0);
   file.close();
+});
+
+test('a process that cannot be started closes its results once', { skip }, async () => {
+  const { execPath } = process;
+  process.execPath = '/nowhere/node';
+  try {
+    const engine = new EngineProcess({ clock: systemClock });
+    const closed: unknown[] = [];
+    const onFault = (error: unknown) => closed.push(error);
+    process.on('uncaughtException', onFault);
+    try {
+      assert.equal((await engine.ended).code, 'engine-failed');
+      // The child's `close` comes after its `error`, in a turn of its own.
+      for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    } finally {
+      process.off('uncaughtException', onFault);
+    }
+    assert.deepEqual(closed, []);
+    await assert.rejects(engine.ask({ op: 'load', shardKey: 'none', source: {} as never }), {
+      code: 'engine-failed',
+    });
+  } finally {
+    process.execPath = execPath;
+  }
 });

@@ -5,10 +5,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { type Clock, ExoError } from '../../../../shared/index.js';
+import { type Clock, ExoError, toExoError } from '../../../../shared/index.js';
 import { encodeFrame, FrameReader } from './frames.js';
 import type { ProcessProfile, ProcessReply, ProcessReport, ProcessRequest } from './messages.js';
-import { ResultFile } from './result-file.js';
+import { ResultFile, type ResultPlace } from './result-file.js';
 
 /** A request without its number. */
 type Question = ProcessRequest extends infer R ? (R extends { id: number } ? Omit<R, 'id'> : never) : never;
@@ -140,13 +140,24 @@ export class EngineProcess {
     if ('error' in head) {
       const { code, message, retryable } = head.error;
       waiting.reject(new ExoError(code, message, { retryable }));
-    } else if ('place' in head)
-      waiting.resolve({ payload: this.#results!.read(head.place), isUnloaded: false });
+    } else if ('place' in head) this.#answerFrom(head.place, waiting);
     else if ('isUnloaded' in head) waiting.resolve({ payload, isUnloaded: true });
     else waiting.resolve({ report: head.report, profile: head.profile, payload, isUnloaded: false });
   }
 
+  /** Who waits is told before the process is ended: it is on no list any more. */
+  #answerFrom(place: ResultPlace, { resolve, reject }: Waiting): void {
+    try {
+      resolve({ payload: this.#results!.read(place), isUnloaded: false });
+    } catch (error) {
+      reject(toExoError(error, 'engine-failed'));
+      this.kill();
+    }
+  }
+
   #onEnd(how: string): ExoError {
+    // A process that could not be started reports an error, and then its end.
+    if (this.#end !== undefined) return this.#end;
     const tail = this.#tail.trim().split('\n').slice(-TAIL_LINES).join('\n');
     const error = this.#stopping
       ? new ExoError('engine-failed', 'the engine is stopped')
@@ -155,10 +166,10 @@ export class EngineProcess {
           `the engine's process ended (${how}) and is started anew; ask again${tail === '' ? '' : `. It said last: ${tail}`}`,
           { retryable: true },
         );
-    this.#end ??= error;
-    for (const { reject } of this.#waiting.values()) reject(this.#end);
+    this.#end = error;
+    for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();
     this.#results?.close();
-    return this.#end;
+    return error;
   }
 }

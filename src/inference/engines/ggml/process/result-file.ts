@@ -21,8 +21,6 @@ export const RESULT_FILE_BYTES = 16 * 1024 * 1024;
 /** Memory that looks like a file; elsewhere the folder for temporary files does, and nothing is written to its disk unless memory is short. */
 const SHARED_MEMORY = '/dev/shm';
 
-let serial = 0;
-
 /** The file, until it is closed. */
 export class ResultFile {
   readonly fd: number;
@@ -34,9 +32,9 @@ export class ResultFile {
   /** Undefined where the system has no files without names, or there is no room. */
   static open(): ResultFile | undefined {
     if (process.platform === 'win32') return undefined;
-    serial += 1;
     for (const folder of process.platform === 'linux' ? [SHARED_MEMORY, os.tmpdir()] : [os.tmpdir()]) {
-      const file = path.join(folder, `exo-results-${process.pid}-${serial}`);
+      // It has the name for a moment only, so one for each process is enough.
+      const file = path.join(folder, `exo-results-${process.pid}`);
       try {
         const fd = openSync(file, 'wx+', 0o600);
         unlinkSync(file);

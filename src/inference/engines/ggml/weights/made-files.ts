@@ -40,12 +40,12 @@ const ALIGNMENT = 64;
 /** Read at once when the hash is made. */
 const READ_BYTES = 4 * 1024 * 1024;
 
-let serial = 0;
-
 /** The files. */
 export class MadeFiles {
   readonly #options: MadeFilesOptions;
   #isSwept = false;
+  /** Of the files written under another name first. */
+  #serial = 0;
   /** By this process; they are not removed. */
   readonly #inUse = new Set<string>();
 
@@ -76,8 +76,8 @@ export class MadeFiles {
   ): boolean {
     const { directory, bytesMax } = this.#options;
     const { file } = places[0]!;
-    serial += 1;
-    const part = `${file}.${process.pid}-${serial}.part`;
+    this.#serial += 1;
+    const part = `${file}.${process.pid}-${this.#serial}.part`;
     let fd: number | undefined;
     try {
       mkdirSync(directory, { recursive: true, mode: 0o700 });
