@@ -1,4 +1,7 @@
-/** GET /v1/plan: where a model would be computed now, how fast, and why. Computes and loads nothing. */
+/**
+ * GET /v1/plan: where a model would be computed now, how fast, and why. Computes no answer and loads no weights; the first
+ * question for a model may fetch its small files, and have the engines measured.
+ */
 import { ExoError, LIMITS } from '../shared/index.js';
 import { planJson } from './plan-json.js';
 import type { ApiContext, Route } from './route.js';

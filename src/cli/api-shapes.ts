@@ -231,7 +231,7 @@ export interface StatusJson extends PeersJson {
   readonly topology: TopologyJson;
   /** Absent from an older node. */
   readonly plans?: readonly AnswerNoteJson[];
-  /** Absent in older versions. */
+  /** Absent from an older node. */
   readonly engine?: { readonly name: string; readonly state: string | null } | null;
   readonly models: ReadonlyArray<{
     readonly id: string;

@@ -15,15 +15,7 @@ import {
   shortNameOf,
 } from '../models/index.js';
 import type { OpaqueStatus } from '../protocol/index.js';
-import {
-  type Clock,
-  ExoError,
-  LIMITS,
-  type Logger,
-  printable,
-  type Random,
-  toExoError,
-} from '../shared/index.js';
+import { type Clock, LIMITS, type Logger, printable, type Random, toExoError } from '../shared/index.js';
 import {
   type BoardEntry,
   DownloadBoard,
@@ -222,12 +214,4 @@ function totalOf(files: Iterable<{ readonly path: string; readonly size: number 
 
 function percentOf(bytes: number, total: number | undefined): number {
   return total === undefined || total === 0 ? 0 : Math.min(99, Math.floor((bytes * 100) / total));
-}
-
-/** For who has no real models. */
-export function noDownloads(): ExoError {
-  return new ExoError(
-    'http-unsupported',
-    'the dummy engine has no files; real models need --inference-engine ggml',
-  );
 }

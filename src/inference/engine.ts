@@ -1,7 +1,7 @@
 /**
  * An inference engine computes a contiguous range of layers. Every engine passes the same compliance suite
- * (test/compliance/engine-suite.ts). `dummy` is the first; the interface is the one a real engine needs: a KV cache
- * per request, positions, cancel, and hidden states that travel in the type the model computes in.
+ * (test/compliance/engine-suite.ts). The interface is the one that real models need (`ggml`), also where `dummy` needs less: a KV
+ * cache per request, positions, cancel, and hidden states that travel in the type the model computes in.
  */
 import type { Shard, Tensor } from '../protocol/index.js';
 import type { Startable } from '../shared/index.js';
@@ -120,7 +120,7 @@ export interface EngineProfile {
 
 /** Computes shards. `stop` ends all its children and frees all caches; afterwards every call throws `engine-failed`. */
 export interface InferenceEngine extends Startable {
-  /** `dummy`, … : the value of `--inference-engine`. */
+  /** The value of `--inference-engine`. */
   readonly name: string;
   /** For people: whether it computes, or what keeps it from that. Absent: it always does. */
   readonly state?: string;

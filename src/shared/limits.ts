@@ -458,7 +458,6 @@ const TABLE = {
     15_000,
     'without more of a file at the node that fetches it, before this one fetches it, too',
   ],
-  downloadsKept: [32, 'downloads that are over and still shown'],
   downloadTellMs: [500, 'least time between two reports of a download to other nodes'],
   downloadHeardMs: [
     15_000,
