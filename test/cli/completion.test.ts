@@ -63,7 +63,7 @@ test('values: modules with commas, types, engines, files and folders, running no
 
 test('names come from the running node: peers for ping, models for run', async () => {
   assert.deepEqual(await words('ping', 'g'), ['gpu-box']);
-  assert.deepEqual(await words('run', ''), ['dummy']);
+  for (const command of ['run', 'verify', 'plan']) assert.deepEqual(await words(command, ''), ['dummy']);
   assert.deepEqual(await words('--run-model', ''), ['dummy']);
   assert.deepEqual(await words('completion', 'z'), ['zsh']);
   assert.deepEqual(await words('help', 'stat'), ['status']);

@@ -141,6 +141,7 @@ async function argumentOf(
       return { words: await connectionWords(host) };
     case 'ping':
       return { words: await peerWords(host, before) };
+    case 'plan':
     case 'run':
     case 'verify':
       return { words: await modelWords(host, before) };
