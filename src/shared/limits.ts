@@ -458,6 +458,10 @@ const TABLE = {
     15_000,
     'without more of a file at the node that fetches it, before this one fetches it, too',
   ],
+  modelFetchesMax: [
+    64,
+    'downloads of a node that run or wait, over all models; as many as it has generations, each of which may name another',
+  ],
   downloadTellMs: [500, 'least time between two reports of a download to other nodes'],
   downloadHeardMs: [
     15_000,

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { type DownloadProgress, Hub, ModelFetches, ModelStore } from '../../src/models/index.js';
-import { silentLogger, systemClock, systemRandom } from '../../src/shared/index.js';
+import { LIMITS, silentLogger, systemClock, systemRandom } from '../../src/shared/index.js';
 import { hasty, REPOSITORY, startHub, WEIGHTS } from '../support/fetching.js';
 import type { MockHub } from '../support/mock-hub.js';
 import { singleFileModel } from '../support/model-files.js';
@@ -125,4 +125,17 @@ test('a hub that is away is an error after some tries, and the next one who asks
   await fetches.fetch(REPOSITORY, 'all', never);
   await fetches.stop();
   await assert.rejects(fetches.fetch(REPOSITORY, 'all', never), { code: 'request-cancelled' });
+});
+
+test('more downloads than a node begins are refused in words, and those that run can still be joined', async () => {
+  const named = Array.from({ length: LIMITS.modelFetchesMax }, (_, index) => `org/none-${index}`);
+  const asked = named.map((repository) => fetches.fetch(repository, 'small', never));
+  const ended = Promise.allSettled([...asked, fetches.fetch(named[0]!, 'small', never)]);
+  await assert.rejects(fetches.fetch('org/one-more', 'small', never), {
+    code: 'overloaded',
+    retryable: true,
+  });
+  await Promise.all(named.map((repository) => fetches.end(repository)));
+  for (const { status } of await ended) assert.equal(status, 'rejected');
+  await fetches.fetch(REPOSITORY, 'small', never);
 });

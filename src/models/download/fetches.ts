@@ -3,7 +3,15 @@
  * others waits for its turn. What is fetched ahead gives way to what somebody waits for. A download goes on when those that
  * waited for it have left. Called by `inference`, which knows what is needed when.
  */
-import { type Clock, ExoError, type Logger, printable, type Random, toExoError } from '../../shared/index.js';
+import {
+  type Clock,
+  ExoError,
+  LIMITS,
+  type Logger,
+  printable,
+  type Random,
+  toExoError,
+} from '../../shared/index.js';
 import type { Hub } from '../hub/hub.js';
 import type { Sharing } from '../peers/sharing.js';
 import type { ModelStore } from '../store/store.js';
@@ -73,8 +81,8 @@ export class ModelFetches {
   }
 
   /**
-   * Resolves with the model's folder when what is wanted is there. Rejects as `downloadModel`, or with the signal's reason; then
-   * it goes on for others. `isAhead`: nobody waits, and whoever waits for another download goes first.
+   * Resolves with the model's folder when what is wanted is there. Rejects as `downloadModel`, with `overloaded`, or with the signal's
+   * reason; then it goes on for others. `isAhead`: nobody waits, and whoever waits for another download goes first.
    */
   async fetch(
     repository: string,
@@ -87,6 +95,13 @@ export class ModelFetches {
     const same = (job: Job) => job.repository === repository && isSame(job.wanted, wanted);
     let job = this.#jobs.find((each) => same(each) && !each.stop.signal.aborted);
     if (job === undefined) {
+      if (this.#jobs.length >= LIMITS.modelFetchesMax) {
+        throw new ExoError(
+          'overloaded',
+          `${this.#jobs.length} downloads run or wait on this node; ask again when some of them have ended (exo status shows them)`,
+          { retryable: true },
+        );
+      }
       job = newJob(repository, wanted, isAhead);
       this.#jobs.push(job);
     }
