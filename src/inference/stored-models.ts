@@ -4,6 +4,8 @@
  * not known. What is fetched is fetched for this node's own clients and for trusted nodes: they name a model first
  * (`learn` with `mayFetch`). The ggml engine asks it for names and folders.
  */
+import { access } from 'node:fs/promises';
+import path from 'node:path';
 import {
   Checkpoint,
   type LayerRange,
@@ -50,6 +52,8 @@ export class StoredModels implements EngineModels, ModelFiles {
   #lookedAtMs = Number.NEGATIVE_INFINITY;
   /** Names of models of which files may be fetched. */
   readonly #released = new Set<string>();
+  /** When a known model was last asked for. */
+  readonly #usedMs = new Map<string, number>();
   /** Folders that were named by their paths. */
   readonly #folders = new Map<string, Known>();
 
@@ -74,7 +78,7 @@ export class StoredModels implements EngineModels, ModelFiles {
     signal.throwIfAborted();
     const name = nameOf(id);
     if (mayFetch) remember(this.#released, name);
-    if (this.#known.has(name)) return;
+    if (this.#known.has(name) && !(await this.#isGone(name, true))) return;
     // A stranger may ask for one made-up name after the other.
     const isFresh = this.#parts.clock.now() - this.#lookedAtMs < LIMITS.modelsLookEveryMs;
     if (this.#look !== undefined || !isFresh) await this.refresh();
@@ -98,6 +102,7 @@ export class StoredModels implements EngineModels, ModelFiles {
 
   async directoryOf(modelId: string, signal: AbortSignal): Promise<string> {
     await this.learn(modelId, signal);
+    await this.#isGone(nameOf(modelId), false);
     return this.#get(modelId).directory;
   }
 
@@ -147,6 +152,29 @@ export class StoredModels implements EngineModels, ModelFiles {
     );
   }
 
+  /**
+   * Whether the folder of a model was removed by another process. `isUsed`: not while one token after the other comes, so that it costs
+   * them nothing, and an answer of which the files were removed ends without fetching them again.
+   */
+  async #isGone(name: string, isUsed: boolean): Promise<boolean> {
+    const known = this.#known.get(name);
+    if (known === undefined) return true;
+    const nowMs = this.#parts.clock.now();
+    const lastMs = this.#usedMs.get(name) ?? Number.NEGATIVE_INFINITY;
+    this.#usedMs.set(name, nowMs);
+    if (isUsed && nowMs - lastMs < LIMITS.modelsLookEveryMs) return false;
+    const isThere = await access(path.join(known.directory, 'config.json')).then(
+      () => true,
+      () => false,
+    );
+    if (isThere) return false;
+    this.#usedMs.delete(name);
+    this.#folders.delete(name);
+    // Another place may have it still.
+    await this.filesCame();
+    return !this.#known.has(name);
+  }
+
   #get(id: string): Known {
     const known = this.#known.get(nameOf(id));
     if (known !== undefined) return known;
@@ -169,7 +197,14 @@ export class StoredModels implements EngineModels, ModelFiles {
     }
     const { directory } = reference;
     const survey = await surveyModel(directory, signal);
-    if (survey?.layers === undefined) return;
+    if (survey?.layers === undefined) {
+      const why =
+        survey === undefined ? 'holds no config.json and no weights' : 'has no config.json that can be read';
+      throw new ExoError(
+        'model-unknown',
+        `the folder ${printable(directory, 300)} ${why} (seen from this node)`,
+      );
+    }
     const { layers, contextTokens } = survey;
     remember(this.#folders, id, {
       ...{ id, name: directory, layers, ready: survey.has(), directory },

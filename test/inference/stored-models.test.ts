@@ -85,6 +85,44 @@ test('the demo model is the default; one that cannot be read, or half a model, h
   assert.throws(() => models.find('demo'), { code: 'model-unknown' });
 });
 
+test('a model whose folder another process removed is not known any more, and is known again when it is back', async (t) => {
+  const { models, write, clock } = shelf(t);
+  const directory = await write('someone--tiny');
+  await models.learn('someone/tiny', signal);
+  await models.learn('someone/tiny', signal);
+  rmSync(directory, { recursive: true });
+  // Within an answer nobody looks.
+  await models.learn('someone/tiny', signal);
+  assert.equal(models.find('someone/tiny').layers, LAYERS);
+  await clock.advance(LIMITS.modelsLookEveryMs);
+  await models.learn('someone/tiny', signal);
+  assert.throws(() => models.find('someone/tiny'), { code: 'model-unknown' });
+  await write('someone--tiny');
+  await clock.advance(LIMITS.modelsLookEveryMs);
+  assert.equal(await models.directoryOf('someone/tiny', signal), directory);
+  rmSync(directory, { recursive: true });
+  await assert.rejects(models.directoryOf('someone/tiny', signal), { code: 'model-unknown' });
+});
+
+test('a folder that was named and holds no model says why, and what was removed is forgotten', async (t) => {
+  const { models, folder, write, clock } = shelf(t);
+  const away = path.join(folder, 'away');
+  await assert.rejects(models.learn(away, signal, true), {
+    code: 'model-unknown',
+    message: /holds no config.json/,
+  });
+  const directory = await write('away');
+  writeFileSync(path.join(directory, 'config.json'), '{');
+  await assert.rejects(models.learn(away, signal, true), { code: 'model-unknown', message: /can be read/ });
+  await write('away');
+  await models.learn(away, signal, true);
+  assert.equal(models.find(away).layers, LAYERS);
+  rmSync(directory, { recursive: true });
+  await clock.advance(LIMITS.modelsLookEveryMs);
+  await assert.rejects(models.learn(away, signal, true), { code: 'model-unknown' });
+  assert.deepEqual(models.list(), []);
+});
+
 test('names of peers are never paths', async (t) => {
   const { models, folder, write } = shelf(t);
   await write('someone--tiny');
