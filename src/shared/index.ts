@@ -37,6 +37,6 @@ export {
 } from './log.js';
 export { type Random, randomInt, randomUuid, seededRandom, systemRandom } from './random.js';
 export { SHED_REASONS, type ShedReason, Sheds } from './sheds.js';
-export { idFault, isPrintable, PRINTABLE_PATTERN, printable } from './text.js';
+export { idFault, isPrintable, PRINTABLE_PATTERN, printable, printableLines } from './text.js';
 export { SourceLimiter, TokenBucket } from './token-bucket.js';
 export { VirtualClock } from './virtual-clock.js';

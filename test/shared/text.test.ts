@@ -1,7 +1,7 @@
 import '../support/leaks.js';
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { closest, printable } from '../../src/shared/index.js';
+import { closest, printable, printableLines } from '../../src/shared/index.js';
 
 const char = String.fromCharCode;
 
@@ -52,4 +52,12 @@ describe('the closest word', () => {
     assert.equal(closest('--frobnicate', words), undefined);
     assert.equal(closest('', []), undefined);
   });
+});
+
+it('the text of an answer keeps its lines, and nothing in it commands a terminal', () => {
+  assert.equal(printableLines('a\n\tb — ü\u200f 😀\n'), 'a\n\tb — ü\u200f 😀\n');
+  assert.equal(
+    printableLines('\u001b]52;c;eA==\u0007\r\u009b2J'),
+    '\\u001b]52;c;eA==\\u0007\\u000d\\u009b2J',
+  );
 });

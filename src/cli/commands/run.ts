@@ -3,7 +3,7 @@
  * a node were given, a node is started in this process for as long as it takes.
  */
 import type { RawOptions } from '../../node/options/index.js';
-import { ExoError } from '../../shared/index.js';
+import { ExoError, printableLines } from '../../shared/index.js';
 import type { Answer, Answerer } from '../answerers.js';
 import { EXIT } from '../errors.js';
 import { whereText } from '../format/where.js';
@@ -45,7 +45,9 @@ export async function run(
     const startMs = host.clock.now();
     const answer = await answerer.ask(stop.signal, (piece) => {
       text += piece;
-      if (options.json !== true) host.stdout.write(piece);
+      if (options.json === true) return;
+      // A model may have been taught to command the terminal that its answer is read on; a file gets what was answered.
+      host.stdout.write(host.stdout.isTTY === true ? printableLines(piece) : piece);
     });
     finish(host, answerer.name, text, answer, host.clock.now() - startMs, options.json === true);
     return EXIT.ok;
