@@ -36,7 +36,11 @@ export async function callApi<T>(clock: Clock, target: ApiTarget, call: ApiCall)
   const late = new AbortController();
   const timer = clock.after(timeoutMs, () =>
     late.abort(
-      new ExoError('api-unreachable', `the node at ${where} did not answer within ${timeoutMs / 1000} s`),
+      new HintedError(
+        'api-unreachable',
+        `the node at ${where} did not answer within ${timeoutMs / 1000} s`,
+        'it is busy, or something else has its port; ask again, or look at its log',
+      ),
     ),
   );
   try {

@@ -158,6 +158,15 @@ test('a folder is shown by info; it is neither fetched nor removed', async () =>
   assert.ok(existsSync(path.join(folder, 'config.json')));
 });
 
+test('the demo model is shown by info; it comes with the program, so it is neither fetched nor removed', async () => {
+  assert.match((await exo('info demo')).out, /layers +all 6/);
+  for (const command of ['pull', 'rm', 'verify']) {
+    const { code, err } = await exo(`${command} demo`);
+    assert.equal(code, 2);
+    assert.match(err, /comes with the program/);
+  }
+});
+
 test('an architecture that is not computed is refused by its name before its weights come', async () => {
   hub.put(REPOSITORY, {
     ...singleFileModel(2, 100_000),

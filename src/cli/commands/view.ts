@@ -15,18 +15,23 @@ export interface ClientOptions {
 /** Version of the JSON that commands print where the API does not carry its own. */
 export const CLI_SCHEMA_VERSION = 1;
 
-/** Asks `path` and prints. `lines` is for people. */
+/** Asks `path` and prints. `lines` is for people. `timeoutMs` where an answer takes the node more than a look at itself. */
 export async function view<T extends object>(
   host: CliHost,
   options: ClientOptions,
   path: string,
   lines: (answer: T, target: ApiTarget, c: Colours) => Promise<string[]> | string[],
+  timeoutMs?: number,
 ): Promise<number> {
   const target = resolveTarget(options.api, host.env);
   const progress = new Progress(host, `asking the node at ${formatAddress(target)}`);
   let answer: T;
   try {
-    answer = await callApi<T>(host.clock, target, { method: 'GET', path });
+    answer = await callApi<T>(host.clock, target, {
+      method: 'GET',
+      path,
+      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    });
   } finally {
     progress.end();
   }

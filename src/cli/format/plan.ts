@@ -37,7 +37,9 @@ export function answerText({ model, ring, predicted, measured }: AnswerNoteJson)
   const where = ring === null ? 'each node by itself' : ring.map(placeText).join(', ');
   const rates = [
     ...(measured === null ? [] : [`${measured.tokens_per_s.toFixed(1)} tokens/s`]),
-    ...(predicted === null ? [] : [`${predicted.tokens_per_s.toFixed(1)} predicted`]),
+    ...(predicted === null
+      ? []
+      : [`${predicted.tokens_per_s.toFixed(1)}${measured === null ? ' tokens/s' : ''} predicted`]),
   ];
   return `${printable(model, 60)} on ${where}${rates.length === 0 ? '' : `: ${rates.join(', ')}`}`;
 }

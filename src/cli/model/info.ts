@@ -1,5 +1,7 @@
 /** `exo model info`. */
+import { DEMO_MODEL } from '../../inference/index.js';
 import {
+  DEMO_DIRECTORY,
   type Hub,
   type ModelReference,
   type Retries,
@@ -21,7 +23,7 @@ type Repository = Extract<ModelReference, { kind: 'repository' }>;
 
 /** Shows a model: what is kept here, else what the hub has. */
 export async function info(host: CliHost, name: string, options: ModelOptions): Promise<number> {
-  const reference = resolveReference(name);
+  const reference = resolveReference(name === DEMO_MODEL ? DEMO_DIRECTORY : name);
   const stop = stopSignal(host);
   const progress = new Progress(host, `looking for ${printable(reference.id, 60)}`);
   try {

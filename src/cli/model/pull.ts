@@ -1,5 +1,6 @@
 /** `exo model pull`. */
 import path from 'node:path';
+import { DEMO_MODEL } from '../../inference/index.js';
 import {
   type DownloadProgress,
   downloadModel,
@@ -105,6 +106,13 @@ function reporter(host: CliHost, id: string, progress: Progress): (each: Downloa
 
 /** What a name means; a folder is not fetched. */
 export function repositoryNamed(name: string): Extract<ModelReference, { kind: 'repository' }> {
+  if (name === DEMO_MODEL) {
+    throw new HintedError(
+      'option-invalid',
+      'demo comes with the program: it is always here, and is neither fetched nor removed',
+      'exo run demo asks it',
+    );
+  }
   const reference = resolveReference(name);
   if (reference.kind === 'repository') return reference;
   throw new HintedError(
