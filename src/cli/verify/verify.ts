@@ -2,6 +2,7 @@
  * `exo verify`: asks a running node the same questions twice, computed by one node and split over several, and compares ids and log
  * probabilities. Exit code 0 only where both are the same within the bound, and where there was something to compare.
  */
+import { parseLayerRanges } from '../../node/config/index.js';
 import { closest, ExoError, printable } from '../../shared/index.js';
 import { CLI_SCHEMA_VERSION, type ClientOptions, printJson } from '../commands/view.js';
 import { EXIT } from '../errors.js';
@@ -155,14 +156,13 @@ function boundOf(text: string): number {
 }
 
 function layersOf(text: string): VerifyPlacement {
-  return text.split(',').map((item) => {
-    const [, node, from, to] = /^\s*(.*\S)\s*=\s*(\d{1,6})\s*-\s*(\d{1,6})\s*$/.exec(item) ?? [];
-    if (node !== undefined) return { node, layers: [Number(from), Number(to)] as const };
-    throw new ExoError(
-      'option-invalid',
-      `--layers: "${printable(item, 60)}" is not a node and its layers; write for example n1=0-11,n2=12-23`,
-    );
-  });
+  try {
+    return parseLayerRanges(text).map(({ nodeId, startLayer, endLayer }) => {
+      return { node: nodeId, layers: [startLayer, endLayer] as const };
+    });
+  } catch (error) {
+    throw new ExoError('option-invalid', `--layers: ${(error as Error).message}`);
+  }
 }
 
 function number(text: string, option: string, max: number): number {

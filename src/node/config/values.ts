@@ -4,9 +4,9 @@
  */
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import type { PlacedRange } from '../../inference/index.js';
 import { closest, printable } from '../../shared/index.js';
 import { nodeIdFault } from '../home/index.js';
+import { parseLayerRanges } from './layer-ranges.js';
 
 /** Longest text quoted in a message. */
 const QUOTED_CHARS_MAX = 60;
@@ -105,18 +105,8 @@ export function commaList<T extends string>(read: (item: string) => T) {
   });
 }
 
-/** Layers of nodes, as `ID=0-11,ID=12-23`; whether they fit a model is seen when one is asked for. */
-export const layerRanges = () =>
-  text((value): readonly PlacedRange[] =>
-    value.split(',').map((item) => {
-      const [, id, start, end] = /^\s*(.*\S)\s*=\s*(\d{1,6})\s*-\s*(\d{1,6})\s*$/.exec(item) ?? [];
-      if (id === undefined || nodeIdFault(id) !== undefined)
-        throw new Error(`${quoted(item)} is not a node and its layers; write for example n1=0-11,n2=12-23`);
-      const range = { nodeId: id, startLayer: Number(start), endLayer: Number(end) };
-      if (range.startLayer <= range.endLayer) return range;
-      throw new Error(`${quoted(item)} ends before it begins`);
-    }),
-  );
+/** Layers of nodes, as `ID=0-11,ID=12-23`. */
+export const layerRanges = () => text(parseLayerRanges);
 
 /** Picks a word of a list, in any case of letters, or throws a sentence with the nearest one. */
 export function oneOf<T extends string>(words: readonly T[], what: string): (item: string) => T {

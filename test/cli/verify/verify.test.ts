@@ -169,6 +169,7 @@ test('verify refuses what it does not know in words', async () => {
     [['--weights', 'bf61'], /--weights.*bf16/],
     [['--tokens', 'many'], /--tokens.*1 to 1000/],
     [['--layers', 'a'], /--layers.*n1=0-11/],
+    [['--layers', 'a=0-2,b=5-3'], /--layers.*"b=5-3" ends before it begins/],
   ] as const) {
     const { code, err } = await exo(['verify', 'demo', ...args, '--api', '127.0.0.1:1']);
     assert.equal(code, 2);

@@ -1,0 +1,23 @@
+/**
+ * `--layers` of a node and of `exo verify`: which nodes hold which layers, as `ID=0-11,ID=12-23`. Pure. Whether they fit a model is
+ * seen when one is asked for.
+ */
+import type { PlacedRange } from '../../inference/index.js';
+import { printable } from '../../shared/index.js';
+import { nodeIdFault } from '../home/index.js';
+
+/** Of what the user wrote in a message. */
+const QUOTED_CHARS_MAX = 60;
+
+/** The ranges in the order given. Throws an `Error` whose message says what is wrong. */
+export function parseLayerRanges(text: string): readonly PlacedRange[] {
+  return text.split(',').map((item) => {
+    const [, id, start, end] = /^\s*(.*\S)\s*=\s*(\d{1,6})\s*-\s*(\d{1,6})\s*$/.exec(item) ?? [];
+    const quoted = `"${printable(item.trim(), QUOTED_CHARS_MAX)}"`;
+    if (id === undefined || nodeIdFault(id) !== undefined)
+      throw new Error(`${quoted} is not a node and its layers; write for example n1=0-11,n2=12-23`);
+    const range = { nodeId: id, startLayer: Number(start), endLayer: Number(end) };
+    if (range.startLayer <= range.endLayer) return range;
+    throw new Error(`${quoted} ends before it begins`);
+  });
+}
