@@ -141,7 +141,7 @@ async function runTests(files) {
   const folder = mkdtempSync(path.join(tmpdir(), 'exo-npm-test-'));
   const nemesisMinutes = Number(process.env.EXO_NEMESIS_MINUTES ?? 0);
   const common = {
-    timeoutMs: (options.campaign ? 60 + nemesisMinutes : 4) * MINUTE_MS,
+    timeoutMs: (options.campaign ? 60 + nemesisMinutes : 10) * MINUTE_MS,
     env: { ...env, EXO_TEST_COMPILED: COMPILED },
     compiled: compiledFile,
     folder,

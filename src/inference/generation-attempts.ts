@@ -182,10 +182,10 @@ export class GenerationAttempts {
     });
   }
 
-  #plan(isRetry: boolean): Promise<RingPlan> {
+  #plan(isRetry: boolean, isTrial = false): Promise<RingPlan> {
     const { model, tokens, placement, maxTokens } = this.#question;
     const promptTokens = tokens.length + this.#answer.length;
-    return this.#parts.planner.plan({ model, placement, promptTokens, maxTokens, isRetry });
+    return this.#parts.planner.plan({ model, placement, promptTokens, maxTokens, isRetry, isTrial });
   }
 
   /**
@@ -198,8 +198,11 @@ export class GenerationAttempts {
     const silent = this.#parts.ring.silentMembers(attempt.requestId);
     if (silent.length === 0) return;
     this.#isLookingElsewhere = true;
-    const plan = await this.#plan(true).catch(() => undefined);
-    this.#isLookingElsewhere = false;
+    const plan = await this.#plan(true, true)
+      .catch(() => undefined)
+      .finally(() => {
+        this.#isLookingElsewhere = false;
+      });
     if (plan?.ring === undefined || plan.ring.some(({ nodeId }) => silent.includes(nodeId))) return;
     const names = silent.map((nodeId) => printable(nodeId, 60)).join(', ');
     this.#fail(

@@ -307,9 +307,9 @@ test('R4, I1, I2: an answer in F32 ends with the text of the undisturbed run, wh
 
 /**
  * Natural logarithm of two probabilities. Prefill computes in other blocks than decode, and rounds activations to 8 bits and the
- * cache to 16: logits that deviate by 1.5 move by some hundredths.
+ * cache to 16: logits that deviate by 1.5 move by some hundredths. The largest that was seen to turn a choice was 0.13; twice that.
  */
-const TIE_LOGPROB = 0.1;
+const TIE_LOGPROB = 0.26;
 
 test('R4 an answer of rounded weights is the undisturbed one up to a choice between two tokens as good', {
   skip,

@@ -29,6 +29,8 @@ export interface PlanQuestion {
   readonly maxTokens?: number | undefined;
   /** The ring before broke: what was heard of the others does not count any more. */
   readonly isRetry: boolean;
+  /** What could be done without members that have fallen silent, if that is possible at all; nothing of it is remembered. @default false */
+  readonly isTrial?: boolean;
 }
 
 /** Where it is computed. */
@@ -124,9 +126,23 @@ export class RingPlanner {
         throw new ExoError('placement-invalid', `the layers do not make a ring: ${fault}`);
       }
     }
-    const plan = this.#decide(await this.#situation(mesh, question));
-    if (plan.ring !== undefined) this.#remember(model.id, placesOf(plan.ring));
+    const plan = await this.#planWithoutSilent(mesh, question);
+    if (plan.ring !== undefined && question.isTrial !== true) this.#remember(model.id, placesOf(plan.ring));
     return plan;
+  }
+
+  /** Whoever is silent when a ring broke would be waited for in vain. Where nobody else can hold its layers, it is asked all the same. */
+  async #planWithoutSilent(mesh: MeshNow, question: PlanQuestion): Promise<RingPlan> {
+    const { port } = this.#parts;
+    const silent = question.isRetry ? mesh.present.filter((id) => port.isSilent?.(id) === true) : [];
+    if (silent.length > 0) {
+      try {
+        return this.#decide(await this.#situation(mesh, question, silent));
+      } catch (error) {
+        if (question.isTrial === true) throw error;
+      }
+    }
+    return this.#decide(await this.#situation(mesh, question, []));
   }
 
   #decide(situation: Situation): RingPlan {
@@ -235,12 +251,14 @@ export class RingPlanner {
     return own ?? cannot(model, outsiders);
   }
 
-  async #situation(mesh: MeshNow, question: PlanQuestion): Promise<Situation> {
+  async #situation(mesh: MeshNow, question: PlanQuestion, silent: readonly string[]): Promise<Situation> {
     const { port } = this.#parts;
     const { model, promptTokens, maxTokens } = question;
-    const reached = mesh.present.filter((id) => id === port.selfId || port.isConnected(id));
+    const reached = mesh.present.filter(
+      (id) => id === port.selfId || (port.isConnected(id) && !silent.includes(id)),
+    );
     const offers = await this.#book.offers(model, reached, question.isRetry);
-    const outsiders: Outsider[] = [];
+    const outsiders: Outsider[] = silent.map((id) => ({ id, reason: 'has fallen silent' }));
     const nodes: NodeCosts[] = [];
     for (const [id, offer] of offers) {
       if (offer.reason !== undefined) outsiders.push({ id, reason: offer.reason });

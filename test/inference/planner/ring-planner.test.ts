@@ -8,8 +8,10 @@ import {
   type InferenceEngine,
   type Placement,
 } from '../../../src/inference/index.js';
+import { RingPlanner } from '../../../src/inference/planner/index.js';
+import type { RingPort } from '../../../src/inference/ring-port.js';
 import type { Prompt, TensorRequest } from '../../../src/protocol/index.js';
-import { ExoError, LIMITS } from '../../../src/shared/index.js';
+import { ExoError, LIMITS, VirtualClock } from '../../../src/shared/index.js';
 import { RingNet, type RingNetOptions } from '../../support/ring-net.js';
 
 const TOKENS = [2, 3, 4, 5, 6, 7, 8, 9, 10, 69];
@@ -287,3 +289,46 @@ for (const [what, ring] of [
     });
   });
 }
+
+test('planner of a retry does without members that have fallen silent, and asks them all the same where it cannot', async () => {
+  const asked: string[] = [];
+  const engines = { a: measured({ memoryMb: 1_000 }), b: measured({ memoryMb: 1_000 }) };
+  const planner = (memoryMb: number) => {
+    const mesh = { present: ['a', 'b'], hasOldPeer: false, isLinked: () => true };
+    const port = {
+      selfId: 'a',
+      mesh: () => mesh,
+      isConnected: () => true,
+      isSilent: (id: string) => id === 'b',
+      paths: () => [],
+      askOffer: async (id: string) => {
+        asked.push(id);
+        const profile = await engines.b.profile('dummy', new AbortController().signal);
+        return {
+          kind: 'offer-response',
+          engine: 'dummy',
+          ...profile,
+          stored: [],
+          paths: [],
+          fetchBytesPerS: null,
+        };
+      },
+    } as unknown as RingPort;
+    return new RingPlanner({ port, engine: measured({ memoryMb }), clock: new VirtualClock() });
+  };
+  const model = { id: 'dummy', name: 'dummy', layers: LAYERS, ready: true };
+  const question = { model, placement: { kind: 'auto' } as const, promptTokens: 1, maxTokens: 10 };
+
+  const whole = await planner(1_000).plan({ ...question, isRetry: true });
+  assert.deepEqual(
+    whole.ring?.map(({ nodeId }) => nodeId),
+    ['a'],
+  );
+  assert.deepEqual(asked, [], 'nobody waits for it');
+  const trial = planner(4).plan({ ...question, isRetry: true, isTrial: true });
+  await assert.rejects(trial, { code: 'out-of-memory' });
+  assert.deepEqual(asked, []);
+  const both = await planner(4).plan({ ...question, isRetry: true });
+  assert.ok(both.ring?.some(({ nodeId }) => nodeId === 'b'));
+  assert.deepEqual(asked, ['b']);
+});

@@ -143,7 +143,7 @@ export class GgmlEngine implements InferenceEngine {
     const { shard, input, requestId, position, signal } = request;
     this.#assertRunning(signal);
     const encoded = encodeInput(input, shard.startLayer === 0);
-    for (;;) {
+    for (let tries = 1; tries <= LOAD_TRIES; tries += 1) {
       const { process, model } = await this.#load(shard, signal);
       checkWidth(input, model.architecture.hidden);
       const key = keyOf(shard);
@@ -159,6 +159,11 @@ export class GgmlEngine implements InferenceEngine {
         signal.removeEventListener('abort', cancel);
       }
     }
+    throw new ExoError(
+      'overloaded',
+      `other shards took the place of ${keyOf(shard)} ${LOAD_TRIES} times before it was used; ask again later`,
+      { retryable: true },
+    );
   }
 
   sample(logits: Tensor, options: SamplingOptions, place: SamplingPlace): SampledToken {
