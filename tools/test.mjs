@@ -33,8 +33,10 @@ const tool = (file, ...args) => [process.execPath, [bin(file), ...args]];
 const isNetns = (file) => file.startsWith('test/lab/') || file.endsWith('.netns.test.ts');
 const isHouse = (file) => file.startsWith('test/house/');
 const isProcess = (file) => file.startsWith('test/e2e/') && !isNetns(file);
+/** A hundred nodes in one process that agree within two seconds of real time: they need a core for themselves. */
+const ALONE = ['test/node/convergence.test.ts'];
 /** Every test of which the machine's own speed is a part. */
-const isMeasured = (file) => isProcess(file) || isNetns(file);
+const isMeasured = (file) => isProcess(file) || isNetns(file) || ALONE.includes(file);
 /** Files at once where that disturbs none: one more than cores, because each waits now and then. */
 const BESIDE = availableParallelism() + 1;
 /**
@@ -104,7 +106,7 @@ for (const name of options.only ?? []) {
   }
 }
 // A file that moved would lose its place without a word.
-const moved = [...PATIENT, ...LONG].find((file) => !existsSync(path.join(ROOT, file)));
+const moved = [...ALONE, ...PATIENT, ...LONG].find((file) => !existsSync(path.join(ROOT, file)));
 if (moved !== undefined) {
   console.error(`${moved} is named in tools/test.mjs and is no more: correct its lists`);
   process.exit(2);
