@@ -12,7 +12,7 @@ export type {
 } from './architecture/architecture.js';
 export { type ArchitectureOptions, readArchitecture } from './architecture/config.js';
 export type { MlxQuantization, TensorEntry, WeightType } from './architecture/tensor-entry.js';
-export { type WantedTensor, wantedTensors } from './architecture/weight-shapes.js';
+export { layerShapes, type WantedTensor, wantedTensors } from './architecture/weight-shapes.js';
 export {
   type CatalogueModel,
   catalogue,

@@ -31,8 +31,12 @@ export function wantedTensors(
     shapes.set(ref.tensor, [rows, ...shape.slice(1)]);
   };
   if (start === 0) want(architecture.embedding, table);
+  const parts = Object.entries(layerShapes(architecture)) as Array<[keyof LayerWeights, readonly number[]]>;
   for (const { weights } of layers.slice(start, end + 1)) {
-    for (const [part, shape] of layerShapes(architecture, weights)) want(weights[part]!, shape);
+    for (const [part, shape] of parts) {
+      const ref = weights[part];
+      if (ref !== undefined) want(ref, shape);
+    }
   }
   if (end === layers.length - 1) {
     want(architecture.finalNorm, [hidden]);
@@ -41,13 +45,16 @@ export function wantedTensors(
   return [...shapes].map(([name, shape]) => ({ name, shape }));
 }
 
-/** Every part that a layer has, with its shape. */
-function layerShapes(
-  { hidden, heads, kvHeads, headDim, intermediate }: Architecture,
-  weights: LayerWeights,
-): ReadonlyArray<readonly [keyof LayerWeights, readonly number[]]> {
+/** The shape of every part that a layer can have: [out, in], or [size]. */
+export function layerShapes({
+  hidden,
+  heads,
+  kvHeads,
+  headDim,
+  intermediate,
+}: Architecture): Readonly<Record<keyof LayerWeights, readonly number[]>> {
   const [q, kv] = [heads * headDim, kvHeads * headDim];
-  const shapes: Readonly<Record<keyof LayerWeights, readonly number[]>> = {
+  return {
     attentionNorm: [hidden],
     q: [q, hidden],
     k: [kv, hidden],
@@ -66,7 +73,4 @@ function layerShapes(
     down: [hidden, intermediate],
     ffnPostNorm: [hidden],
   };
-  return (Object.keys(shapes) as Array<keyof LayerWeights>)
-    .filter((part) => weights[part] !== undefined)
-    .map((part) => [part, shapes[part]] as const);
 }

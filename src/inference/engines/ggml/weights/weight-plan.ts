@@ -2,7 +2,12 @@
  * Which tensors a shard needs and what shape each must have: the list that is then mapped, copied or quantised. From the
  * architecture alone; reads nothing. Called by `shard-weights.ts`.
  */
-import type { Architecture, LayerWeights, WeightRef } from '../../../../models/index.js';
+import {
+  type Architecture,
+  type LayerWeights,
+  layerShapes,
+  type WeightRef,
+} from '../../../../models/index.js';
 
 /** Weights of one layer, by role. */
 export type LayerRole = keyof LayerWeights;
@@ -21,7 +26,7 @@ export interface PlannedWeight {
 
 /** Everything that layers `start` to `end` (inclusive) need, the embedding aside. */
 export function planWeights(architecture: Architecture, start: number, end: number): PlannedWeight[] {
-  const shapes = shapesOf(architecture);
+  const shapes = layerShapes(architecture);
   const plus = architecture.normPlusOne ? 1 : 0;
   const plan: PlannedWeight[] = [];
   for (let layer = start; layer <= end; layer += 1) {
@@ -39,29 +44,4 @@ export function planWeights(architecture: Architecture, start: number, end: numb
     plan.push({ layer: -1, role: 'head', ref: head, shape: [vocab, hidden], plus: 0 });
   }
   return plan;
-}
-
-function shapesOf(architecture: Architecture): Readonly<Record<LayerRole, readonly number[]>> {
-  const { hidden, heads, kvHeads, headDim, intermediate } = architecture;
-  const q = heads * headDim;
-  const kv = kvHeads * headDim;
-  return {
-    attentionNorm: [hidden],
-    q: [q, hidden],
-    k: [kv, hidden],
-    v: [kv, hidden],
-    qBias: [q],
-    kBias: [kv],
-    vBias: [kv],
-    qNorm: [headDim],
-    kNorm: [headDim],
-    o: [hidden, q],
-    oBias: [hidden],
-    attentionPostNorm: [hidden],
-    ffnNorm: [hidden],
-    gate: [intermediate, hidden],
-    up: [intermediate, hidden],
-    down: [hidden, intermediate],
-    ffnPostNorm: [hidden],
-  };
 }
