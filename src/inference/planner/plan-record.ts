@@ -4,8 +4,8 @@
  */
 import type { PlacedRange } from '../placement.js';
 import { placesOf } from '../ring-plan.js';
+import type { RingPlan } from './plan.js';
 import type { Outsider } from './plan-errors.js';
-import type { RingPlan } from './ring-planner.js';
 
 /** One answer. */
 export interface PlanNote {

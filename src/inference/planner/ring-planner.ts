@@ -7,43 +7,18 @@ import type { OfferRequest, OfferResponse } from '../../protocol/index.js';
 import { type Clock, ExoError, LIMITS, printable, toExoError } from '../../shared/index.js';
 import type { InferenceEngine } from '../engine.js';
 import type { ModelEntry } from '../models.js';
-import type { PlacedRange, Placement } from '../placement.js';
+import type { PlacedRange } from '../placement.js';
 import { placesOf, ringFault, ringOf } from '../ring-plan.js';
-import type { MeshNow, RingMember, RingPort } from '../ring-port.js';
+import type { MeshNow, RingPort } from '../ring-port.js';
 import { reservedPositions, shareInOrder } from './assign.js';
 import { type Choice, type ChosenRing, chooseRing, soloRing, valued } from './choose.js';
 import { isMeasured, NodeCosts } from './costs.js';
 import { makeOffer, noOffer, tryOffer } from './offer.js';
 import { OfferBook } from './offer-book.js';
 import { Paths } from './paths.js';
+import type { PlanQuestion, RingPlan } from './plan.js';
 import { assertLinked, assertPresent, cannot, noRoom, type Outsider, tooLarge } from './plan-errors.js';
 import { PlanRecord } from './plan-record.js';
-import type { Prediction } from './predict.js';
-
-/** What is to be computed. */
-export interface PlanQuestion {
-  readonly model: ModelEntry;
-  readonly placement: Placement;
-  readonly promptTokens: number;
-  /** Absent: as long as an answer usually is. */
-  readonly maxTokens?: number | undefined;
-  /** The ring before broke: what was heard of the others does not count any more. */
-  readonly isRetry: boolean;
-  /** What could be done without members that have fallen silent, if that is possible at all; nothing of it is remembered. @default false */
-  readonly isTrial?: boolean;
-}
-
-/** Where it is computed. */
-export interface RingPlan {
-  /** Told to the members; absent: each of them computes the ring by itself, as the original does. */
-  readonly ring?: readonly RingMember[];
-  /** Where it was measured what it is made of. */
-  readonly prediction?: Prediction;
-  /** Why it is so, in words. */
-  readonly reason: string;
-  /** Nodes that take no layers of this model, each with the reason. */
-  readonly outsiders: readonly Outsider[];
-}
 
 /** What the planner works with. */
 export interface RingPlannerComponents {
