@@ -66,7 +66,7 @@ export interface Connection {
   readonly access: AccessLevel;
   /** What encryption has proven of the other end; undefined in plain. Known before the first message. */
   readonly secured: Secured | undefined;
-  /** The other end has proven enough for this, or no more. */
+  /** The other end has proven enough for this, or no more. What it said behind its `auth-response` is taken only then. */
   grant(access: AccessLevel): void;
   /**
    * Dialler only: a health check that carries `hello`. Resolves to the other side's hello, or undefined for an

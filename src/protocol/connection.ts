@@ -119,7 +119,10 @@ class StreamConnection implements Connection, Sender {
   }
 
   grant(access: AccessLevel): void {
-    this.#session.access = access;
+    const held = this.#session.grant(access);
+    if (held === undefined) return;
+    this.#receive(held);
+    this.#stream.resume();
   }
 
   get hello(): Hello | undefined {
@@ -186,6 +189,7 @@ class StreamConnection implements Connection, Sender {
       this.#fail(error);
     }
     this.#receiving = false;
+    if (this.#session.isHeld) this.#stream.pause();
     this.#flush();
     if (this.#timer === undefined) this.#arm();
   }

@@ -64,6 +64,7 @@ export class FrameDecoder {
   #body: Buffer | undefined;
   #bodyFill = 0;
   #stopped = false;
+  #waiting = false;
   #framesIn = 0;
 
   constructor(sink: FrameSink) {
@@ -86,10 +87,23 @@ export class FrameDecoder {
     this.#body = undefined;
   }
 
-  /** Takes the next bytes; the chunk's memory is not kept. Throws `ExoError` (`frame-*` or what the sink throws). */
-  push(chunk: Buffer): void {
+  /** From the sink, when a frame is complete: `push` returns before the next one. */
+  wait(): void {
+    this.#waiting = true;
+  }
+
+  /** Ends what `wait` began. */
+  goOn(): void {
+    this.#waiting = false;
+  }
+
+  /**
+   * Takes the next bytes and returns how many: all of them, unless it was told to wait. The chunk's memory is not kept. Throws
+   * `ExoError` (`frame-*` or what the sink throws).
+   */
+  push(chunk: Buffer): number {
     let at = 0;
-    while (at < chunk.length && !this.#stopped) {
+    while (at < chunk.length && !this.#stopped && !this.#waiting) {
       if (this.#inBody) {
         at = this.#fillBody(chunk, at);
         continue;
@@ -97,6 +111,7 @@ export class FrameDecoder {
       const headBytes = this.#rawFill === 0 ? this.#readHead(chunk, at) : Number.POSITIVE_INFINITY;
       at = at + headBytes <= chunk.length ? this.#begin(chunk, at + headBytes) : this.#gatherHead(chunk, at);
     }
+    return at;
   }
 
   /** Fills `#head` from the head at `at` and returns its length; when not all of it is there, how long it is at least. */

@@ -48,6 +48,9 @@ export class Inbound implements FrameSink {
   #firstByteAtMs: number | undefined;
   /** Bodies that an answer on its way still shows. */
   readonly #shown: Buffer[] = [];
+  /** While the other end's proofs are being judged: what came behind them. */
+  #held: Buffer | undefined;
+  #heldSinceMs = 0;
   /** When the frame being received began, and how many bytes had come then. */
   #frameSinceMs = 0;
   #frameBytesThen = 0;
@@ -69,7 +72,12 @@ export class Inbound implements FrameSink {
   }
 
   get needsTick(): boolean {
-    return this.#frames.midFrame || this.#assembler.size > 0 || this.#isUnspoken;
+    return this.isHeld || this.#frames.midFrame || this.#assembler.size > 0 || this.#isUnspoken;
+  }
+
+  /** Whether bytes are kept until `release`. */
+  get isHeld(): boolean {
+    return this.#held !== undefined;
   }
 
   /** Accepted, and not one complete frame so far. */
@@ -85,15 +93,41 @@ export class Inbound implements FrameSink {
     const wasMidFrame = this.#frames.midFrame;
     const bytesBefore = this.#bytesIn;
     this.#bytesIn += chunk.length;
-    this.#frames.push(chunk);
+    this.#push(chunk);
     if (this.#frames.midFrame && (!wasMidFrame || this.#frames.framesIn !== framesBefore)) {
       this.#frameSinceMs = nowMs;
       this.#frameBytesThen = bytesBefore;
     }
   }
 
+  /**
+   * From now on bytes are kept as they are: what the other end may say is being judged, and it may use the connection already. Ends with
+   * `release`, or with the handshake's deadline.
+   */
+  hold(): void {
+    this.#held = NO_BYTES;
+    this.#heldSinceMs = this.#nowMs;
+    this.#frames.wait();
+  }
+
+  /** It has been judged: hands out what was kept, which is to be received again. */
+  release(): Buffer | undefined {
+    const held = this.#held;
+    if (held === undefined) return undefined;
+    this.#held = undefined;
+    this.#frames.goOn();
+    this.#bytesIn -= held.length;
+    return held;
+  }
+
   /** Looks at the deadlines of the handshake and of bodies. Throws when one has passed. */
   tick(nowMs: number): void {
+    if (this.isHeld && nowMs - this.#heldSinceMs >= LIMITS.handshakeTimeoutMs) {
+      throw new ExoError(
+        'handshake-timeout',
+        `its proofs were not judged within ${LIMITS.handshakeTimeoutMs} ms`,
+      );
+    }
     if (this.#isUnspoken) this.#checkHandshake(nowMs);
     if (this.#frames.midFrame) this.#checkRate(this.#frameSinceMs, this.#frameBytesThen, nowMs);
     const oldest = this.#assembler.oldest();
@@ -110,8 +144,22 @@ export class Inbound implements FrameSink {
   /** Nothing is taken any more, and all memory is given back. */
   close(): void {
     this.#frames.stop();
+    this.#held = undefined;
     this.#assembler.clear(this.#current);
     this.#current = undefined;
+  }
+
+  #push(chunk: Buffer): void {
+    const taken = this.#frames.push(chunk);
+    if (this.#held === undefined) return;
+    // The stream is paused meanwhile: more than a chunk or two is not one that can be.
+    const bytes = this.#held.length + chunk.length - taken;
+    if (bytes > LIMITS.heldBytesMax) {
+      throw new ExoError('overloaded', `${bytes} bytes came before this connection was judged`, {
+        retryable: true,
+      });
+    }
+    this.#held = Buffer.concat([this.#held, chunk.subarray(taken)]);
   }
 
   // ------------------------------------------------------------------ FrameSink

@@ -52,8 +52,8 @@ export class Session {
   readonly outbox: Outbox;
   readonly role: ConnectionRole;
   readonly trusted: boolean;
-  /** What the other end may say; its owner raises it. */
-  access: AccessLevel;
+  /** What the other end may say. */
+  #access: AccessLevel;
   /** What the other side said of itself. */
   hello: Hello | undefined;
   /** What it said before it left. */
@@ -68,7 +68,7 @@ export class Session {
   constructor(options: SessionOptions, host: SessionHost) {
     this.role = options.role;
     this.trusted = options.trusted;
-    this.access = options.access ?? 'member';
+    this.#access = options.access ?? 'member';
     this.#host = host;
     this.outbox = new Outbox(options.slabs.frames);
     this.#requester = new Requester(this, host);
@@ -78,6 +78,16 @@ export class Session {
 
   get state(): ConnectionState {
     return this.#state;
+  }
+
+  /** What the other end may say: raised and lowered by `grant`. */
+  get access(): AccessLevel {
+    return this.#access;
+  }
+
+  /** Whether bytes that came are kept until the other end's proofs are judged. */
+  get isHeld(): boolean {
+    return this.#inbound.isHeld;
   }
 
   /** Requests sent and not yet answered. */
@@ -106,6 +116,12 @@ export class Session {
   /** Takes bytes. Throws an `ExoError` when the connection must be closed. */
   receive(chunk: Buffer, nowMs: number): void {
     if (this.#state !== 'closed') this.#inbound.receive(chunk, nowMs);
+  }
+
+  /** Its proofs are judged, and this is what it may say. Returns what came behind them, which is to be received now. */
+  grant(access: AccessLevel): Buffer | undefined {
+    this.#access = access;
+    return this.#inbound.release();
   }
 
   /** Looks at deadlines. Throws an `ExoError` when the connection must be closed. */
@@ -200,6 +216,8 @@ export class Session {
   /** An answer is complete. */
   answered(id: number | undefined, answer: Message): void {
     this.#requester.answered(id, answer);
+    // The other end has judged this one, and uses the connection: nothing that it says is refused by what it might say before.
+    if (answer.kind === 'auth-response') this.#inbound.hold();
   }
 
   /** An answer could not be kept. */

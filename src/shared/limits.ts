@@ -49,6 +49,10 @@ const TABLE = {
     5_000,
     'first complete frame of an accepted connection that has begun to speak; memberlist and NATS take 2-10 s',
   ],
+  heldBytesMax: [
+    MIB,
+    'what came behind the proofs of a connection while they are judged: it is not read any further, so this is a chunk or two',
+  ],
   silentConnectionTimeoutMs: [
     60_000,
     'an accepted connection that never says a byte (port checks leave at once; the original connects before it has something to say)',

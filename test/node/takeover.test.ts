@@ -62,14 +62,14 @@ describe('a connection that another one takes over from', () => {
     const peer = new Peer('a', 'exo');
     settlement.add(peer, linkOf(loser.pair.dialler, 'b', true));
     // The other end knows of one connection only, and its words need a while to get here.
-    loser.pair.acceptorStream.pause();
+    loser.pair.acceptorStream.stall();
     loser.pair.acceptor.notify(result(0));
     settlement.add(peer, linkOf(winner.pair.dialler, 'a', false));
     assert.equal(peer.links.length, 1);
     loser.pair.acceptor.notify(result(1));
     await turns();
     await clock.advance(300);
-    loser.pair.acceptorStream.resume();
+    loser.pair.acceptorStream.flow();
     await turns();
     assert.deepEqual(loser.arrived, [0, 1]);
     assert.notEqual(loser.pair.dialler.state, 'closed');
@@ -117,7 +117,7 @@ describe('a connection that does not answer when another one comes', () => {
     const { settlement, moves } = settlementOf(clock);
     const peer = new Peer('b', 'exo');
     settlement.add(peer, linkOf(dead.pair.dialler, outgoing ? 'a' : 'b', outgoing));
-    dead.pair.acceptorStream.pause();
+    dead.pair.acceptorStream.stall();
     settlement.add(peer, linkOf(fresh.pair.dialler, 'b', false));
     assert.equal(peer.link?.connection, dead.pair.dialler);
     await turns();
@@ -125,7 +125,7 @@ describe('a connection that does not answer when another one comes', () => {
     await turns();
     const end = async () => {
       const all = [dead, fresh].flatMap(({ pair }) => [pair.dialler.close(), pair.acceptor.close()]);
-      dead.pair.acceptorStream.resume();
+      dead.pair.acceptorStream.flow();
       await turns();
       await clock.advance(10_000);
       await Promise.all(all);
@@ -159,8 +159,8 @@ describe('a connection that does not answer when another one comes', () => {
     const { settlement, moves } = settlementOf(clock);
     const peer = new Peer('b', 'exo');
     settlement.add(peer, linkOf(first.pair.dialler, 'a', false));
-    first.pair.acceptorStream.pause();
-    second.pair.acceptorStream.pause();
+    first.pair.acceptorStream.stall();
+    second.pair.acceptorStream.stall();
     settlement.add(peer, linkOf(second.pair.dialler, 'b', false));
     await turns();
     await clock.advance(2 * LIMITS.healthTimeoutMs);
@@ -169,8 +169,8 @@ describe('a connection that does not answer when another one comes', () => {
     assert.equal(peer.link?.connection, first.pair.dialler);
     assert.deepEqual(moves, []);
     const all = [first, second].flatMap(({ pair }) => [pair.dialler.close(), pair.acceptor.close()]);
-    first.pair.acceptorStream.resume();
-    second.pair.acceptorStream.resume();
+    first.pair.acceptorStream.flow();
+    second.pair.acceptorStream.flow();
     await turns();
     await clock.advance(10_000);
     await Promise.all(all);
@@ -179,7 +179,7 @@ describe('a connection that does not answer when another one comes', () => {
   it('is used again when it was only slow', async () => {
     const { clock, dead, fresh, peer, moves, end } = await doubted(false);
     assert.equal(peer.link?.connection, fresh.pair.dialler);
-    dead.pair.acceptorStream.resume();
+    dead.pair.acceptorStream.flow();
     await turns();
     await clock.advance(LIMITS.healthTimeoutMs);
     await turns();

@@ -10,8 +10,8 @@ import {
   TYPE,
   TYPE_OF_KIND,
 } from '../../src/protocol/index.js';
-import { ExoError } from '../../src/shared/index.js';
-import { closePair, connectionPair, establishedPair } from '../support/connection-pair.js';
+import { ExoError, LIMITS } from '../../src/shared/index.js';
+import { closePair, connectionPair, establishedPair, type PairOptions } from '../support/connection-pair.js';
 import '../support/leaks.js';
 
 const LEVELS: readonly AccessLevel[] = ['open', 'member', 'trusted'];
@@ -170,5 +170,88 @@ describe('a session', () => {
     pair.acceptor.grant('member');
     assert.equal(await codeOf(pair.dialler.request(question)), undefined);
     await closePair(pair);
+  });
+});
+
+/** The acceptor has judged, and says at once what only a member may say. */
+describe('what comes behind the proofs of the acceptor', () => {
+  const RESULTS = 40;
+  const MANY_BYTES = 3_000;
+
+  function hasty(chunkBytes: number) {
+    const heard: string[] = [];
+    const options: PairOptions = {
+      chunkBytes,
+      diallerAccess: 'open',
+      dialler: {
+        onMessage: (_c, message) => {
+          heard.push(message.kind === 'result' ? message.requestId : message.kind);
+          return message.kind === 'prompt' ? { kind: 'prompt-response' } : undefined;
+        },
+      },
+      acceptor: {
+        onMessage: (connection, message) => {
+          if (message.kind !== 'auth-request') return undefined;
+          // In one turn with the answer, which the session sends first.
+          queueMicrotask(() => {
+            for (let index = 0; index < RESULTS; index += 1) connection.notify(resultOf(String(index)));
+          });
+          return { kind: 'auth-response', proofs: [] };
+        },
+      },
+    };
+    return { heard, options };
+  }
+  const resultOf = (requestId: string): Message => ({
+    kind: 'result',
+    requestId,
+    result: Array.from({ length: MANY_BYTES / 4 }, (_, index) => index),
+    isFinished: false,
+  });
+  const ALL = Array.from({ length: RESULTS }, (_, index) => String(index));
+
+  for (const chunkBytes of [1, 1_000, 64 * 1024]) {
+    test(`waits for the dialler's verdict and is then taken, in chunks of ${chunkBytes} bytes`, async () => {
+      const { heard, options } = hasty(chunkBytes);
+      const pair = await establishedPair(options);
+      await pair.dialler.request({ kind: 'auth-request', proofs: [] });
+      const asked = pair.acceptor.request({
+        kind: 'prompt',
+        shard: SHARD,
+        prompt: 'p',
+        requestId: 'r',
+        inferenceState: null,
+      });
+      // The proofs are being judged: turns pass.
+      for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+      assert.deepEqual(heard, []);
+      const { bytesIn } = pair.dialler.stats;
+      assert.ok(bytesIn < 2 * Math.max(chunkBytes, 1_000), `it reads on: ${bytesIn} bytes`);
+      pair.dialler.grant('member');
+      assert.deepEqual(await asked, { kind: 'prompt-response' });
+      assert.deepEqual(heard, [...ALL, 'prompt']);
+      assert.equal(pair.dialler.stats.bytesIn, pair.acceptor.stats.bytesOut);
+      await closePair(pair);
+    });
+  }
+
+  test('is refused when the verdict is against it', async () => {
+    const { heard, options } = hasty(64 * 1024);
+    const pair = await establishedPair(options);
+    await pair.dialler.request({ kind: 'auth-request', proofs: [] });
+    const asked = codeOf(pair.acceptor.request({ kind: 'probe-request', nodeId: 'x' }));
+    pair.dialler.grant('open');
+    assert.equal(await asked, 'auth-required');
+    assert.deepEqual(heard, []);
+    await closePair(pair);
+  });
+
+  test('ends with the connection where nothing is ever judged', async () => {
+    const { options } = hasty(64 * 1024);
+    const pair = await establishedPair(options);
+    await pair.dialler.request({ kind: 'auth-request', proofs: [] });
+    await pair.clock.advance(LIMITS.handshakeTimeoutMs + 100);
+    assert.equal((await pair.dialler.closed).error?.code, 'handshake-timeout');
+    await pair.acceptor.closed;
   });
 });

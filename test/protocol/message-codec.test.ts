@@ -221,10 +221,13 @@ const ownMessage = fc.oneof(
   }),
 ) as fc.Arbitrary<Message>;
 
+/** What the decoder drops: the key that would change the object. */
+const withoutProto = (key: string, value: unknown) => (key === '__proto__' ? undefined : value);
+
 /** JSON has no -0, and `toStrictEqual` would tell it from 0. */
 function normal(message: Message): Message {
   if ('inferenceState' in message) {
-    return { ...message, inferenceState: JSON.parse(JSON.stringify(message.inferenceState)) };
+    return { ...message, inferenceState: JSON.parse(JSON.stringify(message.inferenceState), withoutProto) };
   }
   return message;
 }

@@ -17,7 +17,7 @@ function tensorOf(requestId: string, bytes: number): Message {
   };
 }
 
-/** A pair whose acceptor takes tensors and notes their order; nothing travels to it before `resume`. */
+/** A pair whose acceptor takes tensors and notes their order; nothing travels to it before `flow`. */
 async function heldPair() {
   const order: string[] = [];
   const pair = await establishedPair({
@@ -29,7 +29,7 @@ async function heldPair() {
       },
     },
   });
-  pair.diallerStream.pause();
+  pair.diallerStream.stall();
   return { pair, order };
 }
 
@@ -43,7 +43,7 @@ describe('a request with a large body', () => {
     assert.ok(pair.dialler.stats.queuedBytes < 12.1 * MIB, `${pair.dialler.stats.queuedBytes} bytes`);
     assert.ok(pair.dialler.stats.queuedBytes > LIMITS.sendQueueBytesSoft);
     assert.equal(pair.dialler.stats.pending, 4);
-    pair.diallerStream.resume();
+    pair.diallerStream.flow();
     assert.deepEqual(
       await Promise.all(answers),
       sizes.map(() => TAKEN),
@@ -58,7 +58,7 @@ describe('a request with a large body', () => {
     const large = [9 * MIB, 1 * MIB].map((bytes) => pair.dialler.request(tensorOf('t', bytes)));
     const small = pair.dialler.request(promptOf('small'));
     const first = Promise.race([small.then(() => 'small'), ...large.map((one) => one.then(() => 'large'))]);
-    pair.diallerStream.resume();
+    pair.diallerStream.flow();
     assert.equal(await first, 'small');
     await Promise.all(large);
     await closePair(pair);
@@ -74,7 +74,7 @@ describe('a request with a large body', () => {
     await pair.clock.advance(600);
     await late;
     assert.equal(pair.dialler.stats.pending, 2);
-    pair.diallerStream.resume();
+    pair.diallerStream.flow();
     assert.deepEqual(await Promise.all([first, last]), [TAKEN, TAKEN]);
     assert.deepEqual(order.sort(), ['first', 'last']);
     await closePair(pair);
@@ -110,7 +110,7 @@ describe('a request with a large body', () => {
     await new Promise((resolve) => setImmediate(resolve));
     abort.abort();
     await given;
-    pair.diallerStream.resume();
+    pair.diallerStream.flow();
     assert.deepEqual(await next, TAKEN);
     assert.deepEqual(order, ['next']);
     await closePair(pair);

@@ -197,11 +197,11 @@ describe('correlated requests', () => {
     const pair = await establishedPair({
       acceptor: { onMessage: () => ({ kind: 'tensor-response', tensor: null }) },
     });
-    pair.diallerStream.pause();
+    pair.diallerStream.stall();
     const tensor = pair.dialler.request(tensorOf(8 * 1024 * 1024));
     await turn();
     const health = pair.dialler.request({ kind: 'health-request' });
-    pair.diallerStream.resume();
+    pair.diallerStream.flow();
     await health;
     const types = framesOf(pair.diallerStream.written).map(({ type }) => type);
     assert.deepEqual(types.slice(0, 4), [0x01, 0x92, 0x81, 0x92]);
@@ -211,7 +211,7 @@ describe('correlated requests', () => {
 
   it('given up half sent are ended with an ABANDON frame, and their memory is given back', async () => {
     const pair = await establishedPair();
-    pair.diallerStream.pause();
+    pair.diallerStream.stall();
     const abort = new AbortController();
     const tensor = pair.dialler.request(tensorOf(8 * 1024 * 1024), { signal: abort.signal });
     pair.diallerStream.allow(400_000);
@@ -219,7 +219,7 @@ describe('correlated requests', () => {
     assert.ok(pair.shared.budget.usedBytes > 8 * 1024 * 1024);
     abort.abort();
     await assert.rejects(tensor, { code: 'request-cancelled' });
-    pair.diallerStream.resume();
+    pair.diallerStream.flow();
     await pair.dialler.request({ kind: 'health-request' });
     await turn();
     assert.equal(pair.shared.budget.usedBytes, 0);
@@ -271,11 +271,11 @@ describe('memory of bodies', () => {
         }),
       },
     });
-    pair.acceptorStream.pause();
+    pair.acceptorStream.stall();
     const asked = pair.dialler.request(tensorOf(300_000));
     while (pair.acceptor.stats.framesOut < 2) await turn();
     assert.equal(pair.shared.pool.keptBytes, 0);
-    pair.acceptorStream.resume();
+    pair.acceptorStream.flow();
     const first = await asked;
     while (pair.shared.pool.keptBytes === 0) await turn();
     assert.ok(first.kind === 'tensor-response' && first.tensor?.data.every((byte) => byte === 3));

@@ -74,6 +74,8 @@ export interface PairOptions {
   readonly trusted?: boolean;
   /** Of the acceptor's end. */
   readonly access?: AccessLevel;
+  /** Of the dialler's end. */
+  readonly diallerAccess?: AccessLevel;
   readonly shared?: WireShared;
   readonly dialler?: Partial<ConnectionHandlers>;
   readonly acceptor?: Partial<ConnectionHandlers>;
@@ -89,7 +91,7 @@ export function connectionPair(options: PairOptions = {}): Pair {
   const trusted = options.trusted ?? true;
   const dialler = createConnection(
     diallerStream,
-    { role: 'dialler', trusted },
+    { role: 'dialler', trusted, access: options.diallerAccess ?? 'member' },
     { ...common, handlers: handlersOf(options.dialler) },
   );
   const acceptor = createConnection(

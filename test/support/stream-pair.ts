@@ -23,6 +23,7 @@ export class PairedStream implements ByteStream {
   #queue: Buffer[] = [];
   #unsent = 0;
   #planned = false;
+  #paused = false;
   #finSent = false;
   #closed = false;
 
@@ -52,10 +53,21 @@ export class PairedStream implements ByteStream {
   }
 
   pause(): void {
-    this.allowance = 0;
+    this.#paused = true;
   }
 
   resume(): void {
+    this.#paused = false;
+    this.#other!.#plan();
+  }
+
+  /** Nothing that is written here arrives. */
+  stall(): void {
+    this.allowance = 0;
+  }
+
+  /** Everything arrives. */
+  flow(): void {
     this.allowance = Number.POSITIVE_INFINITY;
     this.#plan();
   }
@@ -105,7 +117,13 @@ export class PairedStream implements ByteStream {
   #deliver(): void {
     const other = this.#other!;
     let moved = 0;
-    while (this.#queue.length > 0 && this.allowance > 0 && !this.destroyed && !other.destroyed) {
+    while (
+      this.#queue.length > 0 &&
+      this.allowance > 0 &&
+      !other.#paused &&
+      !this.destroyed &&
+      !other.destroyed
+    ) {
       const first = this.#queue[0]!;
       const count = Math.min(first.length, this.#chunkBytes, this.allowance);
       const scratch = Buffer.from(first.subarray(0, count));
