@@ -9,15 +9,22 @@ export class HttpError extends ExoError {
   /** The parameter that is wrong, as a path (`messages.0.role`). */
   readonly param: string | null;
   readonly status: number | null;
+  /** What OpenAI calls it, where our code covers more. */
+  readonly openaiCode: string | null;
 
   constructor(
     code: ErrorCode,
     message: string,
-    options: ExoErrorOptions & { readonly param?: string; readonly status?: number } = {},
+    options: ExoErrorOptions & {
+      readonly param?: string;
+      readonly status?: number;
+      readonly openaiCode?: string;
+    } = {},
   ) {
     super(code, message, options);
     this.param = options.param ?? null;
     this.status = options.status ?? null;
+    this.openaiCode = options.openaiCode ?? null;
   }
 }
 
@@ -127,7 +134,7 @@ export function errorAnswer(thrown: unknown): ErrorAnswer {
         message: error.message,
         type: TYPE[status] ?? (status >= 500 ? 'server_error' : 'invalid_request_error'),
         param: own?.param ?? PARAM[error.code] ?? null,
-        code: OPENAI_CODE[error.code] ?? error.code,
+        code: own?.openaiCode ?? OPENAI_CODE[error.code] ?? error.code,
       },
       detail: error.message,
     },

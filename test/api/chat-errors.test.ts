@@ -99,7 +99,8 @@ describe('chat, errors', () => {
     [{ max_tokens: 0 }, 'max_tokens', /at least 1/],
     [{ max_tokens: 1e300 }, 'max_tokens', /at most 9007199254740991/],
     [{ max_tokens: 1.5 }, 'max_tokens', /whole number/],
-    [{ n: 2 }, 'n', /must be 1/],
+    [{ n: 0 }, 'n', /must be 1/],
+    [{ n: 'two' }, 'n', /must be 1/],
     [{ stop: Array(17).fill('x') }, 'stop', /at most 16/],
     [{ stop: [7] }, 'stop', /strings/],
     [{ stream: 'yes' }, 'stream', /true or false/],
@@ -117,6 +118,67 @@ describe('chat, errors', () => {
       assert.equal(error.code, 'http-invalid');
     }
     assert.equal(api.chat.requests.length, 0);
+  });
+
+  const TOOLS = [{ type: 'function', function: { name: 'f', parameters: {} } }];
+  const UNSUPPORTED: [object, string][] = [
+    [{ tools: TOOLS }, 'tools'],
+    [{ tool_choice: 'required' }, 'tool_choice'],
+    [{ tool_choice: { type: 'function', function: { name: 'f' } } }, 'tool_choice'],
+    [{ functions: [{ name: 'f' }] }, 'functions'],
+    [{ function_call: { name: 'f' } }, 'function_call'],
+    [{ response_format: { type: 'json_object' } }, 'response_format'],
+    [{ response_format: { type: 'json_schema', json_schema: { name: 'x', schema: {} } } }, 'response_format'],
+    [{ n: 2 }, 'n'],
+    [{ best_of: 3 }, 'best_of'],
+    [{ audio: { voice: 'alloy', format: 'wav' } }, 'audio'],
+    [{ modalities: ['text', 'audio'] }, 'modalities'],
+    [{ web_search_options: {} }, 'web_search_options'],
+    [{ guided_json: { type: 'object' } }, 'guided_json'],
+    [{ chat_template_kwargs: { enable_thinking: false } }, 'chat_template_kwargs'],
+    [
+      { messages: [...USER, { role: 'assistant', content: null, tool_calls: [{ id: '1' }] }] },
+      'messages.1.tool_calls',
+    ],
+  ];
+  it('refuses by name what would change the answer and is not there, streamed or not', async (t) => {
+    const api = await startApi(t);
+    for (const [extra, param] of UNSUPPORTED) {
+      for (const stream of [false, true]) {
+        const response = await api.post(PATH, ask({ ...extra, stream }));
+        const { error } = await json(response);
+        assert.equal(response.status, 400, JSON.stringify(extra));
+        assert.deepEqual(
+          [error.param, error.code, error.type],
+          [param, 'unsupported_parameter', 'invalid_request_error'],
+        );
+        assert.ok(error.message.startsWith(`unsupported parameter: ${param} `), error.message);
+      }
+    }
+    assert.equal(api.chat.requests.length, 0);
+  });
+
+  it('takes what changes nothing, and empty values of what is not there', async (t) => {
+    const api = await startApi(t);
+    const harmless = [
+      { user: 'u', metadata: { a: 'b' }, store: true, service_tier: 'auto', parallel_tool_calls: true },
+      { prediction: { type: 'content', content: 'x' }, safety_identifier: 's', prompt_cache_key: 'k' },
+      { tools: [], tool_choice: 'auto', functions: null, function_call: 'none', n: 1, modalities: ['text'] },
+      { tools: TOOLS, tool_choice: 'none' },
+      { response_format: { type: 'text' }, audio: null, chat_template_kwargs: {}, web_search_options: null },
+      {
+        messages: [
+          ...USER,
+          { role: 'assistant', content: 'x', tool_calls: [], function_call: null },
+          ...USER,
+        ],
+      },
+    ];
+    for (const extra of harmless) {
+      const response = await api.post(PATH, ask(extra));
+      assert.equal(response.status, 200, JSON.stringify(extra));
+    }
+    assert.equal(api.chat.requests.length, harmless.length);
   });
 
   it('answers malformed JSON, wrong bytes and a list with 400', async (t) => {

@@ -56,7 +56,7 @@ describe('chat, whole answer', () => {
         max_tokens: 5,
         max_completion_tokens: 7,
         top_p: 1,
-        tools: [{ type: 'function' }],
+        user: 'u-1',
         messages: [
           {
             role: 'user',
