@@ -1,12 +1,13 @@
 /**
  * A chat request as clients of OpenAI and of the original send it, and what it means to us. Fields that change
- * nothing here (tools, user, …) are accepted and ignored, as the original does.
+ * nothing (user, metadata, …) are accepted and ignored; those that would change the answer are refused (`chat-unsupported.ts`).
  */
 import { z } from 'zod';
-import type { ChatMessage, Placement, RequestedSampling } from '../inference/index.js';
-import { ExoError, LIMITS, printable } from '../shared/index.js';
+import { type ChatMessage, meantModel, type Placement, type RequestedSampling } from '../inference/index.js';
+import { LIMITS, printable } from '../shared/index.js';
 import { exoFields, toPlacement } from './chat-placement.js';
 import { samplingFields, toSampling } from './chat-sampling.js';
+import { refuseUnsupported } from './chat-unsupported.js';
 import { HttpError } from './openai-errors.js';
 import type { ChatService } from './ports.js';
 
@@ -54,7 +55,7 @@ export const chatBody = z.looseObject(
       })
       .nullish(),
     exo: exoFields,
-    n: z.literal(1, { error: 'must be 1; ask again for another answer' }).nullish(),
+    n: z.int({ error: 'must be 1' }).min(1, { error: 'must be 1' }).nullish(),
     stream: z.boolean({ error: 'must be true or false' }).nullish(),
     stream_options: z
       .looseObject(
@@ -84,11 +85,12 @@ export interface ChatCall {
   readonly includeUsage: boolean;
 }
 
-/** Throws `http-invalid` for content that no model here can read. */
+/** Throws `http-invalid` for content that no model here can read, and `http-unsupported`. */
 export function toChatCall(body: z.infer<typeof chatBody>, chat: ChatService): ChatCall {
+  refuseUnsupported(body);
   const stop = body.stop ?? [];
   return {
-    model: meantModel(body.model, chat),
+    model: askedModel(body.model, chat),
     messages: toMessages(body.messages),
     sampling: toSampling(body),
     maxTokens: body.max_completion_tokens ?? body.max_tokens ?? undefined,
@@ -100,22 +102,9 @@ export function toChatCall(body: z.infer<typeof chatBody>, chat: ChatService): C
   };
 }
 
-/** The model that a name means: `gpt-*` and none are the default. Not checked: its files may have come since anybody looked. */
-export function meantModel(name: string | null | undefined, chat: Pick<ChatService, 'defaultModel'>): string {
-  const isDefault = name === null || name === undefined || name === '' || name.startsWith('gpt-');
-  return isDefault ? chat.defaultModel : name;
-}
-
-/** The same, of the models that are known now. Throws `model-unknown` with their names. */
-export function resolveModel(name: string | null | undefined, chat: ChatService): string {
-  if (name === null || name === undefined || meantModel(name, chat) !== name) return chat.defaultModel;
-  const models = chat.models();
-  if (models.some((model) => model.id === name)) return name;
-  const known = models.map((model) => model.id).join(', ');
-  throw new ExoError(
-    'model-unknown',
-    `Unsupported model: ${printable(name)}; known models: ${known || 'none'}`,
-  );
+/** What a client’s name means, also none. Not checked: its files may have come since anybody looked. */
+export function askedModel(name: string | null | undefined, chat: Pick<ChatService, 'defaultModel'>): string {
+  return meantModel(name ?? undefined, { defaultId: chat.defaultModel });
 }
 
 /** Messages in the engine's form. Throws `http-invalid` for parts that are not text. */

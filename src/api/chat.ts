@@ -6,7 +6,7 @@ import type { GeneratedLogprobs } from '../inference/index.js';
 import { ExoError, LIMITS, sleep } from '../shared/index.js';
 import { readAnswer } from './answer.js';
 import { readJsonBody } from './body.js';
-import { type ChatCall, chatBody, encodeBody, meantModel, toChatCall, toMessages } from './chat-request.js';
+import { askedModel, type ChatCall, chatBody, encodeBody, toChatCall, toMessages } from './chat-request.js';
 import { type CompletionHead, chunk, completion, usageChunk } from './chat-shapes.js';
 import { errorAnswer } from './openai-errors.js';
 import type { Generation } from './ports.js';
@@ -124,7 +124,7 @@ function logprobsOf(
 
 async function encode(api: ApiContext, request: ApiRequest): Promise<Response> {
   const body = await readJsonBody(request.env.incoming, encodeBody, LIMITS.httpChatBodyBytesMax);
-  const model = meantModel(body.model, api.chat);
+  const model = askedModel(body.model, api.chat);
   const { prompt, tokens } = await api.chat.encode(model, toMessages(body.messages));
   return request.json({
     length: prompt.length,

@@ -1,6 +1,7 @@
 /** The mesh as JSON: the original's `/topology` to the letter, and our own fuller forms in snake_case. Pure. */
+import { placesOf } from '../inference/index.js';
 import type { Mesh, MeshWarning, PeerSummary, SelfSummary, TopologySnapshot } from '../node/index.js';
-import type { DeviceCapabilities } from '../protocol/index.js';
+import { type DeviceCapabilities, ringToWire } from '../protocol/index.js';
 import type { Sheds } from '../shared/index.js';
 import { assignShards } from '../topology/index.js';
 import { outsidersJson, plansJson } from './plan-json.js';
@@ -109,11 +110,7 @@ function downloadJson(download: RunningDownload) {
 
 /** Which node holds which layers of a model now; empty while there is no ring. */
 function shardsJson({ partitions }: TopologySnapshot, modelId: string, nLayers: number) {
-  return assignShards(partitions, modelId, nLayers).map(({ nodeId, shard }) => ({
-    node_id: nodeId,
-    start_layer: shard.startLayer,
-    end_layer: shard.endLayer,
-  }));
+  return ringToWire(placesOf(assignShards(partitions, modelId, nLayers)));
 }
 
 function selfJson(self: SelfSummary) {

@@ -63,8 +63,8 @@ function planMetrics({ chat }: ApiContext): Metric[] {
   if (errors === undefined) return [];
   return [
     gauge('exo_plan_error_ratio', 'Of the last answer: predicted by measured, less 1.', [
-      { value: errors.tokensPerS, labels: { figure: 'tokens_per_second' } },
-      { value: errors.firstTokenMs, labels: { figure: 'first_token' } },
+      { value: errors.tokensPerSRatio, labels: { figure: 'tokens_per_second' } },
+      { value: errors.firstTokenRatio, labels: { figure: 'first_token' } },
     ]),
   ];
 }

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { DEMO_MODEL } from '../inference/index.js';
 import { ExoError, LIMITS, printable, toExoError } from '../shared/index.js';
 import { readJsonBody } from './body.js';
-import { resolveModel } from './chat-request.js';
+import { askedModel } from './chat-request.js';
 import { HttpError } from './openai-errors.js';
 import type { ChatModel, ModelOnDisk } from './ports.js';
 import type { ApiContext, ApiRequest, Route } from './route.js';
@@ -123,11 +123,13 @@ function findModel(api: ApiContext, id: string): ChatModel {
   const models = api.chat.models();
   const found = models.find((model) => model.id === id);
   if (found !== undefined) return found;
-  // Names the known models; only `gpt-*` gets past it, which is no model of its own here.
-  resolveModel(id, api.chat);
+  const meant = askedModel(id, api.chat);
+  const known = models.map((model) => model.id).join(', ') || 'none';
   throw new ExoError(
     'model-unknown',
-    `${printable(id)} is not a model of this mesh; it stands for ${api.chat.defaultModel}`,
+    meant === id
+      ? `Unsupported model: ${printable(id)}; known models: ${known}`
+      : `${printable(id)} is not a model of this mesh; it stands for ${meant}`,
   );
 }
 

@@ -1,5 +1,6 @@
 /** Where answers are computed, as JSON in snake_case. Pure. */
-import type { PlanNote, PlannedModel, Prediction } from '../inference/index.js';
+import { type PlanNote, type PlannedModel, type Prediction, placesOf } from '../inference/index.js';
+import { ringToWire } from '../protocol/index.js';
 import type { AnswerPlans } from './ports.js';
 
 /** Version of the shape of `/v1/plan`. */
@@ -13,12 +14,7 @@ export function planJson({ model, plan }: PlannedModel) {
     model,
     reason,
     /** Null: with an old peer in the mesh each node sees to it itself. */
-    ring:
-      ring?.map(({ nodeId, shard }) => ({
-        node_id: nodeId,
-        start_layer: shard.startLayer,
-        end_layer: shard.endLayer,
-      })) ?? null,
+    ring: ring === undefined ? null : ringToWire(placesOf(ring)),
     /** Null: nothing was measured to predict with. */
     predicted: prediction === undefined ? null : predictionJson(prediction),
     outsiders: outsiders.map(({ id, reason: why }) => ({ node_id: id, reason: why })),
@@ -54,12 +50,7 @@ function noteJson({ requestId, model, ring, reason, predicted, measured }: PlanN
   return {
     request_id: requestId,
     model,
-    ring:
-      ring?.map(({ nodeId, startLayer, endLayer }) => ({
-        node_id: nodeId,
-        start_layer: startLayer,
-        end_layer: endLayer,
-      })) ?? null,
+    ring: ring === null ? null : ringToWire(ring),
     reason,
     predicted: figures(predicted),
     measured: figures(measured),

@@ -6,7 +6,7 @@ import type {
   ChatMessage,
   GeneratedLogprobs,
   Placement,
-  PlanFigures,
+  PlanErrors,
   PlanNote,
   PlannedModel,
   RequestedSampling,
@@ -87,8 +87,8 @@ export interface EncodedChat {
 export interface AnswerPlans {
   /** Oldest first. */
   readonly notes: readonly PlanNote[];
-  /** Of the last prediction that could be measured: predicted by measured, less 1. */
-  readonly lastErrors: PlanFigures | undefined;
+  /** Of the last prediction that could be measured. */
+  readonly lastErrors: PlanErrors | undefined;
 }
 
 /** Answers questions with the models of the mesh. */

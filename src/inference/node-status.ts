@@ -2,7 +2,7 @@
  * `node_status`: what a node tells all others when it begins and ends to process a prompt, in the original's JSON. The
  * prompt in it is cut to a length that fits a control frame. Pure.
  */
-import type { OpaqueStatus, RingPlace, Shard } from '../protocol/index.js';
+import { type OpaqueStatus, type RingPlace, ringToWire, type Shard } from '../protocol/index.js';
 import { LIMITS } from '../shared/index.js';
 
 /** What is read of a status; the original writes `start_…` and `end_…` of prompt, train_example and eval_example. */
@@ -43,7 +43,7 @@ export function promptStatus(status: PromptStatus): OpaqueStatus {
     prompt: status.prompt.slice(0, LIMITS.statusPromptCharsMax),
     request_id: requestId,
     ...(elapsedMs === undefined ? {} : { elapsed_time_ns: Math.round(elapsedMs * 1e6) }),
-    ...(ring === undefined ? {} : { ring: ring.map(wirePlace) }),
+    ...(ring === undefined ? {} : { ring: ringToWire(ring) }),
   };
   return { kind: 'opaque-status', requestId, status: JSON.stringify(fields) };
 }
@@ -79,10 +79,6 @@ function readRing(value: unknown): readonly RingPlace[] | undefined {
     ring.push({ nodeId, startLayer, endLayer });
   }
   return ring;
-}
-
-function wirePlace({ nodeId, startLayer, endLayer }: RingPlace): object {
-  return { node_id: nodeId, start_layer: startLayer, end_layer: endLayer };
 }
 
 function wireShard(shard: Shard): object {

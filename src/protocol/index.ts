@@ -36,7 +36,7 @@ export type * from './messages/offer-messages.js';
 export { PythonFloat, type PythonJson, pythonJson, pythonString } from './messages/python-json.js';
 export type { DType, Tensor } from './messages/tensor.js';
 export { checkTensor, ITEM_BYTES, makeTensor, parseDType, tensorBytes } from './messages/tensor-codec.js';
-export { PROTOCOL_VERSION } from './messages/wire-shapes.js';
+export { PROTOCOL_VERSION, ringToWire } from './messages/wire-shapes.js';
 export { PayloadPool } from './payload-pool.js';
 export { Session, type SessionHost, type SessionOptions } from './session.js';
 export type { MemoryNetworkOptions, NetworkEvent } from './transports/memory-fabric.js';

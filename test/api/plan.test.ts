@@ -65,7 +65,7 @@ describe('plan', () => {
             measured: { tokensPerS: 40, firstTokenMs: 80 },
           },
         ],
-        lastErrors: { tokensPerS: 0.1, firstTokenMs: 0.25 },
+        lastErrors: { tokensPerSRatio: 0.1, firstTokenRatio: 0.25 },
       },
     });
     const status = await json(await api.get('/v1/status'));

@@ -30,6 +30,14 @@ export interface PlanFigures {
   readonly firstTokenMs: number;
 }
 
+/** How wrong a prediction was: predicted by measured, less 1. */
+export interface PlanErrors {
+  /** Of the tokens a second; above 0: it was slower than predicted. */
+  readonly tokensPerSRatio: number;
+  /** Of the time to the first token; above 0: it was there sooner. */
+  readonly firstTokenRatio: number;
+}
+
 /** Answers that are remembered. */
 const NOTES_MAX = 32;
 /** Of fewer tokens no rate is made. */
@@ -46,15 +54,15 @@ export interface PlanWatch {
 /** The last answers of one node. */
 export class PlanRecord {
   readonly #notes: PlanNote[] = [];
-  #errors: PlanFigures | undefined;
+  #errors: PlanErrors | undefined;
 
   /** Oldest first. */
   get notes(): readonly PlanNote[] {
     return this.#notes;
   }
 
-  /** Of the last answer that was predicted and measured: predicted by measured, less 1; undefined before there is one. */
-  get lastErrors(): PlanFigures | undefined {
+  /** Of the last answer that was predicted and measured; undefined before there is one. */
+  get lastErrors(): PlanErrors | undefined {
     return this.#errors;
   }
 
@@ -104,8 +112,8 @@ export class PlanRecord {
     if (index >= 0) this.#notes[index] = { ...note, measured };
     if (note.predicted === null) return;
     this.#errors = {
-      tokensPerS: note.predicted.tokensPerS / measured.tokensPerS - 1,
-      firstTokenMs: note.predicted.firstTokenMs / Math.max(1, measured.firstTokenMs) - 1,
+      tokensPerSRatio: note.predicted.tokensPerS / measured.tokensPerS - 1,
+      firstTokenRatio: note.predicted.firstTokenMs / Math.max(1, measured.firstTokenMs) - 1,
     };
   }
 }

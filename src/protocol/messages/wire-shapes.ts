@@ -106,7 +106,7 @@ export function offerFromWire(body: OfferBody): OfferResponse {
   };
 }
 
-/** The places of a ring on the wire. */
+/** The places of a ring on the wire; the same in a status, and in the HTTP API. */
 export function ringToWire(ring: readonly RingPlace[]): readonly JsonObject[] {
   return ring.map(({ nodeId, startLayer, endLayer }) => ({
     node_id: nodeId,

@@ -252,7 +252,7 @@ test('planner keeps what it predicted beside what came of it', async () => {
     assert.equal(note.model, 'dummy');
     assert.ok(note.measured.tokensPerS > 0 && note.measured.firstTokenMs > 0);
     const error = note.predicted.tokensPerS / note.measured.tokensPerS - 1;
-    assert.equal(lastErrors!.tokensPerS, error);
+    assert.equal(lastErrors!.tokensPerSRatio, error);
     for (let round = 0; round < 40; round += 1) await ask(net, 'a');
     assert.equal(net.node('a').planner.record.notes.length, 32, 'bounded');
   });
