@@ -18,6 +18,8 @@ import {
   typeLimitBytes,
 } from './frame.js';
 import { FrameDecoder, type FrameHead, type FrameSink } from './frame-decoder.js';
+import { HeldBytes } from './held-bytes.js';
+import { checkBodyRate, checkFirstFrame } from './inbound-deadlines.js';
 import type { BudgetClass } from './memory-budget.js';
 import { type Assembly, MessageAssembler, type SkipReason } from './messages/message-assembler.js';
 import { bytesOf, isKept } from './messages/message-bytes.js';
@@ -48,9 +50,7 @@ export class Inbound implements FrameSink {
   #firstByteAtMs: number | undefined;
   /** Bodies that an answer on its way still shows. */
   readonly #shown: Buffer[] = [];
-  /** While the other end's proofs are being judged: what came behind them. */
-  #held: Buffer | undefined;
-  #heldSinceMs = 0;
+  readonly #held = new HeldBytes();
   /** When the frame being received began, and how many bytes had come then. */
   #frameSinceMs = 0;
   #frameBytesThen = 0;
@@ -77,7 +77,7 @@ export class Inbound implements FrameSink {
 
   /** Whether bytes are kept until `release`. */
   get isHeld(): boolean {
-    return this.#held !== undefined;
+    return this.#held.isHolding;
   }
 
   /** Accepted, and not one complete frame so far. */
@@ -93,7 +93,8 @@ export class Inbound implements FrameSink {
     const wasMidFrame = this.#frames.midFrame;
     const bytesBefore = this.#bytesIn;
     this.#bytesIn += chunk.length;
-    this.#push(chunk);
+    const taken = this.#frames.push(chunk);
+    if (this.#held.isHolding) this.#held.keep(chunk.subarray(taken));
     if (this.#frames.midFrame && (!wasMidFrame || this.#frames.framesIn !== framesBefore)) {
       this.#frameSinceMs = nowMs;
       this.#frameBytesThen = bytesBefore;
@@ -101,20 +102,18 @@ export class Inbound implements FrameSink {
   }
 
   /**
-   * From now on bytes are kept as they are: what the other end may say is being judged, and it may use the connection already. Ends with
-   * `release`, or with the handshake's deadline.
+   * From now on bytes are kept as they are: what the other end may say is being judged. Ends with `release`, or with the handshake's
+   * deadline.
    */
   hold(): void {
-    this.#held = NO_BYTES;
-    this.#heldSinceMs = this.#nowMs;
+    this.#held.hold(this.#nowMs);
     this.#frames.wait();
   }
 
   /** It has been judged: hands out what was kept, which is to be received again. */
   release(): Buffer | undefined {
-    const held = this.#held;
+    const held = this.#held.release();
     if (held === undefined) return undefined;
-    this.#held = undefined;
     this.#frames.goOn();
     this.#bytesIn -= held.length;
     return held;
@@ -122,16 +121,13 @@ export class Inbound implements FrameSink {
 
   /** Looks at the deadlines of the handshake and of bodies. Throws when one has passed. */
   tick(nowMs: number): void {
-    if (this.isHeld && nowMs - this.#heldSinceMs >= LIMITS.handshakeTimeoutMs) {
-      throw new ExoError(
-        'handshake-timeout',
-        `its proofs were not judged within ${LIMITS.handshakeTimeoutMs} ms`,
-      );
+    this.#held.checkDeadline(nowMs);
+    if (this.#isUnspoken) checkFirstFrame(this.#openedAtMs, this.#firstByteAtMs, nowMs);
+    if (this.#frames.midFrame) {
+      checkBodyRate(this.#bytesIn - this.#frameBytesThen, nowMs - this.#frameSinceMs);
     }
-    if (this.#isUnspoken) this.#checkHandshake(nowMs);
-    if (this.#frames.midFrame) this.#checkRate(this.#frameSinceMs, this.#frameBytesThen, nowMs);
     const oldest = this.#assembler.oldest();
-    if (oldest !== undefined) this.#checkRate(oldest.sinceMs, oldest.bytesThen, nowMs);
+    if (oldest !== undefined) checkBodyRate(this.#bytesIn - oldest.bytesThen, nowMs - oldest.sinceMs);
   }
 
   /** All answers have left: the memory that they showed may be used again. */
@@ -144,22 +140,9 @@ export class Inbound implements FrameSink {
   /** Nothing is taken any more, and all memory is given back. */
   close(): void {
     this.#frames.stop();
-    this.#held = undefined;
+    this.#held.release();
     this.#assembler.clear(this.#current);
     this.#current = undefined;
-  }
-
-  #push(chunk: Buffer): void {
-    const taken = this.#frames.push(chunk);
-    if (this.#held === undefined) return;
-    // The stream is paused meanwhile: more than a chunk or two is not one that can be.
-    const bytes = this.#held.length + chunk.length - taken;
-    if (bytes > LIMITS.heldBytesMax) {
-      throw new ExoError('overloaded', `${bytes} bytes came before this connection was judged`, {
-        retryable: true,
-      });
-    }
-    this.#held = Buffer.concat([this.#held, chunk.subarray(taken)]);
   }
 
   // ------------------------------------------------------------------ FrameSink
@@ -338,27 +321,6 @@ export class Inbound implements FrameSink {
       // a base answer may still wait for its turn, and then nothing tells when it has left
       if (shown && id !== undefined && this.#shown.length < SHOWN_MAX) this.#shown.push(held.buffer);
     };
-  }
-
-  // ------------------------------------------------------------------ time
-
-  #checkHandshake(nowMs: number): void {
-    const spoken = this.#firstByteAtMs !== undefined;
-    const sinceMs = nowMs - (this.#firstByteAtMs ?? this.#openedAtMs);
-    const limitMs = spoken ? LIMITS.handshakeTimeoutMs : LIMITS.silentConnectionTimeoutMs;
-    if (sinceMs < limitMs) return;
-    throw new ExoError('handshake-timeout', `no complete frame within ${limitMs} ms`);
-  }
-
-  #checkRate(sinceMs: number, bytesThen: number, nowMs: number): void {
-    const ageMs = nowMs - sinceMs;
-    if (ageMs < LIMITS.slowBodyGraceMs) return;
-    const rate = ((this.#bytesIn - bytesThen) * 1000) / ageMs;
-    if (rate >= LIMITS.slowBodyBytesPerSecondMin) return;
-    throw new ExoError(
-      'frame-too-slow',
-      `a body came at ${Math.round(rate)} bytes/s for ${Math.round(ageMs / 1000)} s`,
-    );
   }
 }
 
