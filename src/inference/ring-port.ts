@@ -47,12 +47,12 @@ export interface RingPort {
   askOffer(nodeId: string, message: OfferRequest): Promise<OfferResponse>;
   /** Whether this is a connected peer that speaks hello, so that it can be sent errors, cancels and results of its own. */
   isNew(nodeId: string): boolean;
-  /** Whether this peer has proven that this node trusts it. Absent: none has. */
-  isTrusted?(nodeId: string): boolean;
+  /** Whether this peer has proven that this node trusts it. */
+  isTrusted(nodeId: string): boolean;
   /** Whether this is a connected peer, old or new. */
   isConnected(nodeId: string): boolean;
-  /** Whether a peer has said nothing for `LIMITS.ringSilentMs`, though it is asked after less. Absent: nobody looks. */
-  isSilent?(nodeId: string): boolean;
+  /** Whether a peer has said nothing for `LIMITS.ringSilentMs`, though it is asked after less. */
+  isSilent(nodeId: string): boolean;
   /** Whether nothing has changed in the mesh, as this node sees it, for `LIMITS.ringSteadyMs`, and no peer is being dialled again. */
   isSteady(): boolean;
   /**

@@ -117,7 +117,7 @@ export class Ring implements Startable {
   silentMembers(requestId: string): readonly string[] {
     const { port } = this.#parts;
     const ring = this.#requests.get(requestId)?.ring ?? [];
-    return ring.map(({ nodeId }) => nodeId).filter((nodeId) => port.isSilent?.(nodeId) === true);
+    return ring.map(({ nodeId }) => nodeId).filter((nodeId) => port.isSilent(nodeId));
   }
 
   /** 0x10. Resolves when the prompt is taken over. Throws `model-unknown`, `ring-incomplete`, `overloaded`, `protocol-violation`. */
@@ -321,7 +321,7 @@ export class Ring implements Startable {
 
   /** Files are fetched for nodes that are trusted. */
   #mayFetchFor(from: string | null): boolean {
-    return from !== null && this.#parts.port.isTrusted?.(from) === true;
+    return from !== null && this.#parts.port.isTrusted(from);
   }
 
   #assertFree(requestId: string): void {

@@ -78,7 +78,7 @@ export class RingPlanner {
     }
     this.#answering += 1;
     try {
-      const mayFetch = from !== null && this.#parts.port.isTrusted?.(from) === true;
+      const mayFetch = from !== null && this.#parts.port.isTrusted(from);
       return await makeOffer(this.#offerParts(), { ...message, mayFetch }, signal);
     } finally {
       this.#answering -= 1;
@@ -109,7 +109,7 @@ export class RingPlanner {
   /** Whoever is silent when a ring broke would be waited for in vain. Where nobody else can hold its layers, it is asked all the same. */
   async #planWithoutSilent(mesh: MeshNow, question: PlanQuestion): Promise<RingPlan> {
     const { port } = this.#parts;
-    const silent = question.isRetry ? mesh.present.filter((id) => port.isSilent?.(id) === true) : [];
+    const silent = question.isRetry ? mesh.present.filter((id) => port.isSilent(id)) : [];
     if (silent.length > 0) {
       try {
         return this.#decide(await this.#situation(mesh, question, silent));
