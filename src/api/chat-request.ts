@@ -10,6 +10,7 @@ import { samplingFields, toSampling } from './chat-sampling.js';
 import { refuseUnsupported } from './chat-unsupported.js';
 import { HttpError } from './openai-errors.js';
 import type { ChatService } from './ports.js';
+import type { ApiContext } from './route.js';
 
 const part = z.looseObject(
   { type: z.string({ error: 'must be a string' }), text: z.string({ error: 'must be a string' }).optional() },
@@ -86,7 +87,10 @@ export interface ChatCall {
 }
 
 /** Throws `http-invalid` for content that no model here can read, and `http-unsupported`. */
-export function toChatCall(body: z.infer<typeof chatBody>, chat: ChatService): ChatCall {
+export function toChatCall(
+  body: z.infer<typeof chatBody>,
+  { chat, mesh }: Pick<ApiContext, 'chat' | 'mesh'>,
+): ChatCall {
   refuseUnsupported(body);
   const stop = body.stop ?? [];
   return {
@@ -95,7 +99,7 @@ export function toChatCall(body: z.infer<typeof chatBody>, chat: ChatService): C
     sampling: toSampling(body),
     maxTokens: body.max_completion_tokens ?? body.max_tokens ?? undefined,
     stops: typeof stop === 'string' ? [stop] : stop,
-    placement: toPlacement(body.exo),
+    placement: toPlacement(body.exo, mesh),
     isExtended: body.exo != null,
     stream: body.stream ?? false,
     includeUsage: body.stream_options?.include_usage ?? false,

@@ -35,7 +35,7 @@ export function chatRoutes(api: ApiContext): Route[] {
 async function complete(api: ApiContext, request: ApiRequest): Promise<Response> {
   const { incoming, outgoing } = request.env;
   const body = await readJsonBody(incoming, chatBody, LIMITS.httpChatBodyBytesMax);
-  const call = toChatCall(body, api.chat);
+  const call = toChatCall(body, api);
   const scope = new WorkScope(api, outgoing);
   try {
     const started = scope.race(

@@ -181,6 +181,58 @@ describe('chat, errors', () => {
     assert.equal(api.chat.requests.length, harmless.length);
   });
 
+  it('says what is wrong in words of its own, whatever the value', async (t) => {
+    const api = await startApi(t);
+    const ranges = [
+      { node: 'a', layers: [1] },
+      { node: 7 },
+      { node: '', layers: [0, 1] },
+      { node: 'a', layers: 'x' },
+    ];
+    const values = [0, -1, 1.5, '', 'x', true, {}, { '1': 'x' }, [], [1], [null], [[]], Array(300).fill('x')];
+    const odd = [
+      ...values,
+      ...ranges.map((range) => [range]),
+      Array(300).fill({ node: 'a', layers: [0, 1] }),
+    ];
+    const fields = [
+      ...['model', 'messages', 'max_tokens', 'stop', 'exo', 'n', 'stream_options', 'temperature', 'top_p'],
+      ...['top_k', 'min_p', 'repetition_penalty', 'seed', 'logit_bias', 'logprobs', 'top_logprobs'],
+    ];
+    for (const value of odd) {
+      const bodies = [
+        ...fields.map((field) => ({ [field]: value })),
+        { exo: { placement: value } },
+        { stream_options: { include_usage: value } },
+        { messages: [value] },
+        { messages: [{ role: value, content: 'x' }] },
+        { messages: [{ role: 'user', content: value }] },
+      ];
+      for (const body of bodies) {
+        const response = await api.post(PATH, ask(body));
+        if (response.status === 200) continue;
+        const { error } = await json(response);
+        assert.ok(response.status === 400 || response.status === 404, `${response.status}`);
+        assert.doesNotMatch(error.message, /expected|invalid|received|too (?:small|big)|unrecognized/i);
+      }
+    }
+  });
+
+  it('refuses ranges of layers on a node that nobody knows, with the names of those that are known', async (t) => {
+    const api = await startApi(t);
+    const placement = [
+      { node: 'a', layers: [0, 3] },
+      { node: 'nobody', layers: [4, 7] },
+    ];
+    const response = await api.post(PATH, ask({ exo: { placement } }));
+    assert.equal(response.status, 400);
+    const { error } = await json(response);
+    assert.deepEqual([error.code, error.param], ['placement-invalid', 'exo.placement.1.node']);
+    assert.match(error.message, /no node "nobody" is known; there are: a, b, c$/);
+    const known = [{ node: 'c', layers: [0, 7] }];
+    assert.equal((await api.post(PATH, ask({ exo: { placement: known } }))).status, 200);
+  });
+
   it('answers malformed JSON, wrong bytes and a list with 400', async (t) => {
     const api = await startApi(t);
     for (const text of ['{"model": "dummy",', '[]', '7', 'null']) {
