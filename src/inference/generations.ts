@@ -7,6 +7,7 @@ import type { ChatMessage, InferenceEngine } from './engine.js';
 import { type Generation, RunningGeneration } from './generation.js';
 import { GenerationAttempts } from './generation-attempts.js';
 import { type ModelEntry, meantModel, resolveModel } from './models.js';
+import { choosePlacement, explained } from './own-placement.js';
 import type { Placement } from './placement.js';
 import type { PlanRecord, RingPlan, RingPlanner } from './planner/index.js';
 import type { Ring } from './ring.js';
@@ -74,6 +75,15 @@ export interface EncodedChat {
 export interface PlannedModel {
   readonly model: string;
   readonly plan: RingPlan;
+}
+
+/** How a plan is asked for. */
+export interface PlanAsked {
+  /** The small files of a model that is not known may be fetched, here and on trusted nodes. @default false */
+  readonly mayFetch?: boolean;
+  /** @default the node's own setting */
+  readonly placement?: Placement;
+  readonly signal?: AbortSignal;
 }
 
 /** Of a question for a plan: a short conversation. */
@@ -150,13 +160,20 @@ export class Generations {
    * Where an answer of the usual length would be computed now. Throws `model-unknown`, and as `start` does where no ring can be
    * made.
    */
-  async plan(model: string | undefined, placement?: Placement): Promise<PlannedModel> {
-    const entry = await this.#resolve(model, this.#stop.signal);
-    const plan = await this.#parts.planner.plan({
+  async plan(name: string | undefined, asked: PlanAsked = {}): Promise<PlannedModel> {
+    const { mayFetch = false, placement } = asked;
+    const signals = [this.#stop.signal, ...(asked.signal === undefined ? [] : [asked.signal])];
+    const signal = AbortSignal.any(signals);
+    const entry = await this.#resolve(name, signal, mayFetch);
+    const chosen = choosePlacement(placement, this.#options.placement, entry);
+    const plan = await explained(this.#parts.planner, chosen).plan({
       model: entry,
-      placement: placement ?? this.#options.placement ?? { kind: 'auto' },
+      placement: chosen.placement,
       promptTokens: PLANNED_PROMPT_TOKENS,
       isRetry: false,
+      isTrial: true,
+      mayFetch,
+      signal,
     });
     return { model: entry.id, plan };
   }
@@ -184,10 +201,10 @@ export class Generations {
   async #run(requestId: string, request: GenerationRequest): Promise<Generation> {
     const { engine, clock } = this.#parts;
     const { responseTimeoutMs: timeoutMs } = this.#options;
-    const placement = request.placement ?? this.#options.placement ?? { kind: 'auto' };
     const signals = [this.#stop.signal, ...(request.signal === undefined ? [] : [request.signal])];
     const signal = AbortSignal.any(signals);
     const model = await this.#resolve(request.model, signal);
+    const chosen = choosePlacement(request.placement, this.#options.placement, model);
     const tokenizer = await engine.tokenizer(model.id, signal);
     const prompt =
       'prompt' in request
@@ -226,7 +243,7 @@ export class Generations {
         prompt,
         tokens,
         sampling: request,
-        placement,
+        placement: chosen.placement,
         maxTokens: request.maxTokens,
         client: generation,
         onPlan: (plan) => {
@@ -234,7 +251,7 @@ export class Generations {
         },
       },
       { timeoutMs, recovery: this.#options.recovery ?? true },
-      this.#parts,
+      { ...this.#parts, planner: explained(this.#parts.planner, chosen) },
     );
     request.signal?.addEventListener('abort', onAbort, { once: true });
     this.#running.set(requestId, generation);
@@ -243,10 +260,10 @@ export class Generations {
     return generation;
   }
 
-  async #resolve(name: string | undefined, signal: AbortSignal): Promise<ModelEntry> {
+  async #resolve(name: string | undefined, signal: AbortSignal, mayFetch = true): Promise<ModelEntry> {
     const { models } = this.#parts.engine;
     const { defaultModel } = this.#options;
-    await models.learn(meantModel(name, models, defaultModel), signal, true);
+    await models.learn(meantModel(name, models, defaultModel), signal, mayFetch);
     return resolveModel(name, models, defaultModel);
   }
 

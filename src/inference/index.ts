@@ -65,7 +65,7 @@ export {
 } from './planner/index.js';
 export { Ring } from './ring.js';
 export type { LocalPrompt, RingComponents, RingOptions } from './ring-options.js';
-export { placesOf } from './ring-plan.js';
+export { placesOf, ringFault } from './ring-plan.js';
 export type { MeshNow, RingMember, RingPort } from './ring-port.js';
 export type { RingClient } from './ring-request.js';
 export type { RequestedSampling } from './sampling-state.js';

@@ -70,6 +70,35 @@ test('placement that makes no ring is refused in words, and the next question is
   assert.equal(await ring('a', { placement: 'solo' }), 'a 0-7');
 });
 
+test('placement on a node that nobody knows is refused at once, with those that are known', async () => {
+  const placement = [{ node: 'z', layers: [0, 7] }];
+  const { status, body } = await ask('a', { placement });
+  assert.deepEqual([status, body.error?.code], [400, 'placement-invalid']);
+  assert.match(body.error!.message, /no node "z" is known; there are: a, /);
+});
+
+test('placement of a node gives way for a model that its ranges do not fit, and names its option where a node is gone', async () => {
+  const others = new Cleanup();
+  try {
+    const mesh = await fullMesh(others, [
+      { id: 'd', kind: 'new', args: ['--layers', 'd=0-1,gone=2-7'] },
+      { id: 'e', kind: 'new', args: ['--layers', 'e=0-3,d=4-11'] },
+    ]);
+    const plan = (await (await fetch(`${mesh.get('e')!.api}/v1/plan`)).json()) as { reason: string };
+    assert.match(plan.reason, /--layers does not fit this model: the last layer named is 11, .* is 7/);
+    const response = await fetch(`${mesh.get('d')!.api}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'dummy', messages: [{ role: 'user', content: 'hello' }] }),
+    });
+    const { error } = (await response.json()) as Placed;
+    assert.deepEqual([response.status, error?.code], [503, 'ring-incomplete']);
+    assert.match(error!.message, /node gone, .* is not in the mesh.*--layers of this node: start or connect/);
+  } finally {
+    await others.dispose();
+  }
+});
+
 test('status and plan tell where the last answers were computed, and where the next would be', async () => {
   const { api } = apis.get('c')!;
   const status = (await (await fetch(`${api}/v1/status`)).json()) as {
