@@ -180,6 +180,11 @@ export class RingPlanner {
   }
 
   #manual(situation: Situation, ranges: readonly PlacedRange[]): RingPlan {
+    // Who is not there has no connection either; the first says what to do.
+    assertPresent(
+      situation.mesh,
+      ranges.map(({ nodeId }) => nodeId),
+    );
     for (const [place, { nodeId }] of ranges.entries()) {
       assertLinked(situation.mesh, nodeId, (ranges[place + 1] ?? ranges[0]!).nodeId);
     }
