@@ -4,7 +4,6 @@
  */
 import {
   Claims,
-  catalogue,
   type DownloadProgress,
   FileServer,
   type ModelFetches,
@@ -23,6 +22,7 @@ import {
   ownEntry,
   readDownloadStatus,
 } from './download-board.js';
+import { type ModelOnDisk, modelInventory } from './model-inventory.js';
 import type { RingMember } from './ring-port.js';
 import type { StoredModels } from './stored-models.js';
 
@@ -41,20 +41,6 @@ export interface DownloadsComponents {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
-}
-
-/** How much of a model is here. */
-export interface ModelOnDisk {
-  readonly id: string;
-  readonly name: string;
-  readonly repository: string;
-  /** Of the layers that a node may need: all of the model. */
-  readonly isComplete: boolean;
-  /** 0 to 100; never 100 before it is complete. */
-  readonly percentage: number;
-  readonly bytes: number;
-  /** Null where it is not known. */
-  readonly totalBytes: number | null;
 }
 
 /** One node's. */
@@ -117,8 +103,10 @@ export class Downloads {
     const nowMs = clock.now();
     const toldMs = this.#toldMs.get(repository) ?? Number.NEGATIVE_INFINITY;
     if (status !== 'complete' && nowMs - toldMs < LIMITS.downloadTellMs) return;
-    if (status === 'complete') this.#toldMs.delete(repository);
-    else this.#toldMs.set(repository, nowMs);
+    this.#toldMs.delete(repository);
+    if (status !== 'complete') this.#toldMs.set(repository, nowMs);
+    // Those that failed stay; no more run at once than may.
+    if (this.#toldMs.size > LIMITS.modelFetchesMax) this.#toldMs.delete(this.#toldMs.keys().next().value!);
     this.#mesh?.broadcast(downloadStatus(nodeId, progress, id));
   }
 
@@ -162,56 +150,18 @@ export class Downloads {
     await this.#fetches!.end(repository, `${printable(id, 100)} is being removed`);
     this.#board.forget(this.#mesh?.files.selfId ?? '', repository);
     const removed = await this.#parts.store.remove(repository);
-    await this.#models!.filesCame();
+    await this.#models!.filesCame(repository);
     return { id, ...removed };
   }
 
   /** What is on disk, and the models with short names that are not. */
-  async files(signal: AbortSignal): Promise<readonly ModelOnDisk[]> {
-    const known = new Map<string, ModelOnDisk>();
-    for (const { repository, survey, record } of await this.#parts.store.list(signal)) {
-      const id = shortNameOf(repository) ?? repository;
-      const isComplete = survey.has();
-      const total = record === undefined ? undefined : totalOf(record.files.values());
-      const percentage = isComplete ? 100 : percentOf(survey.bytes, total);
-      const before = known.get(id);
-      if (before !== undefined && before.percentage >= percentage) continue;
-      const totalBytes = isComplete ? survey.bytes : (total ?? null);
-      known.set(id, {
-        id,
-        name: repository,
-        repository,
-        isComplete,
-        percentage,
-        bytes: survey.bytes,
-        totalBytes,
-      });
-    }
-    const rest = catalogue()
-      .filter(({ id }) => !known.has(id) && this.#fetches?.isOnline === true)
-      .map(({ id, name, repository }) => ({
-        ...{ id, name, repository },
-        isComplete: false,
-        percentage: 0,
-        bytes: 0,
-        totalBytes: null,
-      }));
-    return [...known.values(), ...rest];
+  files(signal: AbortSignal): Promise<readonly ModelOnDisk[]> {
+    return modelInventory(this.#parts.store, this.#fetches?.isOnline === true, signal);
   }
 
   /** Ends all downloads; what came stays. */
   async stop(): Promise<void> {
+    this.#models?.stop();
     await this.#fetches?.stop();
   }
-}
-
-/** What of a repository would be fetched for all layers. */
-function totalOf(files: Iterable<{ readonly path: string; readonly size: number }>): number {
-  let total = 0;
-  for (const { path, size } of files) if (/\.(safetensors|json|jinja)$/.test(path)) total += size;
-  return total;
-}
-
-function percentOf(bytes: number, total: number | undefined): number {
-  return total === undefined || total === 0 ? 0 : Math.min(99, Math.floor((bytes * 100) / total));
 }

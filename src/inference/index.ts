@@ -4,7 +4,7 @@
  */
 export { ActiveNode } from './active-node.js';
 export type { BoardEntry } from './download-board.js';
-export type { Downloads, DownloadsMesh, ModelOnDisk } from './downloads.js';
+export type { Downloads, DownloadsMesh } from './downloads.js';
 export type {
   ChatMessage,
   EngineInput,
@@ -40,6 +40,7 @@ export {
   Generations,
   type GenerationsComponents,
   type GenerationsOptions,
+  type PlanAsked,
   type PlannedModel,
 } from './generations.js';
 export {

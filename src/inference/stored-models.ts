@@ -7,67 +7,64 @@
 import { access } from 'node:fs/promises';
 import path from 'node:path';
 import {
-  Checkpoint,
   type LayerRange,
   type ModelFetches,
   type ModelReference,
-  type ModelStore,
   resolveReference,
   type StoredModel,
-  shortNameOf,
-  surveyModel,
 } from '../models/index.js';
 import type { Shard } from '../protocol/index.js';
-import { type Clock, ExoError, LIMITS, type Logger, printable, toExoError } from '../shared/index.js';
+import { ExoError, LIMITS, printable } from '../shared/index.js';
 import type { ModelFiles } from './engines/ggml/index.js';
+import { folderModel, type KnownModel, layersOf, nameOf } from './known-model.js';
+import { KnownModels, type KnownModelsComponents } from './known-models.js';
 import { DEMO_MODEL, type EngineModels, type ModelEntry, unknownModel } from './models.js';
+import { remember } from './remember.js';
+import { SpareFiles } from './spare-files.js';
 
 /** What is looked at. */
-export interface StoredModelsComponents {
-  readonly store: Pick<ModelStore, 'list' | 'find'>;
+export interface StoredModelsComponents extends KnownModelsComponents {
   /** Absent: nothing is ever fetched. */
   readonly fetches?: Pick<ModelFetches, 'fetch'>;
   /** `--spare`: files of a neighbour's layers are fetched ahead. @default false */
   readonly spare?: boolean;
-  /** Folder of the demo model; absent: there is none. */
-  readonly demoDirectory?: string;
-  readonly clock: Clock;
-  readonly log: Logger;
 }
-
-interface Known extends ModelEntry {
-  readonly directory: string;
-  /** Absent: it is where it is, and nothing of it is fetched. */
-  readonly repository?: string;
-}
-
-/** Models that may be fetched, and folders that somebody named: a client may name many. */
-const NAMED_MAX = 256;
 
 /** Names and folders of models on disk. */
 export class StoredModels implements EngineModels, ModelFiles {
   readonly #parts: StoredModelsComponents;
-  #known: ReadonlyMap<string, Known> = new Map();
-  #look: Promise<void> | undefined;
-  #lookedAtMs = Number.NEGATIVE_INFINITY;
+  readonly #known: KnownModels;
+  readonly #spare: SpareFiles | undefined;
   /** Names of models of which files may be fetched. */
   readonly #released = new Set<string>();
   /** When a known model was last asked for. */
   readonly #usedMs = new Map<string, number>();
-  /** Folders that were named by their paths. */
-  readonly #folders = new Map<string, Known>();
 
   constructor(components: StoredModelsComponents) {
     this.#parts = components;
+    this.#known = new KnownModels(components);
+    const { fetches, spare } = components;
+    if (spare === true && fetches !== undefined) this.#spare = new SpareFiles({ ...components, fetches });
+  }
+
+  /** Begins the first look, and waits for it as long as a start may take. Never rejects. */
+  start(): Promise<void> {
+    return this.#known.start();
+  }
+
+  /** Looks and spare downloads end. Idempotent. */
+  stop(): void {
+    this.#known.stop();
+    this.#spare?.stop();
   }
 
   get defaultId(): string {
-    const own = [...this.#known.values()].find(({ id, ready }) => ready && id !== DEMO_MODEL);
+    const own = this.#known.all().find(({ id, ready }) => ready && id !== DEMO_MODEL);
     return own?.id ?? DEMO_MODEL;
   }
 
   list(): readonly ModelEntry[] {
-    return [...this.#known.values()].map(({ directory: _, repository: __, ...model }) => model);
+    return this.#known.all().map(({ directory: _, repository: __, ...model }) => model);
   }
 
   find(id: string): ModelEntry {
@@ -79,25 +76,18 @@ export class StoredModels implements EngineModels, ModelFiles {
     const name = nameOf(id);
     if (mayFetch) remember(this.#released, name);
     if (this.#known.has(name) && !(await this.#isGone(name, true))) return;
-    // A stranger may ask for one made-up name after the other.
-    const isFresh = this.#parts.clock.now() - this.#lookedAtMs < LIMITS.modelsLookEveryMs;
-    if (this.#look !== undefined || !isFresh) await this.refresh();
+    await this.#known.seek(name, signal);
     if (mayFetch && !this.#known.has(name)) await this.#meet(id, signal);
   }
 
-  /** Looks at the disk; several who ask at once share a look. What cannot be read is logged and left out. */
+  /** Looks at the disk; several who ask at once share a look. Never rejects. */
   refresh(): Promise<void> {
-    this.#look ??= this.#read().finally(() => {
-      this.#look = undefined;
-      this.#lookedAtMs = this.#parts.clock.now();
-    });
-    return this.#look;
+    return this.#known.refresh();
   }
 
-  /** Looks again, also where a look is under way: what came since it began is seen. */
-  async filesCame(): Promise<void> {
-    await this.#look;
-    await this.refresh();
+  /** Files of a model came or went. Never rejects. */
+  filesCame(repository: string): Promise<void> {
+    return this.#known.filesCame(repository);
   }
 
   async directoryOf(modelId: string, signal: AbortSignal): Promise<string> {
@@ -110,7 +100,7 @@ export class StoredModels implements EngineModels, ModelFiles {
     await this.learn(shard.modelId, signal);
     const known = this.#get(shard.modelId);
     const { repository, directory } = known;
-    const layers = layersOf(shard, known);
+    const layers = layersOf(shard, known.layers);
     // Of a shard that is none whoever opens the model says so.
     if (repository === undefined || layers === undefined) return directory;
     const stored = await this.#parts.store.find(repository, signal);
@@ -124,20 +114,10 @@ export class StoredModels implements EngineModels, ModelFiles {
   }
 
   neighbour(shard: Shard): void {
-    const { fetches, spare, log } = this.#parts;
     const known = this.#known.get(nameOf(shard.modelId));
-    const layers = known === undefined ? undefined : layersOf(shard, known);
-    if (spare !== true || known?.repository === undefined || layers === undefined) return;
-    if (fetches === undefined || !this.#released.has(known.id)) return;
-    const { repository, id } = known;
-    const { signal } = new AbortController();
-    this.#parts.store
-      .find(repository, signal)
-      .then(async (stored) => {
-        if (stored.some(({ survey }) => survey.has(layers))) return;
-        await fetches.fetch(repository, layers, signal, { isAhead: true });
-      })
-      .catch((error: unknown) => log.debug('spare-not-fetched', { model: id, error: toExoError(error) }));
+    const layers = known === undefined ? undefined : layersOf(shard, known.layers);
+    if (known?.repository === undefined || layers === undefined || !this.#released.has(known.id)) return;
+    this.#spare?.want(known.repository, layers);
   }
 
   /** What a name means, for who fetches or removes it. Throws `model-unknown` or `model-unsupported`. */
@@ -161,7 +141,7 @@ export class StoredModels implements EngineModels, ModelFiles {
     if (known === undefined) return true;
     const nowMs = this.#parts.clock.now();
     const lastMs = this.#usedMs.get(name) ?? Number.NEGATIVE_INFINITY;
-    this.#usedMs.set(name, nowMs);
+    remember(this.#usedMs, name, nowMs);
     if (isUsed && nowMs - lastMs < LIMITS.modelsLookEveryMs) return false;
     const isThere = await access(path.join(known.directory, 'config.json')).then(
       () => true,
@@ -169,13 +149,11 @@ export class StoredModels implements EngineModels, ModelFiles {
     );
     if (isThere) return false;
     this.#usedMs.delete(name);
-    this.#folders.delete(name);
-    // Another place may have it still.
-    await this.filesCame();
+    await this.#known.gone(name);
     return !this.#known.has(name);
   }
 
-  #get(id: string): Known {
+  #get(id: string): KnownModel {
     const known = this.#known.get(nameOf(id));
     if (known !== undefined) return known;
     throw unknownModel(id, 'ggml', this.list(), '; fetch another with: exo model pull');
@@ -195,82 +173,8 @@ export class StoredModels implements EngineModels, ModelFiles {
       await this.#parts.fetches?.fetch(reference.repository, 'small', signal);
       return;
     }
-    const { directory } = reference;
-    const survey = await surveyModel(directory, signal);
-    if (survey?.layers === undefined) {
-      const why =
-        survey === undefined ? 'holds no config.json and no weights' : 'has no config.json that can be read';
-      throw new ExoError(
-        'model-unknown',
-        `the folder ${printable(directory, 300)} ${why} (seen from this node)`,
-      );
-    }
-    const { layers, contextTokens } = survey;
-    remember(this.#folders, id, {
-      ...{ id, name: directory, layers, ready: survey.has(), directory },
-      ...(contextTokens === undefined ? {} : { contextTokens }),
-    });
-    this.#known = new Map([...this.#known, ...this.#folders]);
+    this.#known.addFolder(await folderModel(id, reference.directory, signal));
   }
-
-  async #read(): Promise<void> {
-    const { store, demoDirectory, log } = this.#parts;
-    const { signal } = new AbortController();
-    const known = new Map<string, Known>();
-    try {
-      if (demoDirectory !== undefined) {
-        const { architecture } = await Checkpoint.open(demoDirectory, signal);
-        known.set(DEMO_MODEL, {
-          id: DEMO_MODEL,
-          name: 'Demo (about exo-mesh)',
-          layers: architecture.layers.length,
-          ready: true,
-          contextTokens: architecture.contextLength,
-          directory: demoDirectory,
-        });
-      }
-    } catch (error) {
-      log.warn('demo-model-unreadable', { error: toExoError(error) });
-    }
-    try {
-      for (const { repository, directory, survey } of await store.list(signal)) {
-        const id = nameOf(repository);
-        // The first place wins, unless a later one has more of it.
-        const isComplete = survey.has();
-        if (survey.layers === undefined || (known.has(id) && !(isComplete && !known.get(id)!.ready)))
-          continue;
-        const { layers, contextTokens } = survey;
-        known.set(id, {
-          ...{ id, name: repository, layers, ready: isComplete, directory, repository },
-          storedLayers: survey.presentLayers,
-          ...(contextTokens === undefined ? {} : { contextTokens }),
-        });
-      }
-    } catch (error) {
-      log.warn('models-unreadable', { error: toExoError(error) });
-    }
-    this.#known = new Map([...known, ...this.#folders]);
-  }
-}
-
-/** A model's one name: the short one where it has one. */
-function nameOf(text: string): string {
-  if (text === DEMO_MODEL) return text;
-  try {
-    const reference = resolveReference(text);
-    return reference.kind === 'repository'
-      ? (shortNameOf(reference.repository) ?? reference.repository)
-      : text;
-  } catch (error) {
-    if (error instanceof ExoError) return text;
-    throw error;
-  }
-}
-
-/** Layers of a shard, where it is one of the model. */
-function layersOf({ startLayer, endLayer, nLayers }: Shard, { layers }: Known): LayerRange | undefined {
-  const isShard = nLayers === layers && startLayer >= 0 && startLayer <= endLayer && endLayer < layers;
-  return isShard ? { startLayer, endLayer, layers } : undefined;
 }
 
 /** What is here and cannot be used says more than that something is missing. */
@@ -285,14 +189,4 @@ function absent(id: string, { startLayer, endLayer }: LayerRange): ExoError {
     'model-absent',
     `layers ${startLayer}-${endLayer} of ${name} are not on this node, which fetches them for its own clients and for nodes that it trusts; fetch them there with: exo model pull ${name}`,
   );
-}
-
-/** Adds to a set or a map; the oldest makes room. */
-function remember<V>(kept: Set<string> | Map<string, V>, name: string, value?: V): void {
-  if (kept.size >= NAMED_MAX && !kept.has(name)) {
-    const [oldest] = kept.keys();
-    kept.delete(oldest!);
-  }
-  if (kept instanceof Map) kept.set(name, value!);
-  else kept.add(name);
 }

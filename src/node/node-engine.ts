@@ -37,7 +37,7 @@ export async function nodeModels(settings: NodeSettings, parts: NodeEngineParts)
   return (await storedModels(settings, parts)).models;
 }
 
-/** The engine of a node with these settings; its models have been looked for. */
+/** The engine of a node with these settings; its models are being looked for. */
 export async function nodeEngine(settings: NodeSettings, parts: NodeEngineParts): Promise<NodeEngine> {
   if (settings.inference.engine === 'dummy') return { engine: createEngine('dummy') };
   const { clock, log } = parts;
@@ -76,7 +76,7 @@ async function storedModels({ models: settings }: NodeSettings, parts: NodeEngin
       sharing: () => downloads.sharing,
       checkConfig: (config) => void room.readArchitecture(config),
       onProgress: (progress) => downloads.onProgress(progress),
-      onDone: () => models.filesCame(),
+      onDone: (repository) => models.filesCame(repository),
     },
   );
   const models = new StoredModels({
@@ -84,6 +84,6 @@ async function storedModels({ models: settings }: NodeSettings, parts: NodeEngin
     demoDirectory: room.DEMO_DIRECTORY,
   });
   downloads.use(models, fetches);
-  await models.refresh();
+  await models.start();
   return { models, downloads };
 }

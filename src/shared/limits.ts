@@ -411,6 +411,17 @@ const TABLE = {
     1_024,
     'memory of a tokenizer’s thread; the largest known vocabulary needs 400 MiB while it loads',
   ],
+  // ------------------------------------------------------------------ models on disk
+  modelsPerPlaceMax: [2_000, 'models in one folder; a look at 300 of them takes a second'],
+  modelSurveysKept: [
+    4_096,
+    'folders of models that are looked into again only when a file there has changed',
+  ],
+  modelsLookMs: [
+    60_000,
+    'for one look at all folders; what a slow disk has not shown by then is found when it is asked for',
+  ],
+  modelsStartMs: [400, 'that a start waits for its first look; it goes on meanwhile'],
   // ------------------------------------------------------------------ fetching models
   hubSilenceMs: [
     30_000,

@@ -123,6 +123,76 @@ test('a folder that was named and holds no model says why, and what was removed 
   assert.deepEqual(models.list(), []);
 });
 
+test('a start waits for a slow disk only a moment; who asks for a model meanwhile gets it, and the look goes on', async (t) => {
+  const { folder, clock, write } = shelf(t);
+  await write('someone--first');
+  await write('someone--second');
+  const store = new ModelStore(
+    { places: [{ path: folder, isWritable: true }] },
+    { clock, random: systemRandom },
+  );
+  let release: () => void = () => undefined;
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const slow = {
+    find: store.find.bind(store),
+    async *each(stop: AbortSignal) {
+      for await (const model of store.each(stop)) {
+        yield model;
+        await held;
+      }
+    },
+  };
+  const models = new StoredModels({ store: slow, clock, log: silentLogger });
+  const started = models.start();
+  let isStarted = false;
+  void started.then(() => {
+    isStarted = true;
+  });
+  while (!isStarted) {
+    await new Promise((resolve) => setImmediate(resolve));
+    await clock.advance(1);
+  }
+  assert.ok(clock.now() >= LIMITS.modelsStartMs);
+  await models.learn('someone/second', signal);
+  assert.equal(models.find('someone/second').layers, LAYERS);
+  await models.filesCame('someone/first');
+  assert.equal(models.find('someone/first').layers, LAYERS);
+  release();
+  await models.refresh();
+  assert.deepEqual(
+    models.list().map(({ id }) => id),
+    ['someone/first', 'someone/second'],
+  );
+  models.stop();
+});
+
+test('a disk that never answers ends a look; what was known stays', async (t) => {
+  const { folder, clock, write } = shelf(t);
+  await write('someone--tiny');
+  const store = new ModelStore(
+    { places: [{ path: folder, isWritable: true }] },
+    { clock, random: systemRandom },
+  );
+  let isStuck = false;
+  const stuck = {
+    find: store.find.bind(store),
+    async *each(stop: AbortSignal) {
+      if (isStuck) await new Promise(() => undefined);
+      yield* store.each(stop);
+    },
+  };
+  const models = new StoredModels({ store: stuck, clock, log: silentLogger });
+  await models.refresh();
+  isStuck = true;
+  const look = models.refresh();
+  await new Promise((resolve) => setImmediate(resolve));
+  await clock.advance(LIMITS.modelsLookMs);
+  await look;
+  assert.equal(models.find('someone/tiny').layers, LAYERS);
+});
+
 test('names of peers are never paths', async (t) => {
   const { models, folder, write } = shelf(t);
   await write('someone--tiny');

@@ -238,3 +238,18 @@ test('seeds are moved in, under the names of either program; what is there alrea
   assert.deepEqual(readdirSync(own).sort(), ['mesh--older', 'mesh--there', 'mesh--tiny']);
   assert.deepEqual(readdirSync(seeds).sort(), ['mesh--there', 'notes']);
 });
+
+test('a folder is looked into again when a file there changes, and only then', async () => {
+  const directory = write(path.join(own, 'mesh--tiny'), singleFileModel(2, 1_000));
+  const first = await store.find(REPOSITORY, never);
+  assert.equal(first[0]!.survey.has(), true);
+  const again = await store.find(REPOSITORY, never);
+  assert.equal(again[0]!.survey, first[0]!.survey);
+  truncateSync(path.join(directory, 'model.safetensors'), 500);
+  const cut = await store.find(REPOSITORY, never);
+  assert.equal(cut[0]!.survey.damaged.length, 1);
+  write(directory, singleFileModel(3, 1_000));
+  const longer = await store.find(REPOSITORY, never);
+  assert.equal(longer[0]!.survey.layers, 3);
+  assert.equal(longer[0]!.survey.has(), true);
+});

@@ -11,6 +11,7 @@ import {
   printable,
   type Random,
   toExoError,
+  unlessAborted,
 } from '../../shared/index.js';
 import type { Hub } from '../hub/hub.js';
 import type { Sharing } from '../peers/sharing.js';
@@ -244,17 +245,4 @@ function isSame(a: Wanted, b: Wanted): boolean {
 function wordsOf(wanted: Wanted): string {
   if (wanted === 'small') return 'configuration and tokenizer';
   return wanted === 'all' ? 'all layers' : `layers ${wanted.startLayer}-${wanted.endLayer}`;
-}
-
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  let onAbort: () => void = () => undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-  });
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
 }

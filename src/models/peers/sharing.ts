@@ -59,7 +59,14 @@ export class Sharing {
   #slotsOf(nodeId: string): Slots {
     const known = this.#slots.get(nodeId) ?? new Slots(LIMITS.fileReadsPerPeer);
     this.#slots.set(nodeId, known);
+    if (this.#slots.size > LIMITS.fileReadsQueuedMax) this.#forgetOthers();
     return known;
+  }
+
+  /** Nodes that are gone; those that are there keep their count. */
+  #forgetOthers(): void {
+    const present = new Set(this.#parts.port.peers());
+    for (const nodeId of this.#slots.keys()) if (!present.has(nodeId)) this.#slots.delete(nodeId);
   }
 }
 

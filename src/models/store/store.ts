@@ -4,7 +4,7 @@
  */
 import { lstat, mkdir, readdir, readFile, realpath, rename, rm, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
-import { type Clock, ExoError, printable, type Random } from '../../shared/index.js';
+import { type Clock, ExoError, LIMITS, printable, type Random } from '../../shared/index.js';
 import { folderName, type ModelReference, repositoryOf } from '../catalogue/catalogue.js';
 import { isAnyLocked } from '../disk/lock.js';
 import { writeFailure } from '../download/failure.js';
@@ -13,6 +13,7 @@ import type { LayerRange } from '../download/plan.js';
 import type { ModelPlace } from './places.js';
 import { ModelRecord, type RecordData, readRecord, STATE_FOLDER } from './record.js';
 import { type ModelSurvey, surveyModel } from './survey.js';
+import { Surveys } from './surveys.js';
 import { type VerifiedFile, verifyFile, verifyPartial } from './verify.js';
 
 /** A model in one of the places. */
@@ -50,6 +51,7 @@ const TOKEN_BYTES = 8;
 export class ModelStore {
   readonly places: readonly ModelPlace[];
   readonly #components: StoreComponents;
+  readonly #surveys = new Surveys();
 
   constructor(options: { readonly places: readonly ModelPlace[] }, components: StoreComponents) {
     this.places = options.places;
@@ -59,14 +61,25 @@ export class ModelStore {
   /** All models, by place and name. Rejects with the signal's reason. */
   async list(signal: AbortSignal): Promise<StoredModel[]> {
     const models: StoredModel[] = [];
+    for await (const model of this.each(signal)) models.push(model);
+    return models;
+  }
+
+  /** The same, each as soon as it has been looked at; of a place at most `LIMITS.modelsPerPlaceMax`. */
+  async *each(signal: AbortSignal): AsyncGenerator<StoredModel> {
     for (const place of this.places) {
-      for (const name of (await namesIn(place.path)).sort()) {
+      const names = (await namesIn(place.path)).sort();
+      let left: number = LIMITS.modelsPerPlaceMax;
+      for (const name of names) {
+        signal.throwIfAborted();
         const repository = repositoryOf(place.isHubCache === true ? name.replace(/^models--/, '') : name);
         const model = repository === undefined ? undefined : await this.#look(place, repository, signal);
-        if (model !== undefined) models.push(model);
+        if (model === undefined) continue;
+        yield model;
+        left -= 1;
+        if (left === 0) break;
       }
     }
-    return models;
   }
 
   /** Everything that is there of one model, in the order of the places. */
@@ -210,7 +223,7 @@ export class ModelStore {
   async #look(place: ModelPlace, repository: string, signal: AbortSignal): Promise<StoredModel | undefined> {
     const directory = await folderIn(place, repository);
     if ((await stat(directory).catch(() => undefined))?.isDirectory() !== true) return undefined;
-    const survey = await surveyModel(directory, signal);
+    const survey = await this.#surveys.of(directory, signal);
     if (survey === undefined) return undefined;
     const isLink = (await lstat(directory)).isSymbolicLink();
     return { repository, directory, place, isLink, survey, record: await readRecord(directory) };

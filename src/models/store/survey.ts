@@ -1,6 +1,6 @@
 /**
  * What of a model is in a folder: which layers, how many bytes, what is missing or damaged. Told by config, index, the headers of
- * the weights and their lengths; no weight is read. Called by `store.ts`.
+ * the weights and their lengths; no weight is read. Called by `surveys.ts`.
  */
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
@@ -17,6 +17,8 @@ import { weightsOnDisk } from './weights.js';
 /** What is there. */
 export class ModelSurvey {
   readonly directory: string;
+  /** Names of the files of weights, there or not. */
+  readonly files: readonly string[];
   /** Of the whole model; undefined where there is no config that says so. */
   readonly layers: number | undefined;
   /** Tokens that the model was made for; undefined also where its architecture is not computed. */
@@ -32,6 +34,7 @@ export class ModelSurvey {
 
   constructor(found: {
     readonly directory: string;
+    readonly files: readonly string[];
     readonly layers: number | undefined;
     readonly contextTokens: number | undefined;
     readonly bytes: number;
@@ -41,6 +44,7 @@ export class ModelSurvey {
     readonly present: ReadonlySet<string>;
   }) {
     this.directory = found.directory;
+    this.files = found.files;
     this.layers = found.layers;
     this.contextTokens = found.contextTokens;
     this.bytes = found.bytes;
@@ -118,6 +122,7 @@ export async function surveyModel(directory: string, signal: AbortSignal): Promi
   if (config === undefined && bytes === 0) return undefined;
   return new ModelSurvey({
     directory,
+    files,
     layers: layersOf(config),
     contextTokens: contextOf(config),
     bytes,

@@ -31,7 +31,7 @@ async function engineOf(
   change?: (request: ForwardRequest, result: ForwardResult) => void,
 ): Promise<InferenceEngine> {
   const { StoredModels, createGgmlEngine } = await loadRealModels();
-  const store = { list: async () => [], find: async () => [] };
+  const store = { async *each() {}, find: async () => [] };
   const models = new StoredModels({
     ...{ store, demoDirectory: DEMO_DIRECTORY, clock: systemClock, log: silentLogger },
   });
