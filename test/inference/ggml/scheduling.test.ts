@@ -102,6 +102,16 @@ test('requests that travel a ring together are waited for where one of them has 
   assert.equal(lingering.waitMs(new Set(['a', 'b']), 140.5), 0);
 });
 
+test('after a step of another engine of this machine, all who are known may come, and for a moment only', () => {
+  const lingering = new Lingering();
+  lingering.ended(['a'], 0, 80);
+  lingering.ended(['b'], 90, 80);
+  assert.equal(lingering.waitMs(new Set(['b']), 170), 0);
+  assert.equal(lingering.waitMs(new Set(['b']), 170, 170), 10);
+  assert.equal(lingering.waitMs(new Set(['a', 'b']), 172, 170), 0);
+  assert.ok(lingering.waitMs(new Set(['b']), 180, 170) <= 0);
+});
+
 test('a token sees itself, those before it, and no further back than its window', () => {
   const seen = (window?: number) => {
     const mask = new Uint16Array(2 * 8);

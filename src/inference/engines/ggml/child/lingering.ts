@@ -53,9 +53,16 @@ export class Lingering {
     this.#habits.delete(requestId);
   }
 
-  /** How long to wait now, in milliseconds; 0 when nobody is expected. `waiting` are the requests that are here. */
-  waitMs(waiting: ReadonlySet<string>, nowMs: number): number {
+  /**
+   * How long to wait now, in milliseconds; 0 when nobody is expected.
+   * @param waiting the requests that are here
+   * @param turnMs when another engine of this machine ended its step: all that are known may come from there
+   */
+  waitMs(waiting: ReadonlySet<string>, nowMs: number, turnMs?: number): number {
     let longest = 0;
+    if (turnMs !== undefined && [...this.#habits.keys()].some((id) => !waiting.has(id))) {
+      longest = turnMs + this.#lingerMs - nowMs;
+    }
     for (const id of this.#last) {
       const habit = this.#habits.get(id);
       if (habit === undefined || waiting.has(id)) continue;

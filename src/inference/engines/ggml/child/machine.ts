@@ -30,6 +30,11 @@ export async function freeCores(clock: Clock): Promise<number> {
   return Math.max(1, Math.min(cores - busyCores, os.availableParallelism()));
 }
 
+/** Whether two engines with so many threads do not fit this machine at once: their threads would wait for each other's. */
+export function fillsMachine(threads: number): boolean {
+  return threads > 1 && 2 * threads > physicalCores();
+}
+
 function physicalCores(): number {
   const threads = os.cpus().length;
   try {

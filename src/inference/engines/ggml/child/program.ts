@@ -16,7 +16,8 @@ import {
   type ProcessRequest,
 } from '../process/messages.js';
 import { MadeFiles } from '../weights/made-files.js';
-import { freeBytes, freeCores } from './machine.js';
+import { CoreTurns, turnsFile } from './core-turns.js';
+import { fillsMachine, freeBytes, freeCores } from './machine.js';
 import { ResultPlaces } from './result-places.js';
 import { Scheduler } from './scheduler.js';
 import { Shards } from './shards.js';
@@ -58,6 +59,7 @@ async function start(options: ProcessOptions, hasResults: boolean): Promise<Proc
   const scheduler = new Scheduler({
     pool,
     clock: systemClock,
+    turns: new CoreTurns(device.isCpu && fillsMachine(threads) ? turnsFile() : undefined, systemClock),
     onStep: (shardKey, step) => speeds.note(modelOf(shardKey), step),
   });
   const { madeFiles } = options;

@@ -7,6 +7,7 @@ import type { CachePool } from '../cache/cache-pool.js';
 import type { SequenceCache } from '../cache/sequence-cache.js';
 import type { Shard } from '../shard.js';
 import { type BatchPart, chooseBatch } from './batch.js';
+import type { CoreTurns } from './core-turns.js';
 import { Lingering } from './lingering.js';
 import type { TimedStep } from './speed.js';
 
@@ -26,6 +27,7 @@ export interface Step {
 export interface SchedulerComponents {
   readonly pool: CachePool;
   readonly clock: Clock;
+  readonly turns: CoreTurns;
   /** A run has computed. */
   readonly onStep?: (shardKey: string, step: TimedStep) => void;
 }
@@ -45,6 +47,7 @@ interface WaitingStep extends Step {
 export class Scheduler {
   readonly #pool: CachePool;
   readonly #clock: Clock;
+  readonly #turns: CoreTurns;
   readonly #onStep: SchedulerComponents['onStep'];
   /** Runs between two runs. */
   #others: (() => Promise<void>)[] = [];
@@ -59,6 +62,7 @@ export class Scheduler {
   constructor(components: SchedulerComponents) {
     this.#pool = components.pool;
     this.#clock = components.clock;
+    this.#turns = components.turns;
     this.#onStep = components.onStep;
   }
 
@@ -123,39 +127,47 @@ export class Scheduler {
     // Steps that came in the same turn of the event loop are all here when the first run begins.
     await Promise.resolve();
     while (this.#waiting.length > 0 || this.#others.length > 0) {
-      for (const work of this.#others.splice(0)) await work();
-      if (this.#waiting.length === 0) continue;
-      await this.#linger(this.#waiting[0]!.shardKey);
-      const parts = chooseBatch(this.#waiting).filter(({ step }) => this.#admit(step));
-      if (parts.length === 0) continue;
-      const { shardKey, shard } = parts[0]!.step;
-      for (const { step } of parts) this.#pool.hold(step.cache!);
-      this.#current = shard;
-      const fromMs = this.#clock.now();
-      try {
-        const results = await shard.step(parts.map(stepInput));
-        this.#onStep?.(shardKey, timed(shard, parts, this.#clock.now() - fromMs));
-        this.#finish(parts, results);
-      } catch (error) {
-        for (const { step } of parts) this.#fail(step, toExoError(error, 'engine-failed'));
-      }
-      this.#current = undefined;
-      const ids = parts.map(({ step }) => step.requestId);
-      for (const { step } of parts) this.#pool.letGo(step.cache!);
-      const nowMs = this.#clock.now();
-      // Prompts take longer than the steps that come back after them.
-      const runMs = parts.every(({ tokens }) => tokens === 1) ? nowMs - fromMs : 0;
-      this.#lingerOf(shardKey).ended(ids, nowMs, runMs);
-      for (const resolve of this.#afterRun.splice(0)) resolve();
+      if (this.#waiting.length > 0) await this.#linger(this.#waiting[0]!.shardKey);
+      await this.#turns.take((hasWaited) => this.#turn(hasWaited));
     }
     this.#isRunning = false;
   }
 
-  async #linger(shardKey: string): Promise<void> {
+  /** Computes once what waits. */
+  async #turn(hasWaited: boolean): Promise<void> {
+    for (const work of this.#others.splice(0)) await work();
+    // What another engine has just computed of the same answers is on its way here.
+    if (hasWaited && this.#waiting.length > 0)
+      await this.#linger(this.#waiting[0]!.shardKey, this.#clock.now());
+    const parts = chooseBatch(this.#waiting).filter(({ step }) => this.#admit(step));
+    if (parts.length === 0) return;
+    const { shardKey, shard } = parts[0]!.step;
+    for (const { step } of parts) this.#pool.hold(step.cache!);
+    this.#current = shard;
+    const fromMs = this.#clock.now();
+    try {
+      const results = await shard.step(parts.map(stepInput));
+      this.#onStep?.(shardKey, timed(shard, parts, this.#clock.now() - fromMs));
+      this.#finish(parts, results);
+    } catch (error) {
+      for (const { step } of parts) this.#fail(step, toExoError(error, 'engine-failed'));
+    }
+    this.#current = undefined;
+    const ids = parts.map(({ step }) => step.requestId);
+    for (const { step } of parts) this.#pool.letGo(step.cache!);
+    const nowMs = this.#clock.now();
+    // Prompts take longer than the steps that come back after them.
+    const runMs = parts.every(({ tokens }) => tokens === 1) ? nowMs - fromMs : 0;
+    this.#lingerOf(shardKey).ended(ids, nowMs, runMs);
+    for (const resolve of this.#afterRun.splice(0)) resolve();
+  }
+
+  /** @param turnMs when this engine's turn came, if it had to wait for it */
+  async #linger(shardKey: string, turnMs?: number): Promise<void> {
     const lingering = this.#lingerOf(shardKey);
     for (;;) {
       const here = new Set(this.#waiting.map(({ requestId }) => requestId));
-      const waitMs = lingering.waitMs(here, this.#clock.now());
+      const waitMs = lingering.waitMs(here, this.#clock.now(), turnMs);
       if (waitMs <= 0 || here.size === 0) return;
       await new Promise<void>((resolve) => {
         const timer = this.#clock.after(waitMs, resolve);

@@ -3,6 +3,7 @@
  * ends the process that calls it.
  */
 export { type Device, type DeviceOptions, openDevice, REPACK_ROWS } from './device.js';
+export { type FileLock, fileLock } from './file-lock.js';
 export { type ElementType, type Pointer, PRECISION_F32, ROPE_NEOX, TYPE } from './functions.js';
 export { type MappedFile, mapFile, mapShared } from './mapped-file.js';
 export { type Ggml, openGgml } from './open-library.js';

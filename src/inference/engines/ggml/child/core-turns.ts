@@ -1,0 +1,98 @@
+/**
+ * Engines of one user on one machine compute in turn: threads of a step wait for each other at every operation, so that two steps
+ * on the same cores hold each other up at each of them (measured: two nodes of a ring with four requests made a third of the tokens).
+ * A lock on a file says whose turn it is; who holds it for too long, or is stopped with it, is not waited for. Called by the
+ * scheduler, in the engine's process.
+ */
+import { closeSync, constants, openSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import type { Clock } from '../../../../shared/index.js';
+import { type FileLock, fileLock } from '../library/index.js';
+
+/** Longer than a step of any answer that is worth waiting for; a part of a prompt may take as long. */
+const TURN_MS_MAX = 1_000;
+
+/** Whose turn it is among the engines of a machine. */
+export class CoreTurns {
+  readonly #clock: Clock;
+  readonly #fd: number | undefined;
+  readonly #lock: FileLock | undefined;
+  readonly #waitMsMax: number;
+  /** A thread waits for the lock, and nobody for the thread. */
+  #isGivenUp = false;
+
+  /** @param file where the lock is; undefined: no turns are taken. One that cannot be opened is as none. */
+  constructor(file: string | undefined, clock: Clock, waitMsMax = TURN_MS_MAX) {
+    this.#clock = clock;
+    this.#waitMsMax = waitMsMax;
+    this.#fd = file === undefined ? undefined : opened(file);
+    this.#lock = this.#fd === undefined ? undefined : fileLock(this.#fd);
+  }
+
+  /**
+   * Runs `work` when it is this engine's turn, or after a second.
+   * @param work is told whether another one computed until now
+   */
+  async take(work: (hasWaited: boolean) => Promise<void>): Promise<void> {
+    const lock = this.#lock;
+    if (lock === undefined || this.#isGivenUp) return work(false);
+    const hasWaited = !lock.tryTake();
+    if (hasWaited && !(await this.#wait(lock))) return work(true);
+    try {
+      await work(hasWaited);
+    } finally {
+      lock.release();
+    }
+  }
+
+  /** Whether somebody keeps his turn for so long that nobody is waited for. */
+  get isGivenUp(): boolean {
+    return this.#isGivenUp;
+  }
+
+  /** No turn may be under way. */
+  close(): void {
+    if (this.#fd !== undefined) closeSync(this.#fd);
+  }
+
+  /** Whether the lock is had; else it is released as soon as it comes, and until then this engine waits for nobody. */
+  async #wait(lock: FileLock): Promise<boolean> {
+    let isLate = false;
+    const isHad = lock.take().then(
+      () => true,
+      () => false,
+    );
+    const late = new Promise<boolean>((resolve) => {
+      const timer = this.#clock.after(this.#waitMsMax, () => {
+        isLate = true;
+        resolve(false);
+      });
+      void isHad.then(() => timer.cancel());
+    });
+    const result = await Promise.race([isHad, late]);
+    if (isLate) {
+      this.#isGivenUp = true;
+      void isHad.then((had) => {
+        if (had) lock.release();
+        this.#isGivenUp = !had;
+      });
+    }
+    return result;
+  }
+}
+
+/** The file of this user; the folder for temporary files is the same for all of his nodes. */
+export function turnsFile(): string {
+  const user = process.getuid?.() ?? os.userInfo().username;
+  return path.join(os.tmpdir(), `exo-mesh-cores-${user}.lock`);
+}
+
+/** Nothing is ever written to it. A link that somebody else has put there is not followed. */
+function opened(file: string): number | undefined {
+  try {
+    return openSync(file, constants.O_RDONLY | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0), 0o600);
+  } catch {
+    return undefined;
+  }
+}
