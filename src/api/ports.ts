@@ -6,6 +6,7 @@ import type {
   ChatMessage,
   GeneratedLogprobs,
   Placement,
+  PlanAsked,
   PlanErrors,
   PlanNote,
   PlannedModel,
@@ -107,7 +108,7 @@ export interface ChatService {
   /** Absent: nothing is told of it. */
   readonly plans?: AnswerPlans;
   /** Where a model would be computed now; absent: nobody plans. Rejects as `start`. */
-  plan?(model: string | undefined): Promise<PlannedModel>;
+  plan?(model: string | undefined, asked: PlanAsked): Promise<PlannedModel>;
 }
 
 /** A download of a node, as it was told last. */

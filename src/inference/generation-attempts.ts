@@ -91,6 +91,8 @@ export class GenerationAttempts {
   readonly #deadlineMs: number;
   readonly #recovery: boolean;
   readonly #settled: Promise<void>;
+  /** Nobody wants the answer any more. */
+  readonly #ended = new AbortController();
   #settle: () => void = () => undefined;
   /** The one that runs; undefined in a pause and after the end. */
   #current: Attempt | undefined;
@@ -128,6 +130,7 @@ export class GenerationAttempts {
 
   /** The client is done, in whatever way: nothing is tried any more, and the ring is freed. Idempotent. */
   end(): void {
+    this.#ended.abort(new ExoError('request-cancelled', 'the answer is over'));
     this.#pause?.cancel();
     this.#watch.stop();
     this.#leave();
@@ -185,7 +188,9 @@ export class GenerationAttempts {
   #plan(isRetry: boolean, isTrial = false): Promise<RingPlan> {
     const { model, tokens, placement, maxTokens } = this.#question;
     const promptTokens = tokens.length + this.#answer.length;
-    return this.#parts.planner.plan({ model, placement, promptTokens, maxTokens, isRetry, isTrial });
+    const { signal } = this.#ended;
+    const question = { model, placement, promptTokens, maxTokens, isRetry, isTrial, signal };
+    return this.#parts.planner.plan(question);
   }
 
   /**

@@ -44,7 +44,7 @@ export interface RingPort {
   /** To the new peers that this node is connected to, as measured. */
   paths(): readonly OfferedPath[];
   /** Rejects as `sendPrompt`, with `request-timeout` after `LIMITS.offerWaitMs`, or a little later on a slow path. */
-  askOffer(nodeId: string, message: OfferRequest): Promise<OfferResponse>;
+  askOffer(nodeId: string, message: OfferRequest, signal: AbortSignal): Promise<OfferResponse>;
   /** Whether this is a connected peer that speaks hello, so that it can be sent errors, cancels and results of its own. */
   isNew(nodeId: string): boolean;
   /** Whether this peer has proven that this node trusts it. */

@@ -330,6 +330,7 @@ class MeshNode implements Node {
     this.#changes.stop();
     this.#stopping.abort(new ExoError('request-cancelled', 'the node stops'));
     await this.chat.stop();
+    this.#planner.stop();
     await this.#downloads?.stop();
     await stopAll(this.#parts);
     this.#logger.info('node-stopped', { id: this.#options.nodeId });

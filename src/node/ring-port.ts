@@ -55,10 +55,10 @@ export function createRingPort(components: RingPortComponents): RingPort {
     ring: (modelId, layers, without) => currentRing(snapshot(), modelId, layers, without),
     mesh: () => meshNow(snapshot()),
     paths: () => pathsOf(peers),
-    askOffer: async (nodeId, message) => {
+    askOffer: async (nodeId, message, signal) => {
       const peer = peers.get(nodeId);
       const timeoutMs = Math.max(LIMITS.offerWaitMs, 3 * (peer?.rtt?.srttMs ?? 0));
-      const answer = await connectionTo(nodeId).request(message, { timeoutMs });
+      const answer = await connectionTo(nodeId).request(message, { timeoutMs, signal });
       if (answer.kind === 'offer-response') return answer;
       throw new ExoError('protocol-violation', `a question for an offer was answered by ${answer.kind}`);
     },

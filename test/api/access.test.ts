@@ -35,6 +35,7 @@ const TABLE: Readonly<Record<Access, readonly string[]>> = {
     'GET /v1/topology',
     'GET /v1/peers',
     'GET /v1/plan',
+    'POST /v1/plan',
     'GET /v1/status',
     'POST /v1/ping',
     'GET /metrics',

@@ -1,6 +1,7 @@
 /** Where answers are computed, over HTTP. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { ChatService } from '../../src/api/ports.js';
 import type { PlannedModel } from '../../src/inference/index.js';
 import { ExoError } from '../../src/shared/index.js';
 import { json, type ScriptedChat, startApi } from './harness.js';
@@ -21,10 +22,10 @@ const PLANNED: PlannedModel = {
 describe('plan', () => {
   it('tells ring, prediction, reason and who takes no layers', async (t) => {
     const api = await startApi(t);
-    const asked: Array<string | undefined> = [];
-    const chat: ScriptedChat & { plan?: (model: string | undefined) => Promise<PlannedModel> } = api.chat;
-    chat.plan = async (model) => {
-      asked.push(model);
+    const asked: Array<readonly [string | undefined, boolean | undefined]> = [];
+    const chat: ScriptedChat & Pick<ChatService, 'plan'> = api.chat;
+    chat.plan = async (model, { mayFetch }) => {
+      asked.push([model, mayFetch]);
       return PLANNED;
     };
     const body = await json(await api.get('/v1/plan?model=org%2Flater'));
@@ -40,12 +41,26 @@ describe('plan', () => {
       outsiders: [{ node_id: 'c', reason: 'no tokenizer' }],
     });
     await api.get('/v1/plan');
-    assert.deepEqual(asked, ['org/later', undefined]);
+    await api.post('/v1/plan', { model: 'org/later' });
+    await api.post('/v1/plan', {});
+    assert.deepEqual(asked, [
+      ['org/later', false],
+      [undefined, false],
+      ['org/later', true],
+      [undefined, true],
+    ]);
+    assert.equal((await api.post('/v1/plan', { model: 'x'.repeat(513) })).status, 400);
     assert.equal((await api.get(`/v1/plan?model=${'x'.repeat(513)}`)).status, 400);
     chat.plan = async () => {
       throw new ExoError('out-of-memory', 'it needs 40.0 GB');
     };
     assert.equal((await api.get('/v1/plan')).status, 503);
+    chat.plan = async () => {
+      throw new ExoError('model-unknown', 'Unsupported model: x; fetch another with: exo model pull');
+    };
+    const unknown = await api.get('/v1/plan?model=x');
+    assert.equal(unknown.status, 404);
+    assert.match(await unknown.text(), /exo model pull \(a GET fetches nothing; POST/);
   });
 
   it('is kept beside what came of it, in status, topology and metrics', async (t) => {

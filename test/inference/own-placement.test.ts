@@ -17,6 +17,7 @@ const QUESTION: PlanQuestion = {
   placement: OWN,
   promptTokens: 1,
   isRetry: false,
+  signal: new AbortController().signal,
 };
 
 const planner = (plan: () => RingPlan) => ({ record: new PlanRecord(), plan: async () => plan() });

@@ -142,6 +142,12 @@ const ownMessage = fc.oneof(
   record({ kind: fc.constant('probe-request' as const), nodeId: id }),
   record({ kind: fc.constant('offer-request' as const), modelId: text, nLayers: fc.nat() }),
   record({
+    kind: fc.constant('offer-request' as const),
+    modelId: text,
+    nLayers: fc.nat(),
+    mayFetch: fc.boolean(),
+  }),
+  record({
     kind: fc.constant('offer-response' as const),
     engine: fc.constantFrom('dummy', 'ggml'),
     memoryBytes: figure,

@@ -279,11 +279,16 @@ export class RingNet {
   }
 
   /** A member that has gone away says nothing. */
-  async #askOffer(from: string, to: string, message: OfferRequest): Promise<OfferResponse> {
+  async #askOffer(
+    from: string,
+    to: string,
+    message: OfferRequest,
+    owner: AbortSignal,
+  ): Promise<OfferResponse> {
     const abort = new AbortController();
     const timer = this.clock.after(500, () => abort.abort());
     try {
-      const answer = await this.send(from, to, message, abort.signal);
+      const answer = await this.send(from, to, message, AbortSignal.any([owner, abort.signal]));
       if (answer?.kind === 'offer-response') return answer;
       throw new Error('no offer');
     } catch (error) {
@@ -321,7 +326,7 @@ export class RingNet {
         isLinked: (one, two) => this.isConnected(one, two),
       }),
       paths: () => this.others(selfId).map((nodeId) => ({ nodeId, rttMs: 15, bytesPerS: null })),
-      askOffer: (to, message) => this.#askOffer(selfId, to, message),
+      askOffer: (to, message, signal) => this.#askOffer(selfId, to, message, signal),
       isNew: (nodeId) => this.#nodes.has(nodeId) && this.isConnected(selfId, nodeId),
       isTrusted: () => false,
       isConnected: (nodeId) => this.isConnected(selfId, nodeId),

@@ -9,10 +9,10 @@ const PLAN_TIMEOUT_MS = 60_000;
 
 /** Prints where a model would be computed now. */
 export function plan(host: CliHost, model: string, options: ClientOptions): Promise<number> {
-  const query = model === '' ? '' : `?model=${encodeURIComponent(model)}`;
+  const body = model === '' ? {} : { model };
   const lines = async (answer: PlanJson, _target: ApiTarget, c: Colours) => {
     const { formatPlan } = await import('../format/plan.js');
     return formatPlan(answer, c);
   };
-  return view(host, options, `/v1/plan${query}`, lines, PLAN_TIMEOUT_MS);
+  return view(host, options, '/v1/plan', lines, { method: 'POST', body, timeoutMs: PLAN_TIMEOUT_MS });
 }

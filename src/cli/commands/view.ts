@@ -1,6 +1,6 @@
 /** What status, topology and peers have in common: ask the API once, print JSON or lines. */
 import { formatAddress, toExoError } from '../../shared/index.js';
-import { callApi } from '../api-client.js';
+import { type ApiCall, callApi } from '../api-client.js';
 import { EXIT } from '../errors.js';
 import { type CliHost, type Colours, colours } from '../host.js';
 import { Progress } from '../progress.js';
@@ -15,23 +15,19 @@ export interface ClientOptions {
 /** Version of the JSON that commands print where the API does not carry its own. */
 export const CLI_SCHEMA_VERSION = 1;
 
-/** Asks `path` and prints. `lines` is for people. `timeoutMs` where an answer takes the node more than a look at itself. */
+/** Asks `path` and prints. `lines` is for people. `call`: where it is no GET, or takes the node more than a look at itself. */
 export async function view<T extends object>(
   host: CliHost,
   options: ClientOptions,
   path: string,
   lines: (answer: T, target: ApiTarget, c: Colours) => Promise<string[]> | string[],
-  timeoutMs?: number,
+  call: Partial<ApiCall> = {},
 ): Promise<number> {
   const target = resolveTarget(options.api, host.env);
   const progress = new Progress(host, `asking the node at ${formatAddress(target)}`);
   let answer: T;
   try {
-    answer = await callApi<T>(host.clock, target, {
-      method: 'GET',
-      path,
-      ...(timeoutMs === undefined ? {} : { timeoutMs }),
-    });
+    answer = await callApi<T>(host.clock, target, { method: 'GET', path, ...call });
   } finally {
     progress.end();
   }

@@ -3,17 +3,28 @@
  * waits for none longer than a person notices. Called by `ring-planner.ts`.
  */
 import type { OfferResponse } from '../../protocol/index.js';
-import { type Clock, LIMITS, printable, toExoError } from '../../shared/index.js';
+import { type Clock, LIMITS, printable, toExoError, unlessAborted } from '../../shared/index.js';
 import type { ModelEntry } from '../models.js';
 import type { RingPort } from '../ring-port.js';
+import { within } from './deadline.js';
 import { noOffer } from './offer.js';
 
 /** What the book asks. */
 export interface OfferBookComponents {
   readonly port: Pick<RingPort, 'selfId' | 'askOffer'>;
   readonly clock: Clock;
+  /** Aborted when the node stops: whoever waits for an offer may leave, others wait for the same one. */
+  readonly owner: AbortSignal;
   /** Of this node. */
-  own(model: ModelEntry, signal: AbortSignal): Promise<OfferResponse>;
+  own(model: ModelEntry, mayFetch: boolean, signal: AbortSignal): Promise<OfferResponse>;
+}
+
+/** How an offer is asked for. */
+export interface OfferTerms {
+  /** What was heard before does not count: the ring that was made of it broke. */
+  readonly isFresh: boolean;
+  /** The small files of a model that a node does not know may be fetched there. */
+  readonly mayFetch: boolean;
 }
 
 /** A refusal holds shorter: a model is learnt, a measurement done, in a moment. */
@@ -35,22 +46,26 @@ export class OfferBook {
   }
 
   /**
-   * The offers of these nodes, one each; from a node that does not answer one with the reason. Never throws.
-   * @param isFresh what was heard before does not count: the ring that was made of it broke
+   * The offers of these nodes, one each; from a node that does not answer one with the reason. Throws nothing but the signal's
+   * reason.
    */
   async offers(
     model: ModelEntry,
     nodeIds: readonly string[],
-    isFresh: boolean,
+    terms: OfferTerms,
+    signal: AbortSignal,
   ): Promise<ReadonlyMap<string, OfferResponse>> {
-    const offers = await Promise.all(
-      nodeIds.map(async (id) => [id, await this.#offer(model, id, isFresh)] as const),
-    );
-    return new Map(offers);
+    signal.throwIfAborted();
+    const offers = Promise.all(nodeIds.map(async (id) => [id, await this.#offer(model, id, terms)] as const));
+    return new Map(await unlessAborted(offers, signal));
   }
 
-  #offer(model: ModelEntry, nodeId: string, isFresh: boolean): Promise<OfferResponse> | OfferResponse {
-    const key = JSON.stringify([nodeId, model.id]);
+  #offer(
+    model: ModelEntry,
+    nodeId: string,
+    { isFresh, mayFetch }: OfferTerms,
+  ): Promise<OfferResponse> | OfferResponse {
+    const key = JSON.stringify([nodeId, model.id, mayFetch]);
     const known = this.#entries.get(key);
     if (known !== undefined && !isFresh) {
       const keptMs = known.offer.reason === undefined ? LIMITS.offersKeptMs : REFUSAL_KEPT_MS;
@@ -58,7 +73,7 @@ export class OfferBook {
     }
     let asked = this.#asked.get(key);
     if (asked === undefined) {
-      asked = this.#ask(model, nodeId).then((offer) => {
+      asked = this.#ask(model, nodeId, mayFetch).then((offer) => {
         this.#asked.delete(key);
         this.#note(key, offer);
         return offer;
@@ -68,21 +83,23 @@ export class OfferBook {
     return asked;
   }
 
-  async #ask(model: ModelEntry, nodeId: string): Promise<OfferResponse> {
-    const { port } = this.#parts;
-    const { signal } = new AbortController();
+  async #ask(model: ModelEntry, nodeId: string, mayFetch: boolean): Promise<OfferResponse> {
+    const { port, owner } = this.#parts;
+    const isOwn = nodeId === port.selfId;
     try {
-      if (nodeId === port.selfId) return await this.#parts.own(model, signal);
-      const offer = await port.askOffer(nodeId, {
-        kind: 'offer-request',
-        modelId: model.id,
-        nLayers: model.layers,
-      });
+      if (isOwn) {
+        return await within(LIMITS.ownOfferMs, this.#parts, (signal) =>
+          this.#parts.own(model, mayFetch, signal),
+        );
+      }
+      const request = { kind: 'offer-request', modelId: model.id, nLayers: model.layers } as const;
+      const offer = await port.askOffer(nodeId, mayFetch ? request : { ...request, mayFetch }, owner);
       const isWhole = offer.reason !== undefined || offer.layers.length === model.layers;
       return isWhole ? offer : noOffer(offer.engine, `its offer is for ${offer.layers.length} layers`);
     } catch (error) {
       const { code, message } = toExoError(error);
-      const late = `did not say within ${LIMITS.offerWaitMs / 1000} s what it offers`;
+      const waitedMs = isOwn ? LIMITS.ownOfferMs : LIMITS.offerWaitMs;
+      const late = `did not say within ${waitedMs / 1000} s what it offers`;
       return noOffer('', code === 'request-timeout' ? late : printable(message, 400));
     }
   }

@@ -14,8 +14,15 @@ export interface PlanQuestion {
   readonly maxTokens?: number | undefined;
   /** The ring before broke: what was heard of the others does not count any more. */
   readonly isRetry: boolean;
-  /** What could be done without members that have fallen silent, if that is possible at all; nothing of it is remembered. @default false */
+  /**
+   * What could be done, without members that have fallen silent where the ring before broke; nothing of it is remembered.
+   * @default false
+   */
   readonly isTrial?: boolean;
+  /** Nodes that do not know the model may fetch its small files. @default true */
+  readonly mayFetch?: boolean;
+  /** Of who waits for the plan. */
+  readonly signal: AbortSignal;
 }
 
 /** Where it is computed. */

@@ -13,6 +13,7 @@ import type { MeshNow, RingPort } from '../ring-port.js';
 import { reservedPositions, shareInOrder } from './assign.js';
 import { type Choice, type ChosenRing, chooseRing, soloRing, valued } from './choose.js';
 import { isMeasured, NodeCosts } from './costs.js';
+import { within } from './deadline.js';
 import { makeOffer, noOffer, tryOffer } from './offer.js';
 import { OfferBook } from './offer-book.js';
 import { Paths } from './paths.js';
@@ -52,11 +53,16 @@ export class RingPlanner {
   readonly #rings = new Map<string, readonly PlacedRange[]>();
   /** Why this node itself takes no layers, by model. */
   readonly #ownFaults = new Map<string, ExoError>();
+  readonly #stopping = new AbortController();
   #answering = 0;
 
   constructor(components: RingPlannerComponents) {
     this.#parts = components;
-    this.#book = new OfferBook({ ...components, own: (model, signal) => this.#ownOffer(model, signal) });
+    this.#book = new OfferBook({
+      ...components,
+      owner: this.#stopping.signal,
+      own: (model, mayFetch, signal) => this.#ownOffer(model, mayFetch, signal),
+    });
   }
 
   /**
@@ -65,8 +71,17 @@ export class RingPlanner {
    */
   async warm(modelId: string): Promise<void> {
     const { engine, port } = this.#parts;
+    const { signal } = this.#stopping;
     const model = engine.models.list().find(({ id, ready }) => id === modelId && ready);
-    if (model !== undefined) await this.#book.offers(model, [port.selfId], true);
+    if (model === undefined || signal.aborted) return;
+    await this.#book
+      .offers(model, [port.selfId], { isFresh: true, mayFetch: true }, signal)
+      .catch(() => undefined);
+  }
+
+  /** Ends what is being asked and measured; who waits for a plan is told. Idempotent. */
+  stop(): void {
+    this.#stopping.abort(new ExoError('request-cancelled', 'the node stops'));
   }
 
   /** 0x72. Throws `overloaded`. */
@@ -78,8 +93,12 @@ export class RingPlanner {
     }
     this.#answering += 1;
     try {
-      const mayFetch = from !== null && this.#parts.port.isTrusted(from);
-      return await makeOffer(this.#offerParts(), { ...message, mayFetch }, signal);
+      const isTrusted = from !== null && this.#parts.port.isTrusted(from);
+      const question = { ...message, mayFetch: message.mayFetch !== false && isTrusted };
+      // What takes longer is given up, whoever asked.
+      return await within(LIMITS.ownOfferMs, { ...this.#parts, owner: signal }, (inner) =>
+        makeOffer(this.#offerParts(), question, inner),
+      );
     } finally {
       this.#answering -= 1;
     }
@@ -87,9 +106,11 @@ export class RingPlanner {
 
   /**
    * The ring for an attempt, as the mesh is now. Throws `placement-invalid` (it can never be), `out-of-memory`, `ring-incomplete` (not
-   * with the nodes that are there), or what keeps this node from computing the model where no other can.
+   * with the nodes that are there), what keeps this node from computing the model where no other can, or the signal's reason. It takes
+   * no longer than the slowest offer: `LIMITS.offerWaitMs` of the others, `LIMITS.ownOfferMs` of this node.
    */
   async plan(question: PlanQuestion): Promise<RingPlan> {
+    const signal = AbortSignal.any([question.signal, this.#stopping.signal]);
     const mesh = this.#parts.port.mesh();
     if (mesh.hasOldPeer) {
       return { reason: 'an old peer is in the mesh: by memory, as it computes it itself', outsiders: [] };
@@ -101,23 +122,23 @@ export class RingPlanner {
         throw new ExoError('placement-invalid', `the layers do not make a ring: ${fault}`);
       }
     }
-    const plan = await this.#planWithoutSilent(mesh, question);
+    const plan = await this.#planWithoutSilent(mesh, question, signal);
     if (plan.ring !== undefined && question.isTrial !== true) this.#remember(model.id, placesOf(plan.ring));
     return plan;
   }
 
   /** Whoever is silent when a ring broke would be waited for in vain. Where nobody else can hold its layers, it is asked all the same. */
-  async #planWithoutSilent(mesh: MeshNow, question: PlanQuestion): Promise<RingPlan> {
+  async #planWithoutSilent(mesh: MeshNow, question: PlanQuestion, signal: AbortSignal): Promise<RingPlan> {
     const { port } = this.#parts;
     const silent = question.isRetry ? mesh.present.filter((id) => port.isSilent(id)) : [];
     if (silent.length > 0) {
       try {
-        return this.#decide(await this.#situation(mesh, question, silent));
+        return this.#decide(await this.#situation(mesh, question, silent, signal));
       } catch (error) {
-        if (question.isTrial === true) throw error;
+        if (question.isTrial === true || signal.aborted) throw error;
       }
     }
-    return this.#decide(await this.#situation(mesh, question, []));
+    return this.#decide(await this.#situation(mesh, question, [], signal));
   }
 
   #decide(situation: Situation): RingPlan {
@@ -231,13 +252,18 @@ export class RingPlanner {
     return own ?? cannot(model, outsiders);
   }
 
-  async #situation(mesh: MeshNow, question: PlanQuestion, silent: readonly string[]): Promise<Situation> {
+  async #situation(
+    mesh: MeshNow,
+    question: PlanQuestion,
+    silent: readonly string[],
+    signal: AbortSignal,
+  ): Promise<Situation> {
     const { port } = this.#parts;
-    const { model, promptTokens, maxTokens } = question;
+    const { model, promptTokens, maxTokens, isRetry, mayFetch = true } = question;
     const reached = mesh.present.filter(
       (id) => id === port.selfId || (port.isConnected(id) && !silent.includes(id)),
     );
-    const offers = await this.#book.offers(model, reached, question.isRetry);
+    const offers = await this.#book.offers(model, reached, { isFresh: isRetry, mayFetch }, signal);
     const outsiders: Outsider[] = silent.map((id) => ({ id, reason: 'has fallen silent' }));
     const nodes: NodeCosts[] = [];
     for (const [id, offer] of offers) {
@@ -265,11 +291,11 @@ export class RingPlanner {
     if (!oldest.done) this.#rings.delete(oldest.value);
   }
 
-  async #ownOffer(model: ModelEntry, signal: AbortSignal): Promise<OfferResponse> {
+  async #ownOffer(model: ModelEntry, mayFetch: boolean, signal: AbortSignal): Promise<OfferResponse> {
     try {
       const offer = await tryOffer(
         this.#offerParts(),
-        { modelId: model.id, nLayers: model.layers, mayFetch: true },
+        { modelId: model.id, nLayers: model.layers, mayFetch },
         signal,
       );
       this.#ownFaults.delete(model.id);

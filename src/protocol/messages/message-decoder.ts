@@ -166,8 +166,12 @@ export class MessageDecoder {
         return { kind: 'probe-response', reached, rttMs: rttMs ?? null };
       }
       case TYPE.offerRequest: {
-        const { model_id: modelId, n_layers: nLayers } = check.offerRequest(readJson(body));
-        return { kind: 'offer-request', modelId, nLayers };
+        const {
+          model_id: modelId,
+          n_layers: nLayers,
+          may_fetch: mayFetch,
+        } = check.offerRequest(readJson(body));
+        return { kind: 'offer-request', modelId, nLayers, ...(mayFetch === undefined ? {} : { mayFetch }) };
       }
       case TYPE.offerResponse:
         return offerFromWire(check.offerResponse(readJson(body)));

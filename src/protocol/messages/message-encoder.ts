@@ -168,7 +168,9 @@ export function encodeCorrelated(message: Message): EncodedBody {
       return json(compact({ repository, path, hash, range }));
     }
     case 'offer-request':
-      return json(compact({ model_id: message.modelId, n_layers: message.nLayers }));
+      return json(
+        compact({ model_id: message.modelId, n_layers: message.nLayers, may_fetch: message.mayFetch }),
+      );
     case 'offer-response':
       return json(compact(offerToWire(message)));
     case 'error-response':

@@ -275,9 +275,12 @@ export const check = {
     'a question for bytes',
     object({ repository, path: filePath, hash: hex, range }),
   ),
-  offerRequest: lazy<{ model_id: string; n_layers: number }>(
+  offerRequest: lazy<{ model_id: string; n_layers: number; may_fetch?: boolean }>(
     'a question for an offer',
-    object({ model_id: { type: 'string', maxLength: LIMITS.modelIdCharsMax }, n_layers: count }),
+    object(
+      { model_id: { type: 'string', maxLength: LIMITS.modelIdCharsMax }, n_layers: count },
+      { may_fetch: bool },
+    ),
   ),
   offerResponse: lazy<OfferBody>(
     'an offer',

@@ -5,6 +5,8 @@ export interface OfferRequest {
   readonly kind: 'offer-request';
   readonly modelId: string;
   readonly nLayers: number;
+  /** False: the asker only looks, nothing is to be fetched for it. */
+  readonly mayFetch?: boolean;
 }
 
 /** What one layer costs the node that offers it, in the types that its engine keeps. On the wire three numbers in this order. */

@@ -317,7 +317,9 @@ test('planner of a retry does without members that have fallen silent, and asks 
     return new RingPlanner({ port, engine: measured({ memoryMb }), clock: new VirtualClock() });
   };
   const model = { id: 'dummy', name: 'dummy', layers: LAYERS, ready: true };
-  const question = { model, placement: { kind: 'auto' } as const, promptTokens: 1, maxTokens: 10 };
+  const { signal } = new AbortController();
+  const auto = { kind: 'auto' } as const;
+  const question = { model, placement: auto, promptTokens: 1, maxTokens: 10, signal };
 
   const whole = await planner(1_000).plan({ ...question, isRetry: true });
   assert.deepEqual(
