@@ -520,6 +520,10 @@ const TABLE = {
     500,
     'a node that has not said by then what it offers takes no layers; a person waits for it',
   ],
+  ownOfferMs: [
+    20_000,
+    'until a node goes on without an offer of its own: the engine starts and measures itself in 2 s, or is stuck',
+  ],
   offersKeptMs: [
     5_000,
     'an offer is used again for so long: memory and files of a node seldom change sooner',
@@ -529,10 +533,6 @@ const TABLE = {
   ringMembersMax: [
     128,
     'places of a ring that is told; the largest open model has 126 layers, and so many names fit the metadata of a tensor',
-  ownOfferMs: [
-    20_000,
-    'until a node goes on without an offer of its own: the engine starts and measures itself in 2 s, or is stuck',
-  ],
   ],
   ringHopTimeoutMs: [30_000, 'a tensor must be accepted by the next node within this'],
   ringRequestsMax: [1_024, 'requests that a ring member works on: full entry nodes, sixteen of them'],
