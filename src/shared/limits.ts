@@ -483,6 +483,15 @@ const TABLE = {
     'a download of another node of which nothing is heard for so long is not shown any more',
   ],
   downloadStatusFiles: [32, 'files in such a report: those under way first'],
+  // ------------------------------------------------------------------ engines
+  engineLoadMs: [
+    30 * 60 * 1000,
+    'to load a shard: 32 GiB from a disk of 20 MB/s; what takes longer hangs, and the engine’s process is started anew',
+  ],
+  engineProfileMs: [
+    5 * 60 * 1000,
+    'to measure a machine, which waits for the steps that run: part of a prompt takes two minutes on slow ones; a load is not counted',
+  ],
   // ------------------------------------------------------------------ inference and HTTP
   generationsMax: [64, 'generations running or waiting on the node that took the request'],
   generationLookMs: [

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { GgmlEngine, type GgmlOptions } from '../../../src/inference/engines/ggml/index.js';
 import { FixedModels, type ForwardResult, type Tokenizer } from '../../../src/inference/index.js';
 import type { Shard } from '../../../src/protocol/index.js';
-import { ExoError, silentLogger, systemClock } from '../../../src/shared/index.js';
+import { type Clock, ExoError, silentLogger, systemClock } from '../../../src/shared/index.js';
 import { split } from '../../compliance/engine-suite.js';
 import { ROOT } from '../../support/processes.js';
 import { type RandomType, writeRandomCheckpoint } from '../../support/random-checkpoint.js';
@@ -101,11 +101,15 @@ export const CHARACTERS: Tokenizer = {
 };
 
 /** An engine over such a folder, with one thread: the models are smaller than what a second one saves. */
-export function goldenEngine(folder: ModelFolder, options: GgmlOptions = {}): GgmlEngine {
+export function goldenEngine(
+  folder: ModelFolder,
+  options: GgmlOptions = {},
+  clock: Clock = systemClock,
+): GgmlEngine {
   return new GgmlEngine(
     { device: 'cpu', threads: 1, quiet: true, ...options },
     {
-      clock: systemClock,
+      clock,
       logger: silentLogger,
       files: folder,
       models: new FixedModels('ggml', [{ id: 'golden', name: 'Golden', layers: 1, ready: true }]),

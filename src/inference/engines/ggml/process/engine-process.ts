@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { type Clock, ExoError, toExoError } from '../../../../shared/index.js';
+import { type Clock, ExoError, LIMITS, type TimerHandle, toExoError } from '../../../../shared/index.js';
 import { encodeFrame, FrameReader } from './frames.js';
 import type { ProcessProfile, ProcessReply, ProcessReport, ProcessRequest } from './messages.js';
 import { ResultFile, type ResultPlace } from './result-file.js';
@@ -26,10 +26,18 @@ export interface Answer {
 }
 
 interface Waiting {
+  readonly op: Question['op'];
+  /** Until its deadline, where it has one. */
+  timer?: TimerHandle;
   readonly resolve: (answer: Answer) => void;
   readonly reject: (error: ExoError) => void;
 }
 
+/** What takes longer hangs. A start has its deadline in `engine-supervisor.ts`, a step that of its answer. */
+const DEADLINES_MS: Partial<Record<Question['op'], number>> = {
+  load: LIMITS.engineLoadMs,
+  profile: LIMITS.engineProfileMs,
+};
 /** It ends when the pipe closes, after the run that it is in; what takes longer hangs. */
 const KILL_AFTER_MS = 3_000;
 /** The end of what native code said, for the message when it dies. */
@@ -49,6 +57,7 @@ export class EngineProcess {
   readonly #pipe: Duplex;
   readonly #results = ResultFile.open();
   readonly #waiting = new Map<number, Waiting>();
+  #settle!: (error: ExoError) => void;
   #nextId = 1;
   #end: ExoError | undefined;
   #stopping = false;
@@ -77,10 +86,10 @@ export class EngineProcess {
       this.#tail = (this.#tail + text).slice(-TAIL_CHARS);
     });
     this.ended = new Promise((resolve) => {
-      const onEnd = (how: string) => resolve(this.#onEnd(how));
-      this.#child.once('error', (error) => onEnd(error.message));
-      this.#child.once('close', (code, signal) => onEnd(signal ?? `exit code ${code}`));
+      this.#settle = resolve;
     });
+    this.#child.once('error', (error) => this.#onEnd(error.message));
+    this.#child.once('close', (code, signal) => this.#onEnd(signal ?? `exit code ${code}`));
   }
 
   /** Whether large results come through memory that both share. */
@@ -97,13 +106,18 @@ export class EngineProcess {
     return this.#end !== undefined;
   }
 
-  /** Asks and waits. Rejects with what the process says, or `engine-failed` (retryable) when it ends before. */
+  /**
+   * Asks and waits. Rejects with what the process says, or `engine-failed` (retryable) when it ends before: it is ended when a load or a
+   * profile is not answered in time.
+   */
   ask(question: Question, payload?: Uint8Array): Promise<Answer> {
     if (this.#end !== undefined) return Promise.reject(this.#end);
     const id = this.#nextId;
     this.#nextId += 1;
     return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
+      const waiting: Waiting = { op: question.op, resolve, reject };
+      this.#waiting.set(id, waiting);
+      this.#watch(waiting);
       this.#send({ ...question, id } as ProcessRequest, payload);
     });
   }
@@ -137,6 +151,7 @@ export class EngineProcess {
     const waiting = this.#waiting.get(head.id);
     this.#waiting.delete(head.id);
     if (waiting === undefined) return;
+    waiting.timer?.cancel();
     if ('error' in head) {
       const { code, message, retryable } = head.error;
       waiting.reject(new ExoError(code, message, { retryable }));
@@ -155,9 +170,23 @@ export class EngineProcess {
     }
   }
 
-  #onEnd(how: string): ExoError {
-    // A process that could not be started reports an error, and then its end.
-    if (this.#end !== undefined) return this.#end;
+  #watch(waiting: Waiting): void {
+    const withinMs = DEADLINES_MS[waiting.op];
+    if (withinMs === undefined) return;
+    waiting.timer = this.#clock.after(withinMs, () => {
+      // While it loads it does nothing else.
+      const waitsForLoad =
+        waiting.op !== 'load' && [...this.#waiting.values()].some(({ op }) => op === 'load');
+      if (waitsForLoad) return this.#watch(waiting);
+      this.kill();
+      // At once: where a disk or a device hangs, the system does not end it before that does.
+      this.#onEnd(`no answer to ${waiting.op} within ${withinMs / 60_000} min`);
+    });
+  }
+
+  #onEnd(how: string): void {
+    // A process that could not be started reports an error, and then its end; one that hung was given up before.
+    if (this.#end !== undefined) return;
     const tail = this.#tail.trim().split('\n').slice(-TAIL_LINES).join('\n');
     const error = this.#stopping
       ? new ExoError('engine-failed', 'the engine is stopped')
@@ -167,9 +196,12 @@ export class EngineProcess {
           { retryable: true },
         );
     this.#end = error;
-    for (const { reject } of this.#waiting.values()) reject(error);
+    for (const { reject, timer } of this.#waiting.values()) {
+      timer?.cancel();
+      reject(error);
+    }
     this.#waiting.clear();
     this.#results?.close();
-    return error;
+    this.#settle(error);
   }
 }
