@@ -156,8 +156,11 @@ export interface InferenceEngine extends Startable {
 export interface Tokenizer {
   /** Ids after which a generation is finished. */
   readonly eosTokenIds: ReadonlySet<number>;
-  /** Throws `overloaded`, `request-cancelled` or `tokenizer-invalid`. */
-  encode(text: string, signal?: AbortSignal): Promise<readonly number[]>;
+  /**
+   * Throws `overloaded`, `request-cancelled` or `tokenizer-invalid`; `prompt-too-long`, where it sees soon that a text has by far more
+   * than `tokensMax` tokens, or where a long one is not encoded in time.
+   */
+  encode(text: string, signal?: AbortSignal, tokensMax?: number): Promise<readonly number[]>;
   /** Bytes that are not yet a whole character come out as U+FFFD. Called for every token: it computes next to nothing. */
   decode(tokens: readonly number[]): string;
   /** The text that a conversation becomes before it is encoded. Throws `conversation-refused` or `prompt-too-long` too. */

@@ -185,7 +185,7 @@ export class Generations {
     const { signal } = this.#stop;
     const prompt = await tokenizer.applyChatTemplate(this.#withSystemPrompt(messages), signal);
     assertFits(prompt);
-    return { prompt, tokens: await tokenizer.encode(prompt, signal) };
+    return { prompt, tokens: await tokenizer.encode(prompt, signal, LIMITS.promptTokensMax) };
   }
 
   #admit(requestId: string): void {
@@ -211,7 +211,9 @@ export class Generations {
         ? request.prompt
         : await tokenizer.applyChatTemplate(this.#withSystemPrompt(request.messages), signal);
     assertFits(prompt);
-    const tokens = await tokenizer.encode(prompt, signal);
+    const { promptTokensMax } = LIMITS;
+    const context = contextOf(model, this.#options.contextTokensMax) ?? promptTokensMax;
+    const tokens = await tokenizer.encode(prompt, signal, Math.min(context, promptTokensMax));
     assertSendable(tokens);
     const maxTokens = answerTokensMax(
       { promptTokens: tokens.length, maxTokens: request.maxTokens },

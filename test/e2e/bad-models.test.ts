@@ -22,6 +22,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { canComputeGgml } from '../../src/inference/index.js';
 import { DEMO_DIRECTORY } from '../../src/models/index.js';
+import { PATIENCE } from '../support/eventually.js';
 import { writePeersFile } from '../support/peers-file.js';
 import { freePorts } from '../support/ports.js';
 import { argvOf, descendants } from '../support/process-tree.js';
@@ -33,6 +34,8 @@ const skip = canComputeGgml() ? false : 'no prebuilt ggml libraries for this mac
 const WEIGHTS = 'model.safetensors';
 /** What a client must see within: a template has five seconds, a ring that breaks five more. */
 const ANSWER_MS = 60_000;
+/** Of a prompt that is too long by far: it is read, and a piece of it encoded. */
+const TOO_LONG_MS = 5_000 * PATIENCE;
 
 interface Answer {
   readonly status: number;
@@ -295,6 +298,19 @@ describe('a node answers what it cannot compute with its error, and the next que
       assert.deepEqual([body.error?.code, body.error?.param], ['context_length_exceeded', 'messages']);
       const numbers = (body.error!.message.match(/\d+/g) ?? []).map(Number);
       assert.ok(numbers.includes(512) && numbers.some((number) => number > 1_000), body.error!.message);
+    }
+    await assertServes(api);
+  });
+
+  it('a prompt of three megabytes: the same at once, in whatever characters', async () => {
+    for (const word of ['How do nodes find each other? ', 'a', '漢', ' ', '\n']) {
+      const messages = [{ role: 'user', content: word.repeat(3_000_000 / word.length) }];
+      const startMs = performance.now();
+      const { status, body } = await ask(api, 'demo', { messages });
+      const tookMs = performance.now() - startMs;
+      assert.deepEqual([status, body.error?.code], [400, 'context_length_exceeded'], JSON.stringify(body));
+      assert.match(body.error!.message, /more than \d+ tokens, and 512 fit/);
+      assert.ok(tookMs < TOO_LONG_MS, `${tookMs} ms`);
     }
     await assertServes(api);
   });

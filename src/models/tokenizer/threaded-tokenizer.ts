@@ -3,7 +3,7 @@
  * chat template is a program of a stranger. The event loop sees none of it; decoding, which is a look-up in a table, is done
  * here. What does not end is ended, and the next question finds a new thread. Called by the engine's `model-reader.ts`.
  */
-import { type Clock, ExoError, LIMITS, printable, systemClock } from '../../shared/index.js';
+import { type Clock, ExoError, LIMITS, printable, systemClock, toExoError } from '../../shared/index.js';
 import type { TemplateMessage } from './chat-template.js';
 import type { OpenedTokenizer, TokenizerAnswer, TokenizerQuestion } from './thread/messages.js';
 import { TokenizerThread } from './thread/tokenizer-thread.js';
@@ -14,8 +14,11 @@ export interface ThreadedTokenizer {
   readonly eosTokenIds: ReadonlySet<number>;
   readonly bosTokenId?: number;
   readonly hasChatTemplate: boolean;
-  /** Throws `overloaded`, `request-cancelled` or `tokenizer-invalid`. */
-  encode(text: string, signal?: AbortSignal): Promise<readonly number[]>;
+  /**
+   * Throws `overloaded`, `request-cancelled` or `tokenizer-invalid`, and `prompt-too-long` for a long text that is not encoded in
+   * time. A text that has by far more than `tokensMax` tokens is `prompt-too-long` before all of it was encoded.
+   */
+  encode(text: string, signal?: AbortSignal, tokensMax?: number): Promise<readonly number[]>;
   decode(tokens: readonly number[]): string;
   /** Throws `conversation-refused` or `prompt-too-long` too. */
   applyChatTemplate(messages: readonly TemplateMessage[], signal?: AbortSignal): Promise<string>;
@@ -54,8 +57,9 @@ export async function openThreadedTokenizer(
       eosTokenIds: new Set(eosTokenIds),
       ...(bosTokenId === undefined ? {} : { bosTokenId }),
       hasChatTemplate,
-      async encode(text, until) {
-        const answer = await line.ask({ op: 'encode', text }, until);
+      async encode(text, until, tokensMax) {
+        const bound = tokensMax === undefined ? {} : { tokensMax };
+        const answer = await line.ask({ op: 'encode', text, ...bound }, until);
         return 'ids' in answer ? Array.from(answer.ids) : [];
       },
       decode: (tokens) => decoder.decode(tokens),
@@ -159,10 +163,33 @@ class TokenizerLine {
 
   async #askThread(thread: TokenizerThread, question: TokenizerQuestion): Promise<TokenizerAnswer> {
     const [timeoutMs, what] = WORK[question.op];
-    const answer = await thread.ask(question, timeoutMs, `${what} of ${printable(this.#directory)}`);
+    const answer = await thread
+      .ask(question, timeoutMs, `${what} of ${printable(this.#directory)}`)
+      .catch((error: unknown) => {
+        // It ran out of time or memory: of a long text that is the text's fault.
+        throw isLongText(question) && this.#stopped === undefined ? tooLong(question, error) : error;
+      });
     if ('error' in answer) throw new ExoError(answer.error.code, answer.error.message);
     return answer;
   }
+}
+
+/** A short one that takes so long is the tokenizer's fault. */
+const LONG_TEXT_CHARS = 65_536;
+
+type EncodeQuestion = Extract<TokenizerQuestion, { op: 'encode' }>;
+
+function isLongText(question: TokenizerQuestion): question is EncodeQuestion {
+  return question.op === 'encode' && question.text.length >= LONG_TEXT_CHARS;
+}
+
+function tooLong({ text, tokensMax }: EncodeQuestion, cause: unknown): ExoError {
+  const fitting = tokensMax === undefined ? '' : `${tokensMax} tokens fit the context of the model; `;
+  return new ExoError(
+    'prompt-too-long',
+    `the messages have ${text.length} characters, too many for the tokenizer of the model (${toExoError(cause).message}); ${fitting}shorten them`,
+    { cause },
+  );
 }
 
 function cancelled(signal: AbortSignal): ExoError {

@@ -6,7 +6,7 @@ import type { TokenTableData } from '../token-table.js';
 /** Main thread to tokenizer. `open` comes first and once. */
 export type TokenizerQuestion =
   | { readonly op: 'open'; readonly directory: string }
-  | { readonly op: 'encode'; readonly text: string }
+  | { readonly op: 'encode'; readonly text: string; readonly tokensMax?: number }
   | { readonly op: 'template'; readonly messages: readonly TemplateMessage[] };
 
 /** What is known of a tokenizer once its files are read. */

@@ -4,6 +4,7 @@
  */
 import { parentPort } from 'node:worker_threads';
 import { ExoError, LIMITS, toExoError } from '../../../shared/index.js';
+import { tooManyTokens } from '../count-tokens.js';
 import { readTokenizer, type TextReader } from '../tokenizer.js';
 import type { TokenizerAnswer, TokenizerQuestion } from './messages.js';
 
@@ -25,7 +26,11 @@ async function answer(question: TokenizerQuestion): Promise<void> {
   }
   if (reader === undefined) throw new ExoError('internal', 'the tokenizer was asked before it was opened');
   if (question.op === 'encode') {
-    const ids = Uint32Array.from(reader.encode(question.text));
+    const { text, tokensMax } = question;
+    const encode = reader.encode.bind(reader);
+    const least = tokensMax === undefined ? undefined : tooManyTokens(encode, text, tokensMax);
+    if (least !== undefined) throw new ExoError('prompt-too-long', tooLong(least, tokensMax!));
+    const ids = Uint32Array.from(encode(text));
     reply({ ids }, [ids.buffer]);
     return;
   }
@@ -38,6 +43,9 @@ async function answer(question: TokenizerQuestion): Promise<void> {
   }
   reply({ text });
 }
+
+const tooLong = (least: number, most: number) =>
+  `the messages have more than ${least} tokens, and ${most} fit the context of the model; shorten them`;
 
 function reply(message: TokenizerAnswer, moved: readonly ArrayBufferLike[] = []): void {
   port.postMessage(message, moved as ArrayBuffer[]);
