@@ -36,8 +36,15 @@ export interface GgmlComponents extends ModelReaderComponents {
   readonly logger: Logger;
 }
 
-/** Shards that one life of the process has loaded, or is loading. */
-type Loads = Map<string, Promise<LoadedModel>>;
+/** A shard in one life of the process. */
+interface Loaded {
+  readonly loading: Promise<LoadedModel>;
+  /** When that has resolved. */
+  model: LoadedModel | undefined;
+}
+
+/** Those that it has loaded, or is loading, by their keys. */
+type Loads = Map<string, Loaded>;
 
 /** A profile, and the life of the process that was measured. */
 interface KnownProfile {
@@ -177,23 +184,32 @@ export class GgmlEngine implements InferenceEngine {
 
   async #load(shard: Shard, signal: AbortSignal): Promise<{ process: EngineProcess; model: LoadedModel }> {
     this.#assertRunning(signal);
+    const key = keyOf(shard);
+    // Each step of an answer comes here: what is loaded is not waited for.
+    const { running } = this.#supervisor;
+    const model = running && this.#loads.get(running)?.get(key)?.model;
+    if (model !== undefined) return { process: running!, model };
     const process = await this.#unlessAborted(this.#supervisor.process(), signal);
     let loads = this.#loads.get(process);
     if (loads === undefined) {
       loads = new Map();
       this.#loads.set(process, loads);
     }
-    const key = keyOf(shard);
-    let loading = loads.get(key);
-    if (loading === undefined) {
-      const known = loads;
-      loading = this.#loadInto(process, shard).catch((error: unknown) => {
-        known.delete(key);
-        throw error;
-      });
-      loads.set(key, loading);
-    }
-    return { process, model: await this.#unlessAborted(loading, signal) };
+    const loaded = loads.get(key) ?? this.#begin(process, loads, key, shard);
+    return { process, model: await this.#unlessAborted(loaded.loading, signal) };
+  }
+
+  #begin(process: EngineProcess, loads: Loads, key: string, shard: Shard): Loaded {
+    const loading = this.#loadInto(process, shard);
+    const loaded: Loaded = { loading, model: undefined };
+    loads.set(key, loaded);
+    loading.then(
+      (model) => {
+        loaded.model = model;
+      },
+      () => loads.delete(key),
+    );
+    return loaded;
   }
 
   /** A file gets its final name when the last of it has come, perhaps between its description and its use. */
