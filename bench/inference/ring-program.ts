@@ -34,12 +34,21 @@ const TOKENIZER: Tokenizer = {
 
 class TimedEngine extends GgmlEngine {
   forwardMs: number[] = [];
+  /** Reading logits and choosing a token of them is no cost of the ring. */
+  choiceMs: number[] = [];
 
   override async forward(request: Parameters<GgmlEngine['forward']>[0]) {
     const from = performance.now();
     const output = await super.forward(request);
     this.forwardMs.push(performance.now() - from);
     return output;
+  }
+
+  override sample(...asked: Parameters<GgmlEngine['sample']>) {
+    const from = performance.now();
+    const token = super.sample(...asked);
+    this.choiceMs.push(performance.now() - from);
+    return token;
   }
 }
 
@@ -123,8 +132,9 @@ interface Question {
 }
 await answerQuestions(async ({ requests = 1, prompt = 16, decode, ranges = [] }: Question) => {
   if (decode !== undefined) return answers(requests, prompt, decode, ranges);
-  const { forwardMs } = engine;
+  const { forwardMs, choiceMs } = engine;
   engine.forwardMs = [];
-  return { forwardMs: middle(forwardMs) };
+  engine.choiceMs = [];
+  return { forwardMs: middle(forwardMs), choiceMs: choiceMs.length === 0 ? 0 : middle(choiceMs) };
 });
 await node.stop();
