@@ -5,7 +5,7 @@
  */
 import { type DownloadProgress, repoProgressEvent } from '../models/index.js';
 import type { OpaqueStatus } from '../protocol/index.js';
-import { type Clock, LIMITS, printable } from '../shared/index.js';
+import { BoundedMap, type Clock, LIMITS, printable } from '../shared/index.js';
 
 /** One download of one node, in the fields that both ends of a status have. */
 export interface BoardEntry {
@@ -27,14 +27,12 @@ interface Kept extends BoardEntry {
   readonly heardMs: number;
 }
 
-/** Of others; every node of a large mesh and some that are over. */
-const ENTRIES_MAX = 256;
 const STATUS_TYPE = 'download_progress';
 
 /** What is known of downloads. */
 export class DownloadBoard {
   readonly #clock: Clock;
-  readonly #entries = new Map<string, Kept>();
+  readonly #entries = new BoundedMap<string, Kept>(LIMITS.downloadsShownMax);
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -45,9 +43,7 @@ export class DownloadBoard {
     const key = JSON.stringify([nodeId, entry.repository, entry.layers]);
     const before = this.#entries.get(key);
     const shown = steady(before, { ...entry, nodeId });
-    this.#entries.delete(key);
     this.#entries.set(key, { ...shown, heardMs: this.#clock.now() });
-    if (this.#entries.size > ENTRIES_MAX) this.#entries.delete(this.#entries.keys().next().value!);
     return shown;
   }
 

@@ -5,6 +5,7 @@
  */
 import { type ModelStore, resolveReference } from '../models/index.js';
 import {
+  BoundedMap,
   type Clock,
   ExoError,
   LIMITS,
@@ -15,7 +16,6 @@ import {
 } from '../shared/index.js';
 import { addStored, demoModel, type KnownModel, nameOf } from './known-model.js';
 import { DEMO_MODEL } from './models.js';
-import { remember } from './remember.js';
 
 /** What is looked at. */
 export interface KnownModelsComponents {
@@ -33,9 +33,9 @@ export class KnownModels {
   #look: Promise<void> | undefined;
   #lookedAtMs = Number.NEGATIVE_INFINITY;
   /** Folders that were named by their paths. */
-  readonly #folders = new Map<string, KnownModel>();
+  readonly #folders = new BoundedMap<string, KnownModel>(LIMITS.modelNamesKept);
   /** Models that were looked at by themselves since the last look at all began. */
-  readonly #noted = new Map<string, KnownModel | undefined>();
+  readonly #noted = new BoundedMap<string, KnownModel | undefined>(LIMITS.modelNamesKept);
   /** Models that are being looked for by themselves. */
   readonly #sought = new Map<string, Promise<void>>();
   readonly #stop = new AbortController();
@@ -101,7 +101,7 @@ export class KnownModels {
 
   /** A folder that somebody named. */
   addFolder(model: KnownModel): void {
-    remember(this.#folders, model.id, model);
+    this.#folders.set(model.id, model);
     this.#show(this.#known);
   }
 
@@ -126,7 +126,7 @@ export class KnownModels {
   /** What is known of one model now; a look at all that began before does not know better. Undefined: it is gone. */
   #note(name: string, model: KnownModel | undefined): void {
     if (model === undefined && !this.#known.has(name)) return;
-    remember(this.#noted, name, model);
+    this.#noted.set(name, model);
     this.#show(this.#known);
   }
 

@@ -2,7 +2,7 @@
  * The requests that a node works on: bounded, forgotten when nothing is heard of them, and with a memory of those that
  * ended early, so that a tensor that was still on its way does not begin them anew.
  */
-import { type Clock, ExoError, LIMITS, type TimerHandle } from '../shared/index.js';
+import { BoundedMap, type Clock, ExoError, LIMITS, type TimerHandle } from '../shared/index.js';
 import type { RingRequest } from './ring-request.js';
 
 /** Table of requests by id. */
@@ -12,7 +12,9 @@ export class RingRequests {
   readonly #onExpired: (request: RingRequest) => void;
   readonly #requests = new Map<string, RingRequest>();
   readonly #timers = new Map<string, TimerHandle>();
-  readonly #ended = new Map<string, { readonly atMs: number; readonly reason: ExoError }>();
+  readonly #ended = new BoundedMap<string, { readonly atMs: number; readonly reason: ExoError }>(
+    LIMITS.ringEndedKept,
+  );
 
   /** `idleMs`: silence after which `onExpired` is called for a request. */
   constructor(options: { readonly idleMs: number }, clock: Clock, onExpired: (request: RingRequest) => void) {
@@ -65,11 +67,7 @@ export class RingRequests {
 
   /** Messages of this id are refused with `reason` from now on, for as long as one may be on its way. */
   bury(requestId: string, reason: ExoError): void {
-    this.#ended.delete(requestId);
     this.#ended.set(requestId, { atMs: this.#clock.now(), reason });
-    if (this.#ended.size <= LIMITS.ringEndedKept) return;
-    const oldest = this.#ended.keys().next();
-    if (!oldest.done) this.#ended.delete(oldest.value);
   }
 
   /** Why messages of this id are refused, if they are. */

@@ -14,12 +14,11 @@ import {
   type StoredModel,
 } from '../models/index.js';
 import type { Shard } from '../protocol/index.js';
-import { ExoError, LIMITS, printable } from '../shared/index.js';
+import { BoundedMap, ExoError, LIMITS, printable } from '../shared/index.js';
 import type { ModelFiles } from './engines/ggml/index.js';
 import { folderModel, type KnownModel, layersOf, nameOf } from './known-model.js';
 import { KnownModels, type KnownModelsComponents } from './known-models.js';
 import { DEMO_MODEL, type EngineModels, type ModelEntry, unknownModel } from './models.js';
-import { remember } from './remember.js';
 import { SpareFiles } from './spare-files.js';
 
 /** What is looked at. */
@@ -36,9 +35,9 @@ export class StoredModels implements EngineModels, ModelFiles {
   readonly #known: KnownModels;
   readonly #spare: SpareFiles | undefined;
   /** Names of models of which files may be fetched. */
-  readonly #released = new Set<string>();
+  readonly #released = new BoundedMap<string, true>(LIMITS.modelNamesKept);
   /** When a known model was last asked for. */
-  readonly #usedMs = new Map<string, number>();
+  readonly #usedMs = new BoundedMap<string, number>(LIMITS.modelNamesKept);
 
   constructor(components: StoredModelsComponents) {
     this.#parts = components;
@@ -74,7 +73,7 @@ export class StoredModels implements EngineModels, ModelFiles {
   async learn(id: string, signal: AbortSignal, mayFetch = false): Promise<void> {
     signal.throwIfAborted();
     const name = nameOf(id);
-    if (mayFetch) remember(this.#released, name);
+    if (mayFetch) this.#released.set(name, true);
     if (this.#known.has(name) && !(await this.#isGone(name, true))) return;
     await this.#known.seek(name, signal);
     if (mayFetch && !this.#known.has(name)) await this.#meet(id, signal);
@@ -141,7 +140,7 @@ export class StoredModels implements EngineModels, ModelFiles {
     if (known === undefined) return true;
     const nowMs = this.#parts.clock.now();
     const lastMs = this.#usedMs.get(name) ?? Number.NEGATIVE_INFINITY;
-    remember(this.#usedMs, name, nowMs);
+    this.#usedMs.set(name, nowMs);
     if (isUsed && nowMs - lastMs < LIMITS.modelsLookEveryMs) return false;
     const isThere = await access(path.join(known.directory, 'config.json')).then(
       () => true,

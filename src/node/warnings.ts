@@ -2,25 +2,21 @@
  * What only a person can mend, kept for `exo status` and the page: what happened (the newest of each kind, bounded, and
  * forgotten in time), and what stands until it is mended.
  */
-import { type Clock, SourceLimiter } from '../shared/index.js';
+import { BoundedMap, type Clock, LIMITS, SourceLimiter } from '../shared/index.js';
 import type { MeshWarning } from './mesh.js';
 
-const WARNINGS_MAX = 32;
-/** Of one topic; a file that is wrong as a whole is wrong in every line. */
-const STANDING_MAX = 32;
 /** A warning that was not repeated for this long is forgotten. */
 const KEEP_MS = 10 * 60_000;
 /** New ones of one source: a peer that talks without end neither fills the log nor pushes out what others said. */
 const NEW_PER_SECOND = 0.1;
 const NEW_BURST = 8;
-const SOURCES_MAX = 256;
 
 /** A bounded list without repetitions. */
 export class Warnings {
   readonly #clock: Clock;
-  readonly #byKey = new Map<string, MeshWarning>();
+  readonly #byKey = new BoundedMap<string, MeshWarning>(LIMITS.warningsKept);
   readonly #standing = new Map<string, readonly MeshWarning[]>();
-  readonly #rates = new SourceLimiter(NEW_PER_SECOND, NEW_BURST, SOURCES_MAX);
+  readonly #rates = new SourceLimiter(NEW_PER_SECOND, NEW_BURST, LIMITS.warningSourcesMax);
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -32,8 +28,6 @@ export class Warnings {
     if (!this.#byKey.has(key) && !this.#rates.take(source, this.#clock.now())) return false;
     const known = this.#byKey.delete(key);
     this.#byKey.set(key, { code, message, atMs: this.#clock.wall() });
-    const oldest = this.#byKey.keys().next();
-    if (this.#byKey.size > WARNINGS_MAX && !oldest.done) this.#byKey.delete(oldest.value);
     return !known;
   }
 
@@ -44,7 +38,7 @@ export class Warnings {
   ): readonly MeshWarning[] {
     const before = this.#standing.get(topic) ?? [];
     const fresh: MeshWarning[] = [];
-    const now = found.slice(0, STANDING_MAX).map(({ code, message }) => {
+    const now = found.slice(0, LIMITS.warningsStandingMax).map(({ code, message }) => {
       const known = before.find((each) => each.code === code && each.message === message);
       if (known !== undefined) return known;
       const warning = { code, message, atMs: this.#clock.wall() };

@@ -15,6 +15,7 @@ export {
   parseAddress,
 } from './address.js';
 export { type BackoffOptions, fullJitterMs } from './backoff.js';
+export { BoundedMap } from './bounded-map.js';
 export { type Clock, sleep, systemClock, type TimerHandle } from './clock.js';
 export { closest } from './closest.js';
 export {

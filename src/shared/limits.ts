@@ -195,6 +195,9 @@ const TABLE = {
     'old and new path while one replaces the other, and the health connection of an old peer',
   ],
   nodeIdCharsMax: [128, 'a UUID has 36, a host name at most 63'],
+  warningsKept: [32, 'what a node tells a person to mend, the newest; a screen full'],
+  warningsStandingMax: [32, 'of one topic; a file that is wrong as a whole is wrong in every line'],
+  warningSourcesMax: [256, 'peers whose rate of warnings is remembered'],
   // ------------------------------------------------------------------ discovery
   candidatesMax: [1_024, 'addresses in the pool; the oldest unproven one makes room'],
   candidatesPerHostMax: [64, 'unproven addresses of one host; sixty nodes on one machine is a test bench'],
@@ -368,6 +371,10 @@ const TABLE = {
     600_000,
     'how long an absent node’s entry is kept, so that a late old one is known as old; frames live seconds',
   ],
+  formerLinksKept: [
+    64,
+    'lost nodes whose links are remembered until it is clear who lost them; a whole mesh rarely dies at once',
+  ],
   topologyUpdateBytesMax: [
     512 * KIB,
     'entries of one update, estimated: half of a control frame, so that the estimate may be off',
@@ -483,6 +490,10 @@ const TABLE = {
     'a download of another node of which nothing is heard for so long is not shown any more',
   ],
   downloadStatusFiles: [32, 'files in such a report: those under way first'],
+  downloadsShownMax: [
+    256,
+    'downloads of all nodes that a node tells of: every node of a large mesh and some that are over',
+  ],
   // ------------------------------------------------------------------ engines
   engineLoadMs: [
     30 * 60 * 1000,
@@ -492,6 +503,12 @@ const TABLE = {
     5 * 60 * 1000,
     'to measure a machine, which waits for the steps that run: part of a prompt takes two minutes on slow ones; a load is not counted',
   ],
+  engineModelsKept: [32, 'models of which an engine remembers how fast it was; a node computes a few'],
+  modelNamesKept: [
+    256,
+    'models that clients have named and that a node remembers something of; they may name any',
+  ],
+  fatalShardsKept: [64, 'shards that are remembered because the engine’s process ended while it loaded them'],
   // ------------------------------------------------------------------ inference and HTTP
   generationsMax: [64, 'generations running or waiting on the node that took the request'],
   generationLookMs: [
@@ -542,6 +559,10 @@ const TABLE = {
   ringMembersMax: [
     128,
     'places of a ring that is told; the largest open model has 126 layers, and so many names fit the metadata of a tensor',
+  ],
+  ringsRemembered: [
+    64,
+    'models of which the last ring is remembered; the next is like it where nothing speaks for another',
   ],
   ringHopTimeoutMs: [30_000, 'a tensor must be accepted by the next node within this'],
   ringRequestsMax: [1_024, 'requests that a ring member works on: full entry nodes, sixteen of them'],

@@ -1,4 +1,5 @@
 /** A rate limiter: a pure bucket of tokens, and a bounded table of buckets keyed by source. */
+import { BoundedMap } from './bounded-map.js';
 
 /** Refills continuously at `perSecond`, holds at most `burst`. */
 export class TokenBucket {
@@ -26,29 +27,19 @@ export class TokenBucket {
 
 /** One bucket per source; the least recently used source is forgotten when the table is full. */
 export class SourceLimiter {
-  readonly #buckets = new Map<string, TokenBucket>();
+  readonly #buckets: BoundedMap<string, TokenBucket>;
   readonly #perSecond: number;
   readonly #burst: number;
-  readonly #sourcesMax: number;
 
   constructor(perSecond: number, burst: number, sourcesMax: number) {
     this.#perSecond = perSecond;
     this.#burst = burst;
-    this.#sourcesMax = sourcesMax;
+    this.#buckets = new BoundedMap(sourcesMax);
   }
 
   /** Whether one more event of this source is within its rate. */
   take(source: string, nowMs: number): boolean {
-    let bucket = this.#buckets.get(source);
-    if (bucket === undefined) {
-      bucket = new TokenBucket(this.#perSecond, this.#burst, nowMs);
-      if (this.#buckets.size >= this.#sourcesMax) {
-        const oldest = this.#buckets.keys().next();
-        if (!oldest.done) this.#buckets.delete(oldest.value);
-      }
-    } else {
-      this.#buckets.delete(source);
-    }
+    const bucket = this.#buckets.get(source) ?? new TokenBucket(this.#perSecond, this.#burst, nowMs);
     this.#buckets.set(source, bucket);
     return bucket.take(nowMs);
   }

@@ -2,15 +2,13 @@
  * Who was linked with a node just before the first sign of its loss. When a node dies, all its neighbours notice
  * within moments and each tells; to know who noticed by himself, the links as they were before are needed. Pure.
  */
+import { BoundedMap, LIMITS } from '../shared/index.js';
 import type { EntryTable, StoredEntry } from './entry.js';
 import { linkedIds } from './reach.js';
 
-/** Nodes remembered; a whole mesh rarely dies at once. */
-const NODES_MAX = 64;
-
 /** Bounded memory of links, by lost node. */
 export class FormerLinks {
-  readonly #linksOf = new Map<string, ReadonlySet<string>>();
+  readonly #linksOf = new BoundedMap<string, ReadonlySet<string>>(LIMITS.formerLinksKept);
 
   /** Call before `next` replaces `known` in `entries`. */
   observe(entries: EntryTable, known: StoredEntry, next: StoredEntry): void {
@@ -21,7 +19,6 @@ export class FormerLinks {
     for (const id of [...dropped, ...lost]) {
       if (this.#linksOf.has(id)) continue;
       this.#linksOf.set(id, new Set(linkedIds(entries, id)));
-      if (this.#linksOf.size > NODES_MAX) this.#linksOf.delete(this.#linksOf.keys().next().value!);
     }
   }
 

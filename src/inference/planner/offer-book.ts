@@ -3,7 +3,7 @@
  * waits for none longer than a person notices. Called by `ring-planner.ts`.
  */
 import type { OfferResponse } from '../../protocol/index.js';
-import { type Clock, LIMITS, printable, toExoError, unlessAborted } from '../../shared/index.js';
+import { BoundedMap, type Clock, LIMITS, printable, toExoError, unlessAborted } from '../../shared/index.js';
 import type { ModelEntry } from '../models.js';
 import type { RingPort } from '../ring-port.js';
 import { within } from './deadline.js';
@@ -38,7 +38,7 @@ interface Entry {
 /** Offers by node and model. */
 export class OfferBook {
   readonly #parts: OfferBookComponents;
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new BoundedMap<string, Entry>(LIMITS.offersKeptMax);
   readonly #asked = new Map<string, Promise<OfferResponse>>();
 
   constructor(components: OfferBookComponents) {
@@ -75,7 +75,7 @@ export class OfferBook {
     if (asked === undefined) {
       asked = this.#ask(model, nodeId, mayFetch).then((offer) => {
         this.#asked.delete(key);
-        this.#note(key, offer);
+        this.#entries.set(key, { atMs: this.#parts.clock.now(), offer });
         return offer;
       });
       this.#asked.set(key, asked);
@@ -102,13 +102,5 @@ export class OfferBook {
       const late = `did not say within ${waitedMs / 1000} s what it offers`;
       return noOffer('', code === 'request-timeout' ? late : printable(message, 400));
     }
-  }
-
-  #note(key: string, offer: OfferResponse): void {
-    this.#entries.delete(key);
-    this.#entries.set(key, { atMs: this.#parts.clock.now(), offer });
-    if (this.#entries.size <= LIMITS.offersKeptMax) return;
-    const oldest = this.#entries.keys().next();
-    if (!oldest.done) this.#entries.delete(oldest.value);
   }
 }

@@ -4,7 +4,7 @@
  * mesh, the ring is the original's, by memory. Called by `generation-attempts.ts`; answers 0x72 for other planners.
  */
 import type { OfferRequest, OfferResponse } from '../../protocol/index.js';
-import { type Clock, ExoError, LIMITS, printable, toExoError } from '../../shared/index.js';
+import { BoundedMap, type Clock, ExoError, LIMITS, printable, toExoError } from '../../shared/index.js';
 import type { InferenceEngine } from '../engine.js';
 import type { ModelEntry } from '../models.js';
 import type { PlacedRange } from '../placement.js';
@@ -32,8 +32,6 @@ export interface RingPlannerComponents {
 const USUAL_TOKENS = 512;
 /** Beyond it, a cache that may never be filled would keep a model out of memory that it fits. */
 const RESERVED_TOKENS_MAX = 2_048;
-/** Models of which the last ring is remembered. */
-const RINGS_KEPT = 64;
 
 /** Everything that is known when a ring is decided on. */
 interface Situation {
@@ -50,9 +48,9 @@ export class RingPlanner {
   readonly record = new PlanRecord();
   readonly #book: OfferBook;
   /** By model: where it was computed last. */
-  readonly #rings = new Map<string, readonly PlacedRange[]>();
+  readonly #rings = new BoundedMap<string, readonly PlacedRange[]>(LIMITS.ringsRemembered);
   /** Why this node itself takes no layers, by model. */
-  readonly #ownFaults = new Map<string, ExoError>();
+  readonly #ownFaults = new BoundedMap<string, ExoError>(LIMITS.ringsRemembered);
   readonly #stopping = new AbortController();
   #answering = 0;
 
@@ -123,7 +121,7 @@ export class RingPlanner {
       }
     }
     const plan = await this.#planWithoutSilent(mesh, question, signal);
-    if (plan.ring !== undefined && question.isTrial !== true) this.#remember(model.id, placesOf(plan.ring));
+    if (plan.ring !== undefined && question.isTrial !== true) this.#rings.set(model.id, placesOf(plan.ring));
     return plan;
   }
 
@@ -283,14 +281,6 @@ export class RingPlanner {
     return { mesh, question, outsiders, choice };
   }
 
-  #remember(modelId: string, ring: readonly PlacedRange[]): void {
-    this.#rings.delete(modelId);
-    this.#rings.set(modelId, ring);
-    if (this.#rings.size <= RINGS_KEPT) return;
-    const oldest = this.#rings.keys().next();
-    if (!oldest.done) this.#rings.delete(oldest.value);
-  }
-
   async #ownOffer(model: ModelEntry, mayFetch: boolean, signal: AbortSignal): Promise<OfferResponse> {
     try {
       const offer = await tryOffer(
@@ -302,7 +292,6 @@ export class RingPlanner {
       return offer;
     } catch (error) {
       const fault = toExoError(error);
-      if (this.#ownFaults.size >= RINGS_KEPT) this.#ownFaults.clear();
       this.#ownFaults.set(model.id, fault);
       return noOffer(this.#parts.engine.name, fault.message);
     }

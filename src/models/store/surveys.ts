@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { LIMITS } from '../../shared/index.js';
+import { BoundedMap, LIMITS } from '../../shared/index.js';
 import { type ModelSurvey, surveyModel } from './survey.js';
 
 interface Kept {
@@ -15,7 +15,7 @@ interface Kept {
 
 /** The surveys of one store, the latest `LIMITS.modelSurveysKept`. */
 export class Surveys {
-  readonly #kept = new Map<string, Kept>();
+  readonly #kept = new BoundedMap<string, Kept>(LIMITS.modelSurveysKept);
 
   /** What is in a folder now; undefined where it holds no model. Rejects with the signal's reason. */
   async of(directory: string, signal: AbortSignal): Promise<ModelSurvey | undefined> {
@@ -25,9 +25,7 @@ export class Surveys {
     signal.throwIfAborted();
     const isSame = known !== undefined && known.stamp === stamp;
     const survey = isSame ? known.survey : await surveyModel(directory, signal);
-    this.#kept.delete(directory);
     this.#kept.set(directory, { stamp, survey });
-    if (this.#kept.size > LIMITS.modelSurveysKept) this.#kept.delete(this.#kept.keys().next().value!);
     return survey;
   }
 }

@@ -3,7 +3,7 @@
  * costs a second login once and not at every start, and one whose shell is slow (or whose forced command says nothing) is
  * waited for once. The driver keeps one for all its sessions; pure.
  */
-import type { Clock } from '../../shared/index.js';
+import { BoundedMap, type Clock, LIMITS } from '../../shared/index.js';
 import type { TunnelSpec } from '../description/tunnel-spec.js';
 
 /** How the session of a connection is held, best first. */
@@ -19,9 +19,11 @@ const ANCHOR_WAIT_AGAIN_MS = 250;
 /** By destination. */
 export class ServerRights {
   readonly #clock: Clock;
-  readonly #refused = new Map<string, { readonly mode: SessionMode; readonly atMs: number }>();
+  readonly #refused = new BoundedMap<string, { readonly mode: SessionMode; readonly atMs: number }>(
+    LIMITS.tunnelsMax,
+  );
   /** When the anchor of a tunnel was late. */
-  readonly #late = new Map<string, number>();
+  readonly #late = new BoundedMap<string, number>(LIMITS.tunnelsMax);
 
   constructor(components: { readonly clock: Clock }) {
     this.#clock = components.clock;

@@ -2,7 +2,7 @@
  * How fast this device is with weights of one type: bytes of weights in a second while it decodes, multiply-adds in a
  * second in a prompt. From the steps that ran where there were enough of them, else from a short test. Called by `program.ts`.
  */
-import { type Clock, ExoError } from '../../../../shared/index.js';
+import { BoundedMap, type Clock, ExoError, LIMITS } from '../../../../shared/index.js';
 import type { Device, ElementType, Pointer } from '../library/index.js';
 import { TYPE } from '../library/index.js';
 
@@ -33,8 +33,6 @@ const PREFILL_TOKENS_MIN = 64;
 /** The middle of so many: a step that was disturbed counts for nothing. */
 const STEPS_KEPT = 15;
 const STEPS_MIN = 3;
-/** Models that are remembered. */
-const MODELS_MAX = 32;
 
 interface Steps {
   readonly decode: number[];
@@ -45,7 +43,7 @@ interface Steps {
 export class Speeds {
   readonly #device: Device;
   readonly #clock: Clock;
-  readonly #steps = new Map<string, Steps>();
+  readonly #steps = new BoundedMap<string, Steps>(LIMITS.engineModelsKept);
   readonly #tested = new Map<ElementType, Promise<Speed>>();
 
   constructor(components: { readonly device: Device; readonly clock: Clock }) {
@@ -58,7 +56,6 @@ export class Speeds {
     if (seconds <= 0) return;
     let steps = this.#steps.get(modelId);
     if (steps === undefined) {
-      if (this.#steps.size >= MODELS_MAX) this.#steps.clear();
       steps = { decode: [], prefill: [] };
       this.#steps.set(modelId, steps);
     }

@@ -3,14 +3,12 @@
  * much memory. Each try costs the other requests a restart, so after a few of them in a row there is a rest. Called by
  * `../ggml-engine.ts`.
  */
-import { type Clock, ExoError, printable } from '../../../../shared/index.js';
+import { BoundedMap, type Clock, ExoError, LIMITS, printable } from '../../../../shared/index.js';
 
 /** One death may have had another reason; three in a row, with nothing loaded between them, have not. */
 const DEATHS_MAX = 3;
 /** Then the shard is left alone for so long. */
 const REST_MS = 60_000;
-/** Shards that are remembered; the oldest is forgotten. */
-const SHARDS_MAX = 64;
 
 interface Deaths {
   count: number;
@@ -21,7 +19,7 @@ interface Deaths {
 /** Loads in which the process died. */
 export class FatalLoads {
   readonly #clock: Clock;
-  readonly #shards = new Map<string, Deaths>();
+  readonly #shards = new BoundedMap<string, Deaths>(LIMITS.fatalShardsKept);
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -46,9 +44,6 @@ export class FatalLoads {
   /** The process has ended while it loaded the shard. */
   note(shardKey: string, { message }: ExoError): void {
     const count = (this.#shards.get(shardKey)?.count ?? 0) + 1;
-    this.#shards.delete(shardKey);
-    const [oldest] = this.#shards.keys();
-    if (this.#shards.size >= SHARDS_MAX && oldest !== undefined) this.#shards.delete(oldest);
     this.#shards.set(shardKey, { count, lastAtMs: this.#clock.now(), why: printable(message, 300) });
   }
 
