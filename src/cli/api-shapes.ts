@@ -23,6 +23,8 @@ export interface PeerJson {
   /** How it is trusted, in words; null: it is not. */
   readonly trust: string | null;
   readonly rtt_ms: number | null;
+  /** Absent from an older node. */
+  readonly bytes_per_s?: number | null;
   readonly silent_ms: number | null;
   readonly bytes_in: number;
   readonly bytes_out: number;
@@ -234,6 +236,8 @@ export interface StatusJson extends PeersJson {
   /** Absent from an older node. */
   readonly engine?: { readonly name: string; readonly state: string | null } | null;
   readonly models: ReadonlyArray<{
+    /** Absent from an older node. */
+    readonly unusable?: string | null;
     readonly id: string;
     readonly name: string;
     readonly ready: boolean;

@@ -43,6 +43,8 @@ export interface RingPort {
   mesh(): MeshNow;
   /** To the new peers that this node is connected to, as measured. */
   paths(): readonly OfferedPath[];
+  /** Has the paths measured of which too little is known; resolves when that is done, which may take seconds. Never rejects. */
+  measurePaths(): Promise<void>;
   /** Rejects as `sendPrompt`, with `request-timeout` after `LIMITS.offerWaitMs`, or a little later on a slow path. */
   askOffer(nodeId: string, message: OfferRequest, signal: AbortSignal): Promise<OfferResponse>;
   /** Whether this is a connected peer that speaks hello, so that it can be sent errors, cancels and results of its own. */

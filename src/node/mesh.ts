@@ -32,6 +32,8 @@ export interface PeerSummary {
   readonly trust: string | null;
   /** Smoothed round trip, milliseconds; null before the first. */
   readonly rttMs: number | null;
+  /** Bytes a second of its link, as far as that was measured in the last minutes. */
+  readonly bytesPerS: number | null;
   /** Milliseconds since anything was heard. */
   readonly silentMs: number | null;
   readonly bytesIn: number;

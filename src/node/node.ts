@@ -151,7 +151,7 @@ class MeshNode implements Node {
       changedAtMs: () => this.#changes.meshAtMs,
     });
     this.#downloads?.connect({
-      files: createPeerFiles(selfId, this.#peers),
+      files: createPeerFiles(selfId, this.#peers, clock),
       broadcast: (status) => port.broadcastStatus(status),
       ring: (modelId, layers) => port.ring(modelId, layers),
     });

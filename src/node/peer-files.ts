@@ -4,18 +4,22 @@
  */
 import type { Downloads, DownloadsMesh } from '../inference/index.js';
 import type { BytesRequest, Connection, FilesRequest, Message } from '../protocol/index.js';
-import { ExoError, LIMITS } from '../shared/index.js';
+import { type Clock, ExoError, LIMITS } from '../shared/index.js';
 import type { PeerTable } from './peer-table.js';
 
 /** The peers as places where files are. */
-export function createPeerFiles(selfId: string, peers: PeerTable): DownloadsMesh['files'] {
-  const ask = (nodeId: string, message: Message, signal: AbortSignal): Promise<Message> => {
-    const connection = peers.get(nodeId)?.link?.connection;
-    if (connection === undefined) {
-      const error = new ExoError('peer-unreachable', `node ${nodeId} is not connected`, { retryable: true });
-      return Promise.reject(error);
+export function createPeerFiles(selfId: string, peers: PeerTable, clock: Clock): DownloadsMesh['files'] {
+  const ask = async (nodeId: string, message: Message, signal: AbortSignal): Promise<Message> => {
+    const peer = peers.get(nodeId);
+    const connection = peer?.link?.connection;
+    if (peer === undefined || connection === undefined) {
+      throw new ExoError('peer-unreachable', `node ${nodeId} is not connected`, { retryable: true });
     }
-    return connection.request(message, { timeoutMs: LIMITS.peerFilesTimeoutMs, signal });
+    const startedMs = clock.now();
+    const answer = await connection.request(message, { timeoutMs: LIMITS.peerFilesTimeoutMs, signal });
+    if (answer.kind === 'bytes-response')
+      peers.rates.carried(peer, connection, answer.data.length, clock.now() - startedMs);
+    return answer;
   };
   return {
     selfId,

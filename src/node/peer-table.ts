@@ -5,6 +5,7 @@
 import type { CloseReason, Connection, Hello } from '../protocol/index.js';
 import { ExoError, LIMITS, type Startable } from '../shared/index.js';
 import { Heartbeat, type Patients } from './heartbeat.js';
+import { LinkRates } from './link-rates.js';
 import { LinkSettlement } from './link-settlement.js';
 import type { PeerState } from './mesh.js';
 import { type Link, Peer } from './peer.js';
@@ -21,11 +22,14 @@ export class PeerTable implements Startable, Patients {
   readonly #peers = new Map<string, Peer>();
   readonly #heartbeat: Heartbeat;
   readonly #links: LinkSettlement;
+  /** What the links carry. */
+  readonly rates: LinkRates;
 
   constructor(components: PeerTableComponents) {
     this.#c = components;
     this.#heartbeat = new Heartbeat(this, components);
     this.#links = new LinkSettlement(components);
+    this.rates = new LinkRates({ clock: components.clock, peers: () => this.#peers.values() });
   }
 
   async start(): Promise<void> {
@@ -35,6 +39,7 @@ export class PeerTable implements Startable, Patients {
   /** Says goodbye on every connection and forgets all peers. */
   async stop(): Promise<void> {
     await this.#heartbeat.stop();
+    this.rates.stop();
     const closing: Promise<void>[] = [];
     for (const peer of this.#peers.values()) {
       for (const link of peer.links) {

@@ -34,9 +34,10 @@ export function createRingPort(components: RingPortComponents): RingPort {
   const broadcast = (message: Message): void => {
     for (const peer of peers.all()) if (peer.present) peer.link?.connection.notify(message);
   };
-  const connectionTo = (nodeId: string) => {
-    const connection = peers.get(nodeId)?.link?.connection;
-    if (connection !== undefined) return connection;
+  const linkTo = (nodeId: string) => {
+    const peer = peers.get(nodeId);
+    const connection = peer?.link?.connection;
+    if (peer !== undefined && connection !== undefined) return { peer, connection };
     throw new ExoError(
       'peer-unreachable',
       `the ring goes on at "${nodeId}", to which this node has no connection: see "exo peers --all" for the reason`,
@@ -48,17 +49,22 @@ export function createRingPort(components: RingPortComponents): RingPort {
     message: Prompt | TensorRequest,
     signal: AbortSignal,
   ): Promise<void> => {
-    await connectionTo(nodeId).request(message, { timeoutMs: LIMITS.ringHopTimeoutMs, signal });
+    const { peer, connection } = linkTo(nodeId);
+    const startedMs = clock.now();
+    await connection.request(message, { timeoutMs: LIMITS.ringHopTimeoutMs, signal });
+    if (message.kind === 'prompt') return;
+    peers.rates.carried(peer, connection, message.tensor.data.length, clock.now() - startedMs);
   };
   return {
     selfId,
     ring: (modelId, layers, without) => currentRing(snapshot(), modelId, layers, without),
     mesh: () => meshNow(snapshot()),
     paths: () => pathsOf(peers),
+    measurePaths: () => peers.rates.refresh(),
     askOffer: async (nodeId, message, signal) => {
       const peer = peers.get(nodeId);
       const timeoutMs = Math.max(LIMITS.offerWaitMs, 3 * (peer?.rtt?.srttMs ?? 0));
-      const answer = await connectionTo(nodeId).request(message, { timeoutMs, signal });
+      const answer = await linkTo(nodeId).connection.request(message, { timeoutMs, signal });
       if (answer.kind === 'offer-response') return answer;
       throw new ExoError('protocol-violation', `a question for an offer was answered by ${answer.kind}`);
     },
@@ -114,9 +120,10 @@ function meshNow({ nodes, edges, legacyIds }: ViewSnapshot): MeshNow {
 /** The nearest ones, as many as may be told. */
 function pathsOf(peers: PeerTable): readonly OfferedPath[] {
   const paths: OfferedPath[] = [];
-  for (const { id, protocol, reachable, rtt } of peers.all()) {
+  for (const peer of peers.all()) {
+    const { id, protocol, reachable, rtt } = peer;
     if (protocol === 'exo' && reachable && rtt !== undefined)
-      paths.push({ nodeId: id, rttMs: rtt.srttMs, bytesPerS: null });
+      paths.push({ nodeId: id, rttMs: rtt.srttMs, bytesPerS: peers.rates.of(peer) });
   }
   return paths.sort((a, b) => a.rttMs - b.rttMs).slice(0, LIMITS.ringMembersMax);
 }

@@ -546,6 +546,18 @@ const TABLE = {
     500,
     'a node that has not said by then what it offers takes no layers; a person waits for it',
   ],
+  linkRateKeptMs: [
+    10 * 60 * 1000,
+    'what was measured of a link counts for so long, and it is not tried again before; paths seldom change sooner',
+  ],
+  linkProbeMs: [
+    1_500,
+    'for a ping of 64 or 256 KiB that measures a link: what takes longer is slower than any link worth splitting a model over',
+  ],
+  linkProbesPerMinute: [
+    8,
+    'links that a node measures because somebody plans; a ring is chosen among six nodes, and a stranger may ask often',
+  ],
   ownOfferMs: [
     20_000,
     'until a node goes on without an offer of its own: the engine starts and measures itself in 2 s, or is stuck',

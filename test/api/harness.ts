@@ -173,6 +173,7 @@ export class StillMesh implements Mesh {
         encrypted: true,
         trust: 'mesh key 0123abcd',
         rttMs: 0.4,
+        bytesPerS: 117_600_000,
         silentMs: 12,
         bytesIn: 100,
         bytesOut: 200,

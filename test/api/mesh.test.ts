@@ -73,6 +73,7 @@ describe('status', () => {
           encrypted: true,
           trust: 'mesh key 0123abcd',
           rtt_ms: 0.4,
+          bytes_per_s: 117_600_000,
           silent_ms: 12,
           bytes_in: 100,
           bytes_out: 200,

@@ -26,6 +26,7 @@ function peer(change: Partial<PeerJson> = {}): PeerJson {
     encrypted: false,
     trust: null,
     rtt_ms: 0.42,
+    bytes_per_s: 117_600_000,
     silent_ms: 300,
     bytes_in: 100,
     bytes_out: 2048,
@@ -51,6 +52,15 @@ const TOPOLOGY: TopologyJson = {
   ],
 };
 
+test('rates of links are told in kilo- and megabytes, and those that were not measured not at all', () => {
+  assert.deepEqual([null, 350_400, 1_240_000, 12_500_000].map(units.rate), [
+    '-',
+    '350 kB/s',
+    '1.2 MB/s',
+    '13 MB/s',
+  ]);
+});
+
 test('durations have at most two units', () => {
   assert.deepEqual([0, 850, 1_000, 12_400, 60_000, 185_000, 7_440_000, 262_800_000].map(units.duration), [
     '0 ms',
@@ -72,7 +82,7 @@ test('round trips, sizes, memory and shares are short', () => {
   assert.deepEqual([null, 10, 5_000].map(units.ago), ['never', 'now', '5 s ago']);
 });
 
-test('peers are one line each: name, state, address, direction, round trip, last heard, description', () => {
+test('peers are one line each: name, state, address, direction, round trip, rate, last heard, description', () => {
   const lines = formatPeers(
     { schema_version: 1, peers: [peer()], refusals: [], spare_addresses: [], warnings: [] },
     false,
@@ -80,7 +90,7 @@ test('peers are one line each: name, state, address, direction, round trip, last
     plain,
   );
   assert.equal(lines.length, 2);
-  assert.match(lines[1]!, /^ {2}mac2 +alive +127\.0\.0\.1:50052 +out +0\.42 ms +now +100 B\/2\.0 KiB +MAN$/);
+  assert.match(lines[1]!, /^ {2}mac2 +alive +127\.0\.0\.1:50052 +out +0\.42 ms +118 MB\/s +now +100 B\/2\.0 KiB +MAN$/);
 });
 
 test('a peer that is not alive says why and when it is tried again; one that is gone needs --all', () => {

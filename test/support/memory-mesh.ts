@@ -3,6 +3,7 @@
  * addresses passed in. Used by tests of membership and topology, by the simulation and by the convergence bench.
  */
 import type { Candidate, Discovery, DiscoveryComponents, Refusal } from '../../src/discovery/index.js';
+import type { InferenceEngine } from '../../src/inference/index.js';
 import { createNode, type Node, type NodeOptions } from '../../src/node/index.js';
 import {
   type DeviceCapabilities,
@@ -27,6 +28,8 @@ export interface MeshNodeOptions {
   /** Hosts that it is configured to dial, on port 50051. */
   readonly dials: readonly string[];
   readonly memoryMb?: number;
+  /** @default the dummy */
+  readonly engine?: InferenceEngine;
   readonly node?: Partial<NodeOptions>;
 }
 
@@ -63,6 +66,7 @@ export function meshNode(world: MeshWorld, options: MeshNodeOptions): Node & { r
       random: world.random,
       logger: (world.logger ?? silentLogger).child({ node: id }),
       transport: world.network.transport(host),
+      ...(options.engine === undefined ? {} : { inferenceEngine: options.engine }),
       discover: (_, components) => list.connect(components),
       capabilities: { instant: capabilities, refined: Promise.resolve(capabilities) },
     },

@@ -326,6 +326,7 @@ export class RingNet {
         isLinked: (one, two) => this.isConnected(one, two),
       }),
       paths: () => this.others(selfId).map((nodeId) => ({ nodeId, rttMs: 15, bytesPerS: null })),
+      measurePaths: async () => undefined,
       askOffer: (to, message, signal) => this.#askOffer(selfId, to, message, signal),
       isNew: (nodeId) => this.#nodes.has(nodeId) && this.isConnected(selfId, nodeId),
       isTrusted: () => false,

@@ -3,9 +3,20 @@ import { printable } from '../../shared/index.js';
 import type { PeerJson, PeersJson, RefusalJson, WarningJson } from '../api-shapes.js';
 import type { Colours } from '../host.js';
 import { columns } from './columns.js';
-import { ago, bytes, count, duration, roundTrip } from './units.js';
+import { ago, bytes, count, duration, rate, roundTrip } from './units.js';
 
-const HEAD = ['NAME', 'STATE', 'TRUST', 'ADDRESS', 'DIR', 'RTT', 'HEARD', 'IN/OUT', 'FOUND BY'] as const;
+const HEAD = [
+  'NAME',
+  'STATE',
+  'TRUST',
+  'ADDRESS',
+  'DIR',
+  'RTT',
+  'RATE',
+  'HEARD',
+  'IN/OUT',
+  'FOUND BY',
+] as const;
 const TRUST_COLUMN = 2;
 const STATE_COLUMN = 1;
 /** States that need no explanation. */
@@ -46,6 +57,7 @@ export function peerLines(
     peer.address,
     peer.direction,
     roundTrip(peer.rtt_ms),
+    rate(peer.bytes_per_s ?? null),
     ago(peer.silent_ms),
     `${bytes(peer.bytes_in)}/${bytes(peer.bytes_out)}`,
     peer.description,

@@ -48,6 +48,13 @@ export function bytes(count: number): string {
   return `${unit === 0 || value >= 10 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
 }
 
+/** Of a path: `118 MB/s`, `1.2 MB/s`, `350 kB/s`; `-` where it was not measured. */
+export function rate(bytesPerS: number | null): string {
+  if (bytesPerS === null) return '-';
+  if (bytesPerS < 1e6) return `${Math.round(bytesPerS / 1e3)} kB/s`;
+  return `${(bytesPerS / 1e6).toFixed(bytesPerS < 10e6 ? 1 : 0)} MB/s`;
+}
+
 /** Memory of a machine, from MB: `16 GB`; `-` where unknown. */
 export function memory(megabytes: number): string {
   if (megabytes <= 0) return '-';

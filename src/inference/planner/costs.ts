@@ -94,7 +94,11 @@ export class NodeCosts {
 }
 
 /** A node that says nothing of its speed, or of its layers, cannot be planned with. */
-export function isMeasured({ bytesPerS, multiplyAddsPerS, layers }: OfferResponse): boolean {
+export function isMeasured({
+  bytesPerS,
+  multiplyAddsPerS,
+  layers,
+}: Pick<OfferResponse, 'bytesPerS' | 'multiplyAddsPerS' | 'layers'>): boolean {
   return bytesPerS > 0 && multiplyAddsPerS > 0 && layers.some(({ weightBytes }) => weightBytes > 0);
 }
 

@@ -5,6 +5,7 @@
 import type { OfferedPath, OfferRequest, OfferResponse } from '../../protocol/index.js';
 import { type Clock, ExoError, toExoError } from '../../shared/index.js';
 import type { InferenceEngine } from '../engine.js';
+import { isMeasured } from './costs.js';
 
 /** What an offer is made of. */
 export interface OfferComponents {
@@ -12,6 +13,7 @@ export interface OfferComponents {
   readonly clock: Clock;
   /** To the nodes that this one is connected to. */
   paths(): readonly OfferedPath[];
+  measurePaths(): Promise<void>;
 }
 
 /** What is asked. */
@@ -22,6 +24,8 @@ export interface OfferQuestion extends Pick<OfferRequest, 'modelId' | 'nLayers'>
 
 /** A tokenizer that opens has no answer by then; one that is missing has. Well within what the asking node waits. */
 const TOKENIZER_WAIT_MS = 200;
+/** In a room it takes 20 ms; what takes longer stands in the next offer. */
+const PATHS_WAIT_MS = 150;
 
 /** The offer of this node. Never throws: what is wrong is the reason for taking no layers. */
 export async function makeOffer(
@@ -38,7 +42,7 @@ export async function makeOffer(
 
 /** As `makeOffer`; throws what keeps the node from computing the model. */
 export async function tryOffer(
-  { engine, clock, paths }: OfferComponents,
+  { engine, clock, paths, measurePaths }: OfferComponents,
   { modelId, nLayers, mayFetch }: OfferQuestion,
   signal: AbortSignal,
 ): Promise<OfferResponse> {
@@ -48,8 +52,11 @@ export async function tryOffer(
     throw new ExoError('model-unknown', `${model.id} has ${model.layers} layers here, not ${nLayers}`);
   }
   const profile = await engine.profile(model.id, signal);
-  // Whoever holds the last layer needs it; any node may.
-  await failureOf(engine.tokenizer(model.id, signal), clock);
+  await Promise.all([
+    // Whoever holds the last layer needs it; any node may.
+    patiently(engine.tokenizer(model.id, signal), TOKENIZER_WAIT_MS, clock),
+    isMeasured(profile) ? patiently(measurePaths(), PATHS_WAIT_MS, clock) : undefined,
+  ]);
   return {
     kind: 'offer-response',
     engine: engine.name,
@@ -77,10 +84,10 @@ export function noOffer(engine: string, reason: string): OfferResponse {
 }
 
 /** Rejects as `work` does, if it does so soon. */
-async function failureOf(work: Promise<unknown>, clock: Clock): Promise<void> {
+async function patiently(work: Promise<unknown>, patienceMs: number, clock: Clock): Promise<void> {
   let wait: { cancel(): void } | undefined;
   const patience = new Promise<void>((resolve) => {
-    wait = clock.after(TOKENIZER_WAIT_MS, resolve);
+    wait = clock.after(patienceMs, resolve);
   });
   try {
     await Promise.race([work, patience]);

@@ -299,7 +299,7 @@ export class RingPlanner {
 
   #offerParts() {
     const { engine, clock, port } = this.#parts;
-    return { engine, clock, paths: () => port.paths() };
+    return { engine, clock, paths: () => port.paths(), measurePaths: () => port.measurePaths() };
   }
 }
 

@@ -301,6 +301,7 @@ test('planner of a retry does without members that have fallen silent, and asks 
       isConnected: () => true,
       isSilent: (id: string) => id === 'b',
       paths: () => [],
+      measurePaths: async () => undefined,
       askOffer: async (id: string) => {
         asked.push(id);
         const profile = await engines.b.profile('dummy', new AbortController().signal);
