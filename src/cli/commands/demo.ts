@@ -43,6 +43,8 @@ export interface DemoOptions {
 
 /** Start-up of two processes on a slow machine, and their first dial. */
 const MEET_WITHIN_MS = 30_000;
+/** Two views that still differ then are shown as they are. */
+const AGREE_WITHIN_MS = 3_000;
 const LOOK_EVERY_MS = 100;
 /** A process that is gone is reported when its output has been read to the end. */
 const DEATH_TOLD_MS = 1_000;
@@ -152,9 +154,19 @@ class Show {
     this.#say(`both nodes list each other after ${seconds} s`, ...this.#tunnelLines(tunnel), '');
   }
 
+  /** Once both have the same view: what a machine can do is measured while it starts, and told then. */
   async topologies(stop: StopSignal): Promise<void> {
-    for (const node of [MAC1, MAC2]) {
-      const view = await this.#topology(node, stop);
+    const views = async () => Promise.all([MAC1, MAC2].map((node) => this.#topology(node, stop)));
+    const untilMs = this.#host.clock.now() + AGREE_WITHIN_MS;
+    let [first, second] = await views();
+    while (first?.digest !== second?.digest && this.#host.clock.now() < untilMs) {
+      await this.#alive(sleep(this.#host.clock, LOOK_EVERY_MS, stop.signal));
+      [first, second] = await views();
+    }
+    for (const [node, view] of [
+      [MAC1, first],
+      [MAC2, second],
+    ] as const) {
       if (view === undefined) throw new ExoError('api-unreachable', `${node.id} does not answer any more`);
       this.#say(this.#c.bold(`topology as ${node.id} sees it`), ...formatTopology(view, this.#c), '');
     }
