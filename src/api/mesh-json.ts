@@ -83,10 +83,12 @@ export function statusJson(
     downloads: downloads.map(downloadJson),
     engine: chat.engine === undefined ? null : { name: chat.engine.name, state: chat.engine.state ?? null },
     default_model: chat.defaultModel,
-    models: chat.models().map(({ id, name, ready, nLayers }) => ({
+    models: chat.models().map(({ id, name, ready, nLayers, unusable }) => ({
       id,
       name: name ?? id,
       ready,
+      /** Why it cannot be computed. */
+      unusable: unusable ?? null,
       n_layers: nLayers ?? null,
       shards: nLayers === undefined ? [] : shardsJson(topology, id, nLayers),
     })),
@@ -138,8 +140,6 @@ function peerJson(peer: PeerSummary) {
     encrypted: peer.encrypted,
     trust: peer.trust,
     rtt_ms: peer.rttMs,
-    /** Of the link; null: not measured, the planner takes it for slow. */
-    bytes_per_s: peer.bytesPerS,
     silent_ms: peer.silentMs,
     bytes_in: peer.bytesIn,
     bytes_out: peer.bytesOut,

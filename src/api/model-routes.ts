@@ -33,7 +33,7 @@ export function modelRoutes(api: ApiContext): Route[] {
         const files = await filesOf(api);
         return request.json({
           object: 'list',
-          data: chat.models().map((model) => modelJson(model, files.get(model.id))),
+          data: usable(chat.models()).map((model) => modelJson(model, files.get(model.id))),
         });
       },
     },
@@ -114,6 +114,11 @@ async function remove(api: ApiContext, request: ApiRequest): Promise<Response> {
   }
 }
 
+/** What nobody can compute is offered to nobody; `/v1/status` says why. */
+function usable(models: readonly ChatModel[]): readonly ChatModel[] {
+  return models.filter((model) => model.unusable === undefined);
+}
+
 /** The model that comes with the program lies in the program. */
 function isWithoutFiles(api: ApiContext, name: string): boolean {
   return name === DEMO_MODEL && api.chat.models().some(({ id }) => id === name);
@@ -164,7 +169,7 @@ async function allFiles(api: ApiContext) {
   const models = api.chat.models();
   const known = new Set(models.map(({ id }) => id));
   return [
-    ...models.map((model) => filesJson({ name: model.id, ...model }, files.get(model.id))),
+    ...usable(models).map((model) => filesJson({ name: model.id, ...model }, files.get(model.id))),
     ...[...files.values()]
       .filter(({ id }) => !known.has(id))
       .map((file) => filesJson({ ...file, ready: file.isComplete }, file)),

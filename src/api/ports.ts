@@ -20,6 +20,8 @@ export interface ChatModel {
   readonly name?: string;
   /** It can answer now, without a download. */
   readonly ready: boolean;
+  /** Why it cannot be computed; absent: nothing is known against it. */
+  readonly unusable?: string;
   /** Layers of the whole model, to show which node holds which. */
   readonly nLayers?: number;
 }

@@ -63,6 +63,8 @@ export interface AvailableModel {
   readonly contextTokens?: number;
   /** It can answer without a download. */
   readonly ready: boolean;
+  /** Why it cannot be computed. */
+  readonly unusable?: string;
 }
 
 /** A conversation as the model reads it. */
@@ -147,7 +149,8 @@ export class Generations {
     const { contextTokensMax } = this.#options;
     return this.#parts.engine.models.list().map(({ layers, contextTokens: _, ...model }, index, list) => {
       const contextTokens = contextOf(list[index]!, contextTokensMax);
-      return { ...model, nLayers: layers, ...(contextTokens === undefined ? {} : { contextTokens }) };
+      const ready = model.ready && model.unusable === undefined;
+      return { ...model, ready, nLayers: layers, ...(contextTokens === undefined ? {} : { contextTokens }) };
     });
   }
 

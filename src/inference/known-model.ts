@@ -34,6 +34,7 @@ export function addStored(
     ...{ id, name: repository, layers, ready: isComplete, directory, repository },
     storedLayers: survey.presentLayers,
     ...(contextTokens === undefined ? {} : { contextTokens }),
+    ...(survey.fault === undefined ? {} : { unusable: survey.fault }),
   });
 }
 
@@ -65,6 +66,7 @@ export async function folderModel(id: string, directory: string, signal: AbortSi
   return {
     ...{ id, name: directory, layers, ready: survey.has(), directory },
     ...(contextTokens === undefined ? {} : { contextTokens }),
+    ...(survey.fault === undefined ? {} : { unusable: survey.fault }),
   };
 }
 

@@ -22,6 +22,8 @@ export interface ModelEntry {
   readonly storedLayers?: ReadonlyArray<readonly [from: number, to: number]>;
   /** Of prompt and answer together: what the model was made for. Absent: not known here. */
   readonly contextTokens?: number;
+  /** Why it cannot be computed: who asks for it is told, and it is offered to nobody. */
+  readonly unusable?: string;
 }
 
 /** The models of one engine, as of the last look. */

@@ -58,7 +58,9 @@ export class StoredModels implements EngineModels, ModelFiles {
   }
 
   get defaultId(): string {
-    const own = this.#known.all().find(({ id, ready }) => ready && id !== DEMO_MODEL);
+    const own = this.#known
+      .all()
+      .find(({ id, ready, unusable }) => ready && unusable === undefined && id !== DEMO_MODEL);
     return own?.id ?? DEMO_MODEL;
   }
 

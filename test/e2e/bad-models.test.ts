@@ -251,9 +251,10 @@ describe('a node answers what it cannot compute with its error, and the next que
 }, () => {
   const cleanup = new Cleanup();
   let api = '';
+  let place = '';
 
   before(async () => {
-    const place = cleanup.folder();
+    place = cleanup.folder();
     const sound = await writeRandomModel(place, { seed: 1 });
     for (const { name, spoil } of CASES) {
       const folder = path.join(place, `exo-test--${name}`);
@@ -273,6 +274,35 @@ describe('a node answers what it cannot compute with its error, and the next que
       await assertServes(api);
     });
   }
+
+  it('what cannot be computed is offered to nobody, also a folder that was named, and status says why', async () => {
+    const named = path.join(place, 'exo-test--mixture');
+    assert.equal((await ask(api, named)).body.error?.code, 'model-unsupported');
+    const { data } = (await (await fetch(`${api}/v1/models`)).json()) as {
+      data: ReadonlyArray<{ id: string }>;
+    };
+    const offered = data.map(({ id }) => id);
+    const status = (await (await fetch(`${api}/v1/status`)).json()) as {
+      default_model: string;
+      models: ReadonlyArray<{ id: string; ready: boolean; unusable: string | null }>;
+    };
+    const says = new Map([
+      [named, /MixtralForCausalLM/],
+      ['exo-test/mixture', /MixtralForCausalLM/],
+      ['exo-test/lacking', /model\.layers\.3\.mlp\.down_proj\.weight/],
+      ['exo-test/misshapen', /352/],
+      ['exo-test/wordless', /tokenizer\.json is not there/],
+    ]);
+    for (const [id, reason] of says) {
+      assert.ok(!offered.includes(id), id);
+      const model = status.models.find((each) => each.id === id);
+      assert.equal(model?.ready, false, id);
+      assert.match(model.unusable ?? '', reason);
+    }
+    assert.ok(offered.includes('demo') && offered.includes('exo-test/random'), offered.join(', '));
+    // By name it would be the one with the missing tensor.
+    assert.ok(offered.includes(status.default_model), status.default_model);
+  });
 
   it('a model that nobody has', async () => {
     // A name that means nothing, and one of a hub that is not asked.

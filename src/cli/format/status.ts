@@ -24,14 +24,14 @@ export function formatStatus(status: StatusJson, source: StatusSource, c: Colour
     ['node', formatAddress({ host: self.node_host, port: self.node_port })],
     ['api', `http://${source.api}${source.pid === undefined ? '' : ` (pid ${source.pid})`}`],
     ...self.discovery.map(({ module, state }) => [`discovery ${module}`, state]),
-    ['machine', `${caps.model}, ${caps.chip}, memory ${memory(caps.memory)}, ${teraflops(caps.flops.fp16)}`],
+    ['machine', machineText(caps)],
     ...engineFacts(status),
     ...(status.tunnels.length === 0 ? [] : [['tunnels', tunnelsText(status)]]),
     ['ring', ringText(status)],
     ...lastAnswer(status),
     ...shedFacts(status),
     ...downloadFacts(status),
-    ['models', status.models.map(({ id, ready }) => (ready ? id : `${id} (not here yet)`)).join(', ')],
+    ...modelFacts(status),
   ];
   const refused = status.refusals.length;
   return [
@@ -45,6 +45,26 @@ export function formatStatus(status: StatusJson, source: StatusSource, c: Colour
     ...tunnelSummary(status.tunnels, c),
     ...(refused === 0 ? [] : ['', `${refused} refused: exo peers --all says why`]),
     ...warningLines(status.warnings, c),
+  ];
+}
+
+/** Of a machine whose speed nobody knows nothing is said of it. */
+function machineText({ model, chip, memory: megabytes, flops }: StatusJson['self']['capabilities']): string {
+  const speed = flops.fp16 > 0 ? `, ${teraflops(flops.fp16)}` : '';
+  return `${model}, ${chip}, memory ${memory(megabytes)}${speed}`;
+}
+
+/** What can be asked for, and below it what cannot, with the reason. */
+function modelFacts({ models }: StatusJson): string[][] {
+  const isUsable = ({ unusable }: StatusJson['models'][number]) => unusable == null;
+  const names = models.filter(isUsable).map(({ id, ready }) => {
+    return ready ? printable(id, 200) : `${printable(id, 200)} (not here yet)`;
+  });
+  return [
+    ['models', names.join(', ')],
+    ...models
+      .filter((model) => !isUsable(model))
+      .map(({ id, unusable }) => ['unusable', `${printable(id, 200)}: ${printable(unusable ?? '', 400)}`]),
   ];
 }
 

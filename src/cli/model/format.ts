@@ -19,14 +19,19 @@ export function formatModels(models: readonly StoredJson[], c: Colours): string[
   if (models.length === 0)
     return ['no model is kept here; exo model search finds some, exo model pull fetches one'];
   const rows = models.map((model) => [model.id, layersText(model), bytes(model.bytes), model.directory]);
-  return columns(rows, {
+  const table = columns(rows, {
     head: ['MODEL', 'LAYERS', 'SIZE', 'FOLDER'],
     paint: (text, row, column) => {
       const model = models[row]!;
+      if (model.unusable !== null) return c.red(text);
       if (column !== 1 || model.complete) return text;
       return model.damaged_files.length > 0 ? c.red(text) : c.yellow(text);
     },
   });
+  const faults = models.flatMap(({ id, unusable }) =>
+    unusable === null ? [] : [`${printable(id, 200)}: ${printable(unusable, 400)}`],
+  );
+  return faults.length === 0 ? table : [...table, '', 'cannot be computed:', ...faults];
 }
 
 /** `exo model search`. */

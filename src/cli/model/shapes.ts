@@ -14,6 +14,8 @@ export function storedJson({ repository, directory, place, survey, record }: Sto
     complete: survey.has(),
     missing_files: survey.missing,
     damaged_files: survey.damaged,
+    /** Why it cannot be computed. */
+    unusable: survey.fault ?? null,
     revision: record?.revision ?? null,
     commit: record?.commit ?? null,
   };

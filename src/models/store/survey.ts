@@ -2,17 +2,19 @@
  * What of a model is in a folder: which layers, how many bytes, what is missing or damaged. Told by config, index, the headers of
  * the weights and their lengths; no weight is read. Called by `surveys.ts`.
  */
-import { readdir, stat } from 'node:fs/promises';
+import { access, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { ExoError, LIMITS } from '../../shared/index.js';
+import { ExoError, LIMITS, toExoError } from '../../shared/index.js';
 import { readArchitecture } from '../architecture/config.js';
-import { CHECKPOINT_FILE } from '../checkpoint/checkpoint.js';
+import { CHECKPOINT_FILE, Checkpoint } from '../checkpoint/checkpoint.js';
 import { CHECKPOINT_INDEX, parseCheckpointIndex } from '../checkpoint/checkpoint-index.js';
 import { readSafetensors } from '../checkpoint/safetensors.js';
 import { readBoundedIfThere } from '../disk/bounded-file.js';
 import { CONFIG_FILE, isNeeded, isTied, type LayerRange, layerOf, layersOf } from '../download/plan.js';
 import { covers, sum } from '../download/ranges.js';
 import { weightsOnDisk } from './weights.js';
+
+const TOKENIZER_FILE = 'tokenizer.json';
 
 /** What is there. */
 export class ModelSurvey {
@@ -23,6 +25,8 @@ export class ModelSurvey {
   readonly layers: number | undefined;
   /** Tokens that the model was made for; undefined also where its architecture is not computed. */
   readonly contextTokens: number | undefined;
+  /** Why it cannot be computed, whatever else is fetched of it; undefined where nothing is known against it. */
+  readonly fault: string | undefined;
   /** On disk, holes not counted. */
   readonly bytes: number;
   /** Files of weights that are there neither whole nor in part. */
@@ -37,6 +41,7 @@ export class ModelSurvey {
     readonly files: readonly string[];
     readonly layers: number | undefined;
     readonly contextTokens: number | undefined;
+    readonly fault: string | undefined;
     readonly bytes: number;
     readonly missing: readonly string[];
     readonly damaged: ReadonlyArray<{ readonly file: string; readonly reason: string }>;
@@ -47,6 +52,7 @@ export class ModelSurvey {
     this.files = found.files;
     this.layers = found.layers;
     this.contextTokens = found.contextTokens;
+    this.fault = found.fault;
     this.bytes = found.bytes;
     this.missing = found.missing;
     this.damaged = found.damaged;
@@ -120,25 +126,36 @@ export async function surveyModel(directory: string, signal: AbortSignal): Promi
     }
   }
   if (config === undefined && bytes === 0) return undefined;
-  return new ModelSurvey({
-    directory,
-    files,
-    layers: layersOf(config),
-    contextTokens: contextOf(config),
-    bytes,
-    missing,
-    damaged,
-    names,
-    present,
-  });
+  const about = { directory, files, layers: layersOf(config), bytes, missing, damaged, names, present };
+  const meant = architectureOf(config);
+  const survey = new ModelSurvey({ ...about, ...meant });
+  if (meant.fault !== undefined || !survey.has()) return survey;
+  const fault = await faultOf(directory, about.layers!, signal);
+  return fault === undefined ? survey : new ModelSurvey({ ...about, ...meant, fault });
 }
 
-/** What is wrong with a config says who computes the model. */
-function contextOf(config: unknown): number | undefined {
+/** What a config says; of one that cannot be read nothing, because it may come yet. */
+function architectureOf(config: unknown): Pick<ModelSurvey, 'contextTokens' | 'fault'> {
+  if (config === undefined) return { contextTokens: undefined, fault: undefined };
   try {
-    return readArchitecture(config).contextLength;
-  } catch {
+    return { contextTokens: readArchitecture(config).contextLength, fault: undefined };
+  } catch (error) {
+    return { contextTokens: undefined, fault: toExoError(error).message };
+  }
+}
+
+/** What is wrong with a model of which all files of weights are there. */
+async function faultOf(directory: string, layers: number, signal: AbortSignal): Promise<string | undefined> {
+  try {
+    (await Checkpoint.open(directory, signal)).tensorsOf(0, layers - 1);
+    await access(path.join(directory, TOKENIZER_FILE));
     return undefined;
+  } catch (error) {
+    signal.throwIfAborted();
+    const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    return isMissing
+      ? `${TOKENIZER_FILE} is not there; fetch it (exo model pull)`
+      : toExoError(error).message;
   }
 }
 
