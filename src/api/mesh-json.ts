@@ -140,6 +140,8 @@ function peerJson(peer: PeerSummary) {
     encrypted: peer.encrypted,
     trust: peer.trust,
     rtt_ms: peer.rttMs,
+    /** Of the link; null: not measured, the planner takes it for slow. */
+    bytes_per_s: peer.bytesPerS,
     silent_ms: peer.silentMs,
     bytes_in: peer.bytesIn,
     bytes_out: peer.bytesOut,

@@ -23,6 +23,8 @@ export interface PeerJson {
   /** How it is trusted, in words; null: it is not. */
   readonly trust: string | null;
   readonly rtt_ms: number | null;
+  /** Absent from an older node. */
+  readonly bytes_per_s?: number | null;
   readonly silent_ms: number | null;
   readonly bytes_in: number;
   readonly bytes_out: number;
