@@ -4,8 +4,7 @@
  */
 import path from 'node:path';
 import type { Duplex } from 'node:stream';
-import { ExoError, printable } from '../../shared/index.js';
-import { untilAborted } from '../deadline.js';
+import { ExoError, printable, unlessAborted } from '../../shared/index.js';
 import type { Endpoint } from '../description/tunnel-spec.js';
 import type { ForwardDesk } from './control.js';
 import { FarStream } from './far-stream.js';
@@ -33,7 +32,7 @@ export class FarDoor {
   async connect(target: Endpoint, signal: AbortSignal): Promise<Duplex> {
     signal.throwIfAborted();
     // An ssh that stands still answers nothing.
-    const socket = await untilAborted(this.#wayTo(target), signal);
+    const socket = await unlessAborted(this.#wayTo(target), signal);
     const mark = this.#desk.mark();
     const stream = await FarStream.connect(socket, () => this.#whyRefused(target, mark), signal);
     if (this.#closed) {

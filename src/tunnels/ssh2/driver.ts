@@ -4,8 +4,7 @@
  */
 import { createRequire } from 'node:module';
 import { hostname } from 'node:os';
-import { type Clock, ExoError } from '../../shared/index.js';
-import { untilAborted } from '../deadline.js';
+import { type Clock, ExoError, unlessAborted } from '../../shared/index.js';
 import type { TunnelSpec } from '../description/tunnel-spec.js';
 import type { SessionOptions, TunnelDriver, TunnelSession } from '../driver.js';
 import { anchorLabel, evictCommand } from '../ssh/anchor.js';
@@ -84,7 +83,7 @@ class Ssh2Driver implements TunnelDriver {
       await way.open(ssh2, machines, { ...options, ...sessionTimes(spec, options) }, over);
       const ended = runEvict(way.last.client, evictCommand(this.#label(spec), farPid));
       const broken = way.closed.then(({ code, message }) => Promise.reject(new SessionFailed(code, message)));
-      return await untilAborted(Promise.race([ended, broken]), over);
+      return await unlessAborted(Promise.race([ended, broken]), over);
     } catch (error) {
       over.throwIfAborted();
       throw new ExoError('tunnel-failed', failureOf(error).message, { retryable: true });

@@ -1,8 +1,7 @@
 /** One session of the ssh2 driver: the way there, the forwards, the anchor; from its start to the moment when nothing is left of it. */
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { type Clock, ExoError, LIMITS } from '../../shared/index.js';
-import { untilAborted } from '../deadline.js';
+import { type Clock, ExoError, LIMITS, unlessAborted } from '../../shared/index.js';
 import type { Endpoint, Forward, TunnelSpec } from '../description/tunnel-spec.js';
 import type { SessionFacts, SessionOptions, TunnelSession } from '../driver.js';
 import type { TunnelFailure } from '../failure.js';
@@ -86,12 +85,12 @@ export class Ssh2Session implements TunnelSession {
     const { signal } = this.#over;
     try {
       const ssh2 = await loadSsh2();
-      const machines = await untilAborted(this.#components.readHops(this.#spec, signal), signal);
+      const machines = await unlessAborted(this.#components.readHops(this.#spec, signal), signal);
       await this.#way.open(ssh2, machines, this.#options, signal);
       void this.#way.closed.then((failure) => this.#end(failure));
-      const facts = await untilAborted(this.#openForwards(), signal);
+      const facts = await unlessAborted(this.#openForwards(), signal);
       onOpened(facts);
-      await untilAborted(new Promise<never>(() => undefined), signal);
+      await unlessAborted(new Promise<never>(() => undefined), signal);
     } catch (error) {
       // What failed because a connection had ended says less than why that ended.
       this.#end(this.#way.broken ? await this.#way.closed : failureOf(error));

@@ -1,7 +1,6 @@
 /** All connections of one session of the ssh2 driver: jump hosts in order, the destination last, each inside the one before. */
 import type { ClientChannel } from 'ssh2';
-import type { Clock } from '../../shared/index.js';
-import { untilAborted } from '../deadline.js';
+import { type Clock, unlessAborted } from '../../shared/index.js';
 import type { SessionOptions } from '../driver.js';
 import type { TunnelFailure } from '../failure.js';
 import { Hop, type HopOptions } from './hop.js';
@@ -70,7 +69,7 @@ export class Way {
       };
       const hop = new Hop(ssh2, this.#clock, through === undefined ? options : { ...options, through });
       this.#hops.push(hop);
-      await untilAborted(hop.ready, signal);
+      await unlessAborted(hop.ready, signal);
     }
   }
 

@@ -4,7 +4,15 @@
  */
 import { existsSync } from 'node:fs';
 import type { Shard, Tensor } from '../../../protocol/index.js';
-import { type Clock, ExoError, type Logger, toExoError } from '../../../shared/index.js';
+import {
+  BoundedMap,
+  type Clock,
+  ExoError,
+  LIMITS,
+  type Logger,
+  toExoError,
+  unlessAborted,
+} from '../../../shared/index.js';
 import type {
   EngineProfile,
   ForwardRequest,
@@ -60,8 +68,6 @@ interface KnownProfile {
 const PROFILE_OUTLIVES_MS = 60_000;
 /** A file moves once; the index of a model names several. */
 const LOAD_TRIES = 4;
-/** Models whose profile is remembered. */
-const PROFILES_MAX = 32;
 
 /** The engine of real models. */
 export class GgmlEngine implements InferenceEngine {
@@ -76,7 +82,7 @@ export class GgmlEngine implements InferenceEngine {
   /** What kept the process from starting; undefined once one runs. */
   #startError: string | undefined;
   #loads = new WeakMap<EngineProcess, Loads>();
-  readonly #profiles = new Map<string, KnownProfile>();
+  readonly #profiles = new BoundedMap<string, KnownProfile>(LIMITS.engineModelsKept);
   #stopped = new AbortController();
 
   constructor(options: GgmlOptions, components: GgmlComponents) {
@@ -137,7 +143,6 @@ export class GgmlEngine implements InferenceEngine {
     const asked = process.ask({ op: 'profile', modelId, type });
     const { profile } = await this.#unlessAborted(asked, signal);
     if (profile === undefined) throw new ExoError('engine-failed', 'the engine gave no profile');
-    if (this.#profiles.size >= PROFILES_MAX) this.#profiles.clear();
     this.#profiles.set(modelId, { profile, process, atMs: nowMs });
     return { ...profile, layers };
   }
@@ -249,15 +254,10 @@ export class GgmlEngine implements InferenceEngine {
   /** What is under way goes on for others; the caller has given up, or the engine has stopped. */
   async #unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
     this.#assertRunning(signal);
-    let onAbort: () => void = () => undefined;
-    const aborted = new Promise<never>((_, reject) => {
-      onAbort = () => reject(cancelled(signal));
-      signal.addEventListener('abort', onAbort, { once: true });
-    });
     try {
-      return await Promise.race([work, aborted]);
-    } finally {
-      signal.removeEventListener('abort', onAbort);
+      return await unlessAborted(work, signal);
+    } catch (error) {
+      throw signal.aborted ? cancelled(signal) : error;
     }
   }
 }
