@@ -103,6 +103,7 @@ export const ADVICE = {
   ],
   'conversation-refused': ['no', 'change roles or order of the messages as the message says'],
   'model-absent': ['no', 'fetch it: exo model pull; exo model list shows what is there'],
+  'model-fetching': ['yes', 'ask again later: the download goes on, and the message says how far it is'],
   'model-in-use': ['yes', 'wait for the other process, or end it; the message names what it does'],
   'hub-unreachable': ['yes', 'ask again: what was fetched is kept; HF_ENDPOINT names a mirror'],
   'hub-refused': ['no', 'accept the terms on the page of the model, and set HF_TOKEN'],

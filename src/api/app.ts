@@ -17,6 +17,7 @@ import { metricsRoutes } from './metrics-routes.js';
 import { modelRoutes } from './model-routes.js';
 import { errorAnswer, HttpError } from './openai-errors.js';
 import { planRoutes } from './plan-routes.js';
+import { pullRoutes } from './pull-route.js';
 import type { ApiContext, ApiRequest, Route } from './route.js';
 import { trustRoutes } from './trust-routes.js';
 import { tunnelRoutes } from './tunnel-routes.js';
@@ -87,6 +88,7 @@ export function allRoutes(api: ApiContext): Route[] {
     ...trustRoutes(api),
     ...new EventRoutes(api).routes(),
     ...modelRoutes(api),
+    ...pullRoutes(api),
     ...chatRoutes(api),
     ...planRoutes(api),
     ...mediaRoutes(),

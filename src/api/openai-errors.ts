@@ -83,6 +83,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   'hub-invalid': 502,
   'download-corrupt': 502,
   'hub-unreachable': 503,
+  'model-fetching': 503,
   'disk-full': 507,
   'request-unsupported': 501,
   'connection-closed': 503,

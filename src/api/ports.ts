@@ -139,6 +139,22 @@ export interface ModelOnDisk {
   readonly totalBytes: number | null;
 }
 
+/** How far a download of this node is. */
+export interface PullProgress {
+  readonly downloadedBytes: number;
+  readonly downloadedBytesThisSession: number;
+  readonly totalBytes: number;
+  readonly bytesPerSecond: number;
+  readonly etaSeconds: number | null;
+  readonly files: ReadonlyArray<{
+    readonly path: string;
+    readonly totalBytes: number;
+    readonly downloadedBytesThisSession: number;
+    /** Somebody else fetches it. */
+    readonly isWaiting: boolean;
+  }>;
+}
+
 /** The files of models. */
 export interface ModelFilesService {
   /** Downloads under way, of all nodes that tell of theirs. */
@@ -148,6 +164,28 @@ export interface ModelFilesService {
    * `model-unknown`, `model-unsupported`, `model-absent` or what a hub says.
    */
   start(model: string, signal: AbortSignal): Promise<{ readonly id: string; readonly isReady: boolean }>;
+  /**
+   * Fetches a model, or layers of it (both included), for a client that waits: with the signal the download ends, unless others want it.
+   * Rejects as `start`, and with `option-conflict` where this node would fetch it to another folder or from another hub.
+   */
+  pull(
+    request: {
+      readonly model: string;
+      readonly layers?: readonly [from: number, to: number] | undefined;
+      readonly directory?: string | undefined;
+      readonly endpoint?: string | undefined;
+    },
+    onProgress: (progress: PullProgress) => void,
+    signal: AbortSignal,
+  ): Promise<{
+    readonly id: string;
+    readonly repository: string;
+    readonly directory: string;
+    /** Null: not known. */
+    readonly commit: string | null;
+    /** Absent: everything was there. */
+    readonly progress?: PullProgress;
+  }>;
   /** Removes the files of a model. Rejects with `model-unknown`, `model-absent`, `model-in-use` or `state-unwritable`. */
   remove(model: string): Promise<{
     readonly id: string;

@@ -1,14 +1,27 @@
 /** The two that may answer `exo run`: a node that runs already, and one started in this process. */
+import type { EngineModels } from '../inference/index.js';
 import { type NodeSettings, readConfig } from '../node/config/index.js';
 import { exoHome } from '../node/home/index.js';
 import type { RawOptions } from '../node/options/index.js';
-import { closest, createLogger, ExoError, formatAddress, silentLogger, toExoError } from '../shared/index.js';
+import {
+  closest,
+  createLogger,
+  ExoError,
+  formatAddress,
+  printable,
+  silentLogger,
+  toExoError,
+} from '../shared/index.js';
 import type { ChatExoJson } from './api-shapes.js';
 import { askNode, type Question } from './chat-stream.js';
+import { watchDownloads } from './download-watch.js';
 import { HintedError } from './errors.js';
 import { type CliHost, wantsColour } from './host.js';
 import { Progress } from './progress.js';
 import type { ApiTarget } from './target.js';
+
+/** Between two looks how far files are that come. */
+const FETCHING_LOOK_MS = 1_000;
 
 /** What answers. */
 export interface Answerer {
@@ -48,16 +61,20 @@ export function remoteAnswerer(host: CliHost, target: ApiTarget, raw: RawOptions
   return {
     name,
     ask: (signal, onText) =>
-      withProgress(host, `${name} is answering`, signal, onText, async (until, piece) => {
-        if (!given('chatgpt-api-response-timeout')) return askNode(target, ask, until, piece);
+      withProgress(host, `${name} is answering`, signal, onText, async (until, piece, update) => {
         const late = new AbortController();
-        const timer = host.clock.after(api.responseTimeoutMs, () =>
-          late.abort(tooLong(api.responseTimeoutMs)),
-        );
+        const timer = given('chatgpt-api-response-timeout')
+          ? host.clock.after(api.responseTimeoutMs, () => late.abort(tooLong(api.responseTimeoutMs)))
+          : undefined;
+        const endWatch = watchDownloads(host, target, update);
         try {
-          return await askNode(target, ask, AbortSignal.any([until, late.signal]), piece);
+          return await askNode(target, ask, AbortSignal.any([until, late.signal]), (text) => {
+            endWatch();
+            piece(text);
+          });
         } finally {
-          timer.cancel();
+          timer?.cancel();
+          endWatch();
         }
       }),
     close: async () => undefined,
@@ -68,7 +85,7 @@ export function remoteAnswerer(host: CliHost, target: ApiTarget, raw: RawOptions
 /** A node of its own for one question; it says only what goes wrong. */
 export async function localAnswerer(host: CliHost, raw: RawOptions, signal: AbortSignal): Promise<Answerer> {
   const settings = readConfig(raw, host.env);
-  await refuseUnknownModel(host, settings);
+  await refuseUnknownModel(host, settings, signal);
   const logger = createLogger({
     level: host.env['DEBUG'] ? settings.logLevel : 'error',
     format: host.stderr.isTTY === true ? 'pretty' : 'json',
@@ -112,7 +129,7 @@ export async function localAnswerer(host: CliHost, raw: RawOptions, signal: Abor
 }
 
 /** Before anything is started for it: a node takes a moment, and leaves files and log lines. */
-async function refuseUnknownModel(host: CliHost, settings: NodeSettings): Promise<void> {
+async function refuseUnknownModel(host: CliHost, settings: NodeSettings, signal: AbortSignal): Promise<void> {
   const { inference, question } = settings;
   const [{ meantModel, resolveModel }, { nodeModels }] = await Promise.all([
     import('../inference/index.js'),
@@ -123,7 +140,7 @@ async function refuseUnknownModel(host: CliHost, settings: NodeSettings): Promis
   try {
     const meant = meantModel(name, models, inference.defaultModel);
     // What is not here is known by its small files, which the node would fetch, too.
-    await models.learn(meant, new AbortController().signal, true);
+    await untilLearnt(host, models, meant, signal);
     resolveModel(name, models, inference.defaultModel);
   } catch (error) {
     const { code, message } = toExoError(error);
@@ -142,20 +159,45 @@ async function refuseUnknownModel(host: CliHost, settings: NodeSettings): Promis
   }
 }
 
+/** A tokenizer of 10 MB takes a while over a slow link: who waits for it sees how far it is. */
+async function untilLearnt(
+  host: CliHost,
+  models: EngineModels,
+  id: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const progress = new Progress(host, `looking for ${printable(id, 60)}`);
+  const timer = host.clock.every(FETCHING_LOOK_MS, () => {
+    const words = models.fetching?.(id);
+    if (words !== undefined) progress.update(`${printable(id, 60)}: ${words}`);
+  });
+  try {
+    await models.learn(id, signal, true);
+  } finally {
+    timer.cancel();
+    progress.end();
+  }
+}
+
 /** Progress until the first piece of text. */
 async function withProgress(
   host: CliHost,
   text: string,
   signal: AbortSignal,
   onText: (text: string) => void,
-  work: (signal: AbortSignal, onText: (text: string) => void) => Promise<Answer>,
+  work: (
+    signal: AbortSignal,
+    onText: (text: string) => void,
+    update: (text: string) => void,
+  ) => Promise<Answer>,
 ): Promise<Answer> {
   const progress = new Progress(host, text);
   try {
-    return await work(signal, (piece) => {
+    const say = (piece: string) => {
       progress.end();
       onText(piece);
-    });
+    };
+    return await work(signal, say, (now) => progress.update(now));
   } finally {
     progress.end();
   }

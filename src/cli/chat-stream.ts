@@ -1,12 +1,9 @@
 /** A streamed chat answer of a running node: pieces of text as they come, then what was counted. */
-import { createParser } from 'eventsource-parser';
 import { ExoError, formatAddress } from '../shared/index.js';
 import { apiError, open } from './api-client.js';
 import type { ChatChunkJson, ChatExoJson } from './api-shapes.js';
+import { events } from './event-stream.js';
 import type { ApiTarget } from './target.js';
-
-/** One event holds one token; a megabyte of it is not from a node. */
-const EVENT_CHARS_MAX = 1_000_000;
 
 /** A question. Absent fields: the node's own defaults. */
 export interface Question {
@@ -79,20 +76,6 @@ export async function askNode(
     response.destroy();
   }
   throw new ExoError('connection-closed', ended(target));
-}
-
-/** The `data:` values in order, however the bytes were cut. */
-async function* events(response: AsyncIterable<Buffer>): AsyncGenerator<{ readonly data: string }> {
-  const ready: Array<{ readonly data: string }> = [];
-  const parser = createParser({
-    onEvent: ({ data }) => ready.push({ data }),
-    maxBufferSize: EVENT_CHARS_MAX,
-  });
-  const decoder = new TextDecoder();
-  for await (const bytes of response) {
-    parser.feed(decoder.decode(bytes, { stream: true }));
-    yield* ready.splice(0);
-  }
 }
 
 function parse(data: string, target: ApiTarget): ChatChunkJson {

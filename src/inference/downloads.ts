@@ -14,7 +14,15 @@ import {
   shortNameOf,
 } from '../models/index.js';
 import type { OpaqueStatus } from '../protocol/index.js';
-import { type Clock, LIMITS, type Logger, printable, type Random, toExoError } from '../shared/index.js';
+import {
+  type Clock,
+  ExoError,
+  LIMITS,
+  type Logger,
+  printable,
+  type Random,
+  toExoError,
+} from '../shared/index.js';
 import {
   type BoardEntry,
   DownloadBoard,
@@ -43,12 +51,34 @@ export interface DownloadsComponents {
   readonly log: Logger;
 }
 
+/** What `exo model pull` asks of a node that runs. */
+export interface PullRequest {
+  readonly model: string;
+  /** Both included; absent: all of it. */
+  readonly layers?: readonly [from: number, to: number] | undefined;
+  /** Where who asks would fetch it to, and from which hub: a node that would do otherwise is not to do it. */
+  readonly directory?: string | undefined;
+  readonly endpoint?: string | undefined;
+}
+
+/** What came of it. */
+export interface Pulled {
+  readonly id: string;
+  readonly repository: string;
+  readonly directory: string;
+  readonly commit: string | null;
+  /** Absent: everything was there. */
+  readonly progress?: DownloadProgress;
+}
+
 /** One node's. */
 export class Downloads {
   readonly #parts: DownloadsComponents;
   readonly #board: DownloadBoard;
   readonly #claims = new Claims();
   readonly #toldMs = new Map<string, number>();
+  /** Those that pull; each is a client that waits. */
+  readonly #watchers = new Set<(progress: DownloadProgress) => void>();
   #models: StoredModels | undefined;
   #fetches: ModelFetches | undefined;
   #mesh: DownloadsMesh | undefined;
@@ -97,6 +127,8 @@ export class Downloads {
   onProgress(progress: DownloadProgress): void {
     const { clock } = this.#parts;
     const { repository, status } = progress;
+    this.#models?.onProgress(progress);
+    for (const watcher of this.#watchers) watcher(progress);
     const id = shortNameOf(repository) ?? repository;
     const nodeId = this.#mesh?.files.selfId ?? '';
     this.#board.note(nodeId, ownEntry(progress, id));
@@ -142,6 +174,50 @@ export class Downloads {
       log.debug('download-ended', { model: id, error: toExoError(error) }),
     );
     return { id, isReady: false };
+  }
+
+  /**
+   * Fetches a model, or layers of it, for a client that waits: when the signal is aborted the download ends, unless others want it.
+   * Throws `option-conflict` where this node fetches to another folder or from another hub, and what a download throws.
+   */
+  async pull(
+    { model, layers, directory, endpoint }: PullRequest,
+    onProgress: (progress: DownloadProgress) => void,
+    signal: AbortSignal,
+  ): Promise<Pulled> {
+    const models = this.#models!;
+    const fetches = this.#fetches!;
+    const { id, repository } = models.repositoryOf(model);
+    const target = await this.#parts.store.targetOf(repository);
+    const isElsewhere = directory !== undefined && directory !== target;
+    if (isElsewhere || (fetches.isOnline && endpoint !== undefined && endpoint !== fetches.endpoint)) {
+      throw new ExoError(
+        'option-conflict',
+        `this node fetches ${printable(repository, 200)} from ${fetches.endpoint ?? 'no hub'} to ${target}`,
+      );
+    }
+    let last: DownloadProgress | undefined;
+    const watcher = (progress: DownloadProgress): void => {
+      if (progress.repository !== repository) return;
+      last = progress;
+      onProgress(progress);
+    };
+    this.#watchers.add(watcher);
+    try {
+      await fetches.fetch(repository, 'small', signal, { isHeld: true });
+      await models.learn(id, signal, true);
+      const [startLayer, endLayer] = layers ?? [];
+      const wanted =
+        startLayer === undefined || endLayer === undefined
+          ? 'all'
+          : { startLayer, endLayer, layers: models.find(id).layers };
+      const folder = await fetches.fetch(repository, wanted, signal, { isHeld: true });
+      const stored = await this.#parts.store.find(repository, signal);
+      const commit = stored.find((each) => each.directory === folder)?.record?.commit ?? null;
+      return { id, repository, directory: folder, commit, ...(last === undefined ? {} : { progress: last }) };
+    } finally {
+      this.#watchers.delete(watcher);
+    }
   }
 
   /** Ends the downloads of a model and removes its files. Throws `model-unknown`, `model-absent`, `model-in-use`, `state-unwritable`. */

@@ -274,7 +274,10 @@ export class GenerationAttempts {
     const delayMs = randomInt(this.#parts.random, generationRetryDelayMsMin, generationRetryDelayMsMax);
     // A last try that is cut by the deadline would tell the client of a timeout, not of the ring.
     const deadlineMs = this.#deadlineMs - generationRetryDelayMsMax;
-    const untilMs = Math.min(deadlineMs, (this.#brokenMs ?? nowMs) + generationRetryMs);
+    const isFetched = error.code === 'model-fetching';
+    const untilMs = isFetched
+      ? deadlineMs
+      : Math.min(deadlineMs, (this.#brokenMs ?? nowMs) + generationRetryMs);
     return nowMs + delayMs < untilMs ? delayMs : undefined;
   }
 
@@ -286,6 +289,8 @@ export class GenerationAttempts {
       if (!this.#recovery || isTooLong) return false;
       if (PASSING_LATER.has(error.code)) return true;
     }
+    // A member has the model soon: the answer waits as long as its client does.
+    if (error.code === 'model-fetching') return true;
     return PASSING.has(error.code) || (error.code === 'engine-failed' && error.retryable);
   }
 

@@ -6,6 +6,7 @@ import { answerTokensMax, contextOf } from './context-length.js';
 import type { ChatMessage, InferenceEngine } from './engine.js';
 import { type Generation, RunningGeneration } from './generation.js';
 import { GenerationAttempts } from './generation-attempts.js';
+import { learnWithin } from './learn-within.js';
 import { type ModelEntry, meantModel, resolveModel } from './models.js';
 import { choosePlacement, explained } from './own-placement.js';
 import type { Placement } from './placement.js';
@@ -266,9 +267,13 @@ export class Generations {
   }
 
   async #resolve(name: string | undefined, signal: AbortSignal, mayFetch = true): Promise<ModelEntry> {
-    const { models } = this.#parts.engine;
-    const { defaultModel } = this.#options;
-    await models.learn(meantModel(name, models, defaultModel), signal, mayFetch);
+    const { engine, clock } = this.#parts;
+    const { models } = engine;
+    const { defaultModel, responseTimeoutMs } = this.#options;
+    const id = meantModel(name, models, defaultModel);
+    // A client that is about to hear of a timeout hears how far the files are.
+    const patienceMs = responseTimeoutMs - Math.min(LIMITS.modelLearnMarginMs, responseTimeoutMs / 10);
+    await learnWithin(models, clock, { id, mayFetch, patienceMs }, signal);
     return resolveModel(name, models, defaultModel);
   }
 

@@ -39,6 +39,8 @@ export interface EngineModels {
    * Rejects with the signal's reason, and with `mayFetch` with `model-unsupported`, `model-absent` or what a hub says.
    */
   learn(id: string, signal: AbortSignal, mayFetch?: boolean): Promise<void>;
+  /** How far the files of a model are that are being fetched, in words; undefined where none are. */
+  fetching?(id: string): string | undefined;
   /** These layers are a neighbour's in a ring: an engine with real models may fetch their files, to have them when it is lost. */
   neighbour?(shard: Shard): void;
 }

@@ -16,9 +16,10 @@ import type {
   TensorRequest,
   TensorResponse,
 } from '../protocol/index.js';
-import { randomUuid, type Startable, toExoError } from '../shared/index.js';
+import { LIMITS, randomUuid, type Startable, toExoError } from '../shared/index.js';
 import { entranceOf, noTakeUp } from './entrance.js';
 import { Gateway, hasOldMember, needsGateway } from './gateway.js';
+import { learnWithin } from './learn-within.js';
 import { RingEndings } from './ring-endings.js';
 import { hopError, over, resultError, ringError } from './ring-errors.js';
 import type { LocalPrompt, RingComponents, RingOptions } from './ring-options.js';
@@ -124,7 +125,7 @@ export class Ring implements Startable {
   async onPrompt(message: Prompt, from: string | null, signal: AbortSignal): Promise<PromptResponse> {
     const requestId = message.requestId ?? randomUuid(this.#parts.random);
     try {
-      await this.#parts.engine.models.learn(message.shard.modelId, signal, this.#mayFetchFor(from));
+      await this.#learn(message.shard, from, signal);
       signal.throwIfAborted();
       this.#assertFree(requestId);
       // An old client may use an id again.
@@ -147,14 +148,14 @@ export class Ring implements Startable {
   async onTensor(message: TensorRequest, from: string | null, signal: AbortSignal): Promise<TensorResponse> {
     const requestId = message.requestId ?? randomUuid(this.#parts.random);
     // Before anything is looked up: those that wait for one model go on in their order.
-    const { models } = this.#parts.engine;
-    await models.learn(message.shard.modelId, signal, this.#mayFetchFor(from)).catch(() => undefined);
+    const fault = await this.#learn(message.shard, from, signal).catch((error: unknown) => toExoError(error));
     const known = this.#requests.get(requestId);
     const answer: TensorResponse = { kind: 'tensor-response', tensor: null };
     let request = known;
     try {
       signal.throwIfAborted();
       if (known === undefined) this.#assertNotOver(requestId, message.origin);
+      if (known === undefined && fault?.code === 'model-fetching') throw fault;
       request ??= this.#begin(requestId, message.shard, message);
       request.assertHolds(message.shard);
       // A sender that sees a ring which this node has just joined, or that has not noticed that it began anew. The first member
@@ -317,6 +318,13 @@ export class Ring implements Startable {
     const reason = this.#requests.buried(requestId);
     if (reason !== undefined) throw reason;
     if (origin === this.#parts.port.selfId) throw over(requestId);
+  }
+
+  /** Within the time that the sender waits for an answer. */
+  #learn({ modelId: id }: Shard, from: string | null, signal: AbortSignal): Promise<void> {
+    const { engine, clock } = this.#parts;
+    const question = { id, mayFetch: this.#mayFetchFor(from), patienceMs: LIMITS.modelLearnMs };
+    return learnWithin(engine.models, clock, question, signal);
   }
 
   /** Files are fetched for nodes that are trusted. */

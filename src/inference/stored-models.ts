@@ -7,6 +7,7 @@
 import { access } from 'node:fs/promises';
 import path from 'node:path';
 import {
+  type DownloadProgress,
   type LayerRange,
   type ModelFetches,
   type ModelReference,
@@ -16,6 +17,7 @@ import {
 import type { Shard } from '../protocol/index.js';
 import { BoundedMap, ExoError, LIMITS, printable } from '../shared/index.js';
 import type { ModelFiles } from './engines/ggml/index.js';
+import { fetchingWords } from './fetching-words.js';
 import { folderModel, type KnownModel, layersOf, nameOf } from './known-model.js';
 import { KnownModels, type KnownModelsComponents } from './known-models.js';
 import { DEMO_MODEL, type EngineModels, type ModelEntry, unknownModel } from './models.js';
@@ -36,6 +38,8 @@ export class StoredModels implements EngineModels, ModelFiles {
   readonly #spare: SpareFiles | undefined;
   /** Names of models of which files may be fetched. */
   readonly #released = new BoundedMap<string, true>(LIMITS.modelNamesKept);
+  /** How far downloads are, also those that have failed. */
+  readonly #fetching = new BoundedMap<string, DownloadProgress>(LIMITS.modelNamesKept);
   /** When a known model was last asked for. */
   readonly #usedMs = new BoundedMap<string, number>(LIMITS.modelNamesKept);
 
@@ -89,6 +93,18 @@ export class StoredModels implements EngineModels, ModelFiles {
   /** Files of a model came or went. Never rejects. */
   filesCame(repository: string): Promise<void> {
     return this.#known.filesCame(repository);
+  }
+
+  /** A report of a download of this node. */
+  onProgress(progress: DownloadProgress): void {
+    const name = nameOf(progress.repository);
+    if (progress.status === 'in_progress') this.#fetching.set(name, progress);
+    else this.#fetching.delete(name);
+  }
+
+  fetching(id: string): string | undefined {
+    const progress = this.#fetching.get(nameOf(id));
+    return progress === undefined ? undefined : fetchingWords(progress);
   }
 
   async directoryOf(modelId: string, signal: AbortSignal): Promise<string> {

@@ -69,6 +69,7 @@ export const ERROR_CODES = {
   'tokenizer-invalid': 'the tokenizer or the chat template of a model is missing or damaged',
   'conversation-refused': 'the chat template of a model does not take such a conversation',
   'model-absent': 'no files of the model are kept here, or not those that are needed',
+  'model-fetching': 'files of the model are still on their way to the node',
   'model-in-use': 'another process is at work on the files of the model',
   'hub-unreachable': 'a hub of models does not answer, or asks to be asked later',
   'hub-refused': 'a hub of models does not give the model to this user',

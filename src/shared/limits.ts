@@ -419,6 +419,14 @@ const TABLE = {
     'memory of a tokenizer’s thread; the largest known vocabulary needs 400 MiB while it loads',
   ],
   // ------------------------------------------------------------------ models on disk
+  modelLearnMs: [
+    20_000,
+    'that a member of a ring waits for configuration and tokenizer of a model: well within ringHopTimeoutMs; the sender then asks again',
+  ],
+  modelLearnMarginMs: [
+    5_000,
+    'before the end of its response timeout a client is told how far they are instead',
+  ],
   modelsPerPlaceMax: [2_000, 'models in one folder; a look at 300 of them takes a second'],
   modelSurveysKept: [
     4_096,

@@ -58,6 +58,7 @@ const TABLE: Readonly<Record<Access, readonly string[]>> = {
   trusted: [
     'POST /quit',
     'POST /download',
+    'POST /v1/download',
     'DELETE /models/:id{.+}',
     'DELETE /auth/disconnect',
     'DELETE /v1/auth/disconnect',

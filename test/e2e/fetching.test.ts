@@ -3,47 +3,18 @@
  * tell how far they are. The hub is one on loopback that counts each byte; the model is the demo model under another name.
  */
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { canComputeGgml } from '../../src/inference/index.js';
-import { DEMO_DIRECTORY } from '../../src/models/index.js';
 import { eventually } from '../support/eventually.js';
-import { REPOSITORY, startHub, WEIGHTS } from '../support/fetching.js';
-import { fullMesh } from '../support/mesh.js';
-import type { MockHub } from '../support/mock-hub.js';
+import { REPOSITORY, WEIGHTS } from '../support/fetching.js';
+import { DEMO_FILES, folderOf, owner, sentTwice, startFetching } from '../support/fetching-nodes.js';
 import { shardedModel } from '../support/model-files.js';
-import { Cleanup, type RunningNode } from '../support/processes.js';
+import { Cleanup } from '../support/processes.js';
 import '../support/leaks.js';
 
 const skip = canComputeGgml() ? false : 'no prebuilt ggml libraries for this machine';
-const KEY = 'a mesh key of more than sixteen characters';
-const FILES = Object.fromEntries(
-  readdirSync(DEMO_DIRECTORY).map((name) => [name, readFileSync(path.join(DEMO_DIRECTORY, name))]),
-);
-
-interface Started {
-  readonly hub: MockHub;
-  readonly nodes: Map<string, RunningNode>;
-}
-
-async function start(
-  cleanup: Cleanup,
-  ids: readonly string[],
-  args: readonly string[] = [],
-  key = KEY,
-): Promise<Started> {
-  const hub = await startHub(cleanup);
-  hub.put(REPOSITORY, FILES);
-  // HF_HOME too: what somebody has fetched on this machine is no part of a test.
-  const env = { EXO_AUTH_TOKEN: key, HF_ENDPOINT: hub.endpoint, HF_HOME: cleanup.folder(), HF_TOKEN: '' };
-  const members = ids.map((id) => ({
-    ...{ id, kind: 'new' as const, env },
-    args: ['--inference-engine', 'ggml', ...args],
-  }));
-  return { hub, nodes: await fullMesh(cleanup, members) };
-}
-
 interface Answer {
   readonly status: number;
   readonly body: {
@@ -66,39 +37,18 @@ async function ask(api: string, model: string, more: object = {}): Promise<Answe
 
 const textOf = ({ body }: Answer) => body.choices?.[0]?.message.content;
 
-/** With the token of the owner. */
-function owner(node: RunningNode, method: string, where: string, body?: object): Promise<Response> {
-  const run = path.join(node.home, 'run');
-  const file = readdirSync(run).find((name) => name.endsWith('.json'))!;
-  const { api } = JSON.parse(readFileSync(path.join(run, file), 'utf8')) as { api: { token: string } };
-  return fetch(`${node.api}${where}`, {
-    method,
-    headers: { authorization: `Bearer ${api.token}`, 'content-type': 'application/json' },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-}
-
-const folderOf = (node: RunningNode) => path.join(node.home, 'models', REPOSITORY.replace('/', '--'));
-
-function sentTwice(hub: MockHub, files: Readonly<Record<string, Buffer | string>>): object {
-  const more = Object.entries(files).map(
-    ([name, bytes]) => [name, hub.bytesSent(name) - bytes.length] as const,
-  );
-  return Object.fromEntries(more.filter(([, bytes]) => bytes > 0));
-}
-
 test('a question for a model that no node has: both fetch their layers, from the hub each byte once, and answer', {
   skip,
 }, async () => {
   const cleanup = new Cleanup();
   try {
-    const { hub, nodes } = await start(cleanup, ['a', 'b'], ['--split']);
+    const { hub, nodes } = await startFetching(cleanup, ['a', 'b'], ['--split']);
     const [a, b] = [nodes.get('a')!, nodes.get('b')!];
     const alone = textOf(await ask(a.api, 'demo', { exo: { placement: 'solo' } }));
     const first = await ask(a.api, REPOSITORY);
     assert.equal(first.status, 200, JSON.stringify(first.body));
     assert.equal(textOf(first), alone);
-    assert.deepEqual(sentTwice(hub, FILES), {});
+    assert.deepEqual(sentTwice(hub, DEMO_FILES), {});
     for (const [id, node] of nodes) assert.ok(existsSync(folderOf(node)), `${id} fetched`);
     // And with everything there nothing is asked for.
     const before = hub.sent.length;
@@ -114,7 +64,7 @@ test('a download is told of on all nodes, never backwards; another node then nee
 }, async () => {
   const cleanup = new Cleanup();
   try {
-    const { hub, nodes } = await start(cleanup, ['a', 'b']);
+    const { hub, nodes } = await startFetching(cleanup, ['a', 'b']);
     const [a, b] = [nodes.get('a')!, nodes.get('b')!];
     // Large enough that it can be watched.
     const files = shardedModel(8, 4, 400_000);
@@ -186,10 +136,10 @@ test('who may not fetch says so: offline without the model, an unsupported kind,
 }, async () => {
   const cleanup = new Cleanup();
   try {
-    const { hub, nodes } = await start(cleanup, ['a', 'b'], ['--split'], '');
+    const { hub, nodes } = await startFetching(cleanup, ['a', 'b'], ['--split'], '');
     const a = nodes.get('a')!;
     hub.put('mesh/strange', {
-      ...FILES,
+      ...DEMO_FILES,
       'config.json': '{"architectures":["MambaForCausalLM"],"model_type":"mamba"}',
     });
     const strange = await ask(a.api, 'mesh/strange');
@@ -216,13 +166,13 @@ test('--spare: the layers of the next node are ready when it is lost; without a 
 }, async () => {
   const cleanup = new Cleanup();
   try {
-    const { hub, nodes } = await start(cleanup, ['a', 'b'], ['--split', '--spare']);
+    const { hub, nodes } = await startFetching(cleanup, ['a', 'b'], ['--split', '--spare']);
     const [a, b] = [nodes.get('a')!, nodes.get('b')!];
     const text = textOf(await ask(a.api, REPOSITORY));
     await eventually({ timeoutMs: 30_000, what: 'a has all of it' }, async () => {
       return existsSync(path.join(folderOf(a), WEIGHTS));
     });
-    assert.deepEqual(sentTwice(hub, FILES), {});
+    assert.deepEqual(sentTwice(hub, DEMO_FILES), {});
     await hub.stop();
     b.child.kill('SIGKILL');
     await eventually({ timeoutMs: 30_000, what: 'a answers alone' }, async () => {

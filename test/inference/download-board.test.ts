@@ -12,7 +12,14 @@ import { LIMITS, VirtualClock } from '../../src/shared/index.js';
 import '../support/leaks.js';
 
 const progress = (downloadedBytes: number, totalBytes: number, more: object = {}): DownloadProgress => ({
-  ...{ repository: 'mesh/tiny', revision: 'main', completedFiles: 0, totalFiles: 1, status: 'in_progress' },
+  ...{
+    repository: 'mesh/tiny',
+    revision: 'main',
+    completedFiles: 0,
+    totalFiles: 1,
+    isSmall: false,
+    status: 'in_progress',
+  },
   shard: { startLayer: 0, endLayer: 3, layers: 8 },
   ...{ downloadedBytes, downloadedBytesThisSession: downloadedBytes, totalBytes },
   ...{ bytesPerSecond: 10, etaSeconds: 1, files: [] },

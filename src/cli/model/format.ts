@@ -64,13 +64,20 @@ export function formatFound(
   return all.length === 0 ? ['no model has these words in its name'] : all;
 }
 
-/** One line about a download under way. */
-export function progressText(name: string, progress: DownloadProgress): string {
-  const { downloadedBytes, totalBytes, bytesPerSecond, etaSeconds, files } = progress;
+/** What is shown of a download under way. */
+export interface ShownProgress
+  extends Pick<DownloadProgress, 'downloadedBytes' | 'totalBytes' | 'bytesPerSecond' | 'etaSeconds'> {
+  /** For somebody else who fetches it. */
+  readonly isWaiting: boolean;
+}
+
+/** One line about it. */
+export function progressText(name: string, progress: ShownProgress): string {
+  const { downloadedBytes, totalBytes, bytesPerSecond, etaSeconds, isWaiting } = progress;
   const percent = totalBytes === 0 ? 100 : Math.floor((downloadedBytes * 100) / totalBytes);
-  const isWaiting = files.some((file) => file.isWaiting) && bytesPerSecond === 0;
-  const speed = isWaiting
-    ? 'another process fetches it'
-    : `${bytes(bytesPerSecond)}/s${etaSeconds === null ? '' : `, ${duration(etaSeconds * 1000)} left`}`;
+  const speed =
+    isWaiting && bytesPerSecond === 0
+      ? 'another process or node fetches it'
+      : `${bytes(bytesPerSecond)}/s${etaSeconds === null ? '' : `, ${duration(etaSeconds * 1000)} left`}`;
   return `${printable(name, 60)}: ${percent} % of ${bytes(totalBytes)}, ${speed}`;
 }

@@ -2,7 +2,6 @@
 import path from 'node:path';
 import { DEMO_MODEL } from '../../inference/index.js';
 import {
-  type DownloadProgress,
   downloadModel,
   type LayerRange,
   type ModelReference,
@@ -15,10 +14,12 @@ import { bytes, count } from '../format/units.js';
 import type { CliHost } from '../host.js';
 import { Progress } from '../progress.js';
 import { stopSignal } from '../stop-signal.js';
+import { runningNodes } from '../target.js';
 import { answer } from '../trust/key.js';
-import { progressText } from './format.js';
+import { progressText, type ShownProgress } from './format.js';
+import { pullByNode } from './node-pull.js';
 import { isOffline, type ModelOptions, openHub, openStore } from './settings.js';
-import { pulledJson } from './shapes.js';
+import { type PulledJson, pulledJson } from './shapes.js';
 
 /** Options of `exo model pull`. */
 export interface PullOptions extends ModelOptions {
@@ -32,6 +33,8 @@ export interface PullOptions extends ModelOptions {
 type Wanted = Omit<LayerRange, 'layers'>;
 
 const PARALLEL_MAX = 64;
+/** Nodes of one EXO_HOME share its folder of models; the first that can does it. */
+const NODES_ASKED_MAX = 4;
 
 /** Fetches a model, or some layers of it. */
 export async function pull(host: CliHost, name: string, options: PullOptions): Promise<number> {
@@ -47,13 +50,35 @@ export async function pull(host: CliHost, name: string, options: PullOptions): P
     const found = stored.find(({ survey }) => survey.has(shardIn(survey.layers, wanted)));
     if (found !== undefined && (isAnyVersion || isOffline(host, options))) {
       const value = { ...described(reference, found.directory), commit: found.record?.commit ?? null };
-      return answer(host, options, { ...value, ...pulledJson(undefined) }, [
+      return answer(host, options, { ...value, node: null, ...pulledJson(undefined) }, [
         `${printable(reference.id, 100)} is here: ${found.directory}`,
         'exo model verify checks it, exo model pull --update asks for a newer version',
       ]);
     }
     const { hub } = openHub(host, options);
     const directory = await store.targetOf(reference.repository);
+    const report = reporter(host, reference.id, progress);
+    // Another version, or another way of looking at what is there, is no download of a node.
+    const nodes = isAnyVersion && options.downloadQuickCheck !== true ? runningNodes(host.env) : [];
+    for (const node of nodes.slice(0, NODES_ASKED_MAX)) {
+      const request = {
+        model: reference.repository,
+        directory: path.resolve(directory),
+        endpoint: hub.endpoint,
+        ...(wanted === undefined ? {} : { layers: [wanted.startLayer, wanted.endLayer] as const }),
+      };
+      const done = await pullByNode(host, node, request, report, stop.signal);
+      if (done === undefined) continue;
+      progress.end();
+      const pulled = done.pulled ?? pulledJson(undefined);
+      const value = {
+        ...described(reference, done.directory),
+        commit: done.commit,
+        node: node.id,
+        ...pulled,
+      };
+      return answer(host, options, value, doneLines(reference.id, done.directory, pulled, node.id));
+    }
     const done = await downloadModel(
       {
         repository: reference.repository,
@@ -68,21 +93,14 @@ export async function pull(host: CliHost, name: string, options: PullOptions): P
         clock: host.clock,
         random: host.random,
         checkConfig: (config) => void readArchitecture(config),
-        onProgress: reporter(host, reference.id, progress),
+        onProgress: (each) => report({ ...each, isWaiting: each.files.some(({ isWaiting }) => isWaiting) }),
       },
       stop.signal,
     );
     progress.end();
-    const { downloadedBytesThisSession: fetched, totalFiles } = done.progress;
-    return answer(
-      host,
-      options,
-      { ...described(reference, directory), commit: done.commit, ...pulledJson(done.progress) },
-      [
-        `${printable(reference.id, 100)} is here: ${directory}`,
-        `${count(totalFiles, 'file')}, ${bytes(done.progress.totalBytes)}; ${fetched === 0 ? 'nothing had to be fetched' : `${bytes(fetched)} fetched now`}`,
-      ],
-    );
+    const pulled = pulledJson(done.progress);
+    const value = { ...described(reference, directory), commit: done.commit, node: null, ...pulled };
+    return answer(host, options, value, doneLines(reference.id, directory, pulled));
   } catch (error) {
     if (stop.reason === undefined) throw error;
     host.stderr.write('called off; what was fetched is kept, the same command goes on with it\n');
@@ -94,7 +112,7 @@ export async function pull(host: CliHost, name: string, options: PullOptions): P
 }
 
 /** A terminal shows every report; a log one for each tenth. */
-function reporter(host: CliHost, id: string, progress: Progress): (each: DownloadProgress) => void {
+function reporter(host: CliHost, id: string, progress: Progress): (each: ShownProgress) => void {
   let tenth = -1;
   return (each) => {
     const now = each.totalBytes === 0 ? 10 : Math.floor((each.downloadedBytes * 10) / each.totalBytes);
@@ -102,6 +120,16 @@ function reporter(host: CliHost, id: string, progress: Progress): (each: Downloa
     tenth = now;
     progress.update(progressText(id, each));
   };
+}
+
+function doneLines(id: string, directory: string, pulled: PulledJson, node?: string): string[] {
+  const { files, total_bytes: total, fetched_bytes: fetched } = pulled;
+  const now = fetched === 0 ? 'nothing had to be fetched' : `${bytes(fetched)} fetched now`;
+  const by = node === undefined || fetched === 0 ? '' : ` by node ${printable(node, 60)}`;
+  return [
+    `${printable(id, 100)} is here: ${directory}`,
+    `${count(files.length, 'file')}, ${bytes(total)}; ${now}${by}`,
+  ];
 }
 
 /** What a name means; a folder is not fetched. */

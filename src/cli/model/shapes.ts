@@ -25,7 +25,18 @@ export function storedJson({ repository, directory, place, survey, record }: Sto
 export type StoredJson = ReturnType<typeof storedJson>;
 
 /** A finished download. */
-export function pulledJson(progress: DownloadProgress | undefined) {
+export interface PulledJson {
+  readonly total_bytes: number;
+  readonly fetched_bytes: number;
+  readonly files: ReadonlyArray<{
+    readonly path: string;
+    readonly bytes: number;
+    readonly fetched_bytes: number;
+  }>;
+}
+
+/** Its figures; zeros where nothing had to be done. */
+export function pulledJson(progress: DownloadProgress | undefined): PulledJson {
   return {
     total_bytes: progress?.totalBytes ?? 0,
     fetched_bytes: progress?.downloadedBytesThisSession ?? 0,

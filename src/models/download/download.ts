@@ -84,6 +84,7 @@ export async function downloadModel(
     retries,
     slots: new Slots(request.parallelMax),
     meter,
+    rates: components.rates,
     record,
     quick: request.quick ?? false,
     partBytes: request.partBytes ?? LIMITS.downloadPartBytes,
@@ -92,8 +93,10 @@ export async function downloadModel(
   };
   const run = new ModelDownload(context, files, request);
   await run.fetchSmall(components.checkConfig, signal);
-  if (request.smallOnly === true) await run.fetchHeader(signal);
-  else {
+  if (request.smallOnly === true) {
+    await run.fetchHeader(signal);
+    run.forgetWeights();
+  } else {
     const weights = await run.planWeights(signal);
     await run.checkRoom(weights);
     meter.begin(run.shard);
@@ -135,6 +138,7 @@ class ModelDownload {
       const { size } = this.#files.get(name)!;
       if (size > LIMITS.tokenizerBytesMax) throw this.#unsupported(`has a ${name} of ${size} bytes`);
     }
+    await this.#expectAll(names);
     await this.#fetchAll(CONFIG_FILE, signal);
     const config = await this.#json(CONFIG_FILE);
     check?.(config);
@@ -143,6 +147,12 @@ class ModelDownload {
       signal,
       names.slice(1).map((name) => (inner: AbortSignal) => this.#fetchAll(name, inner)),
     );
+    this.#context.meter.endSmall();
+  }
+
+  /** No weights are fetched now. */
+  forgetWeights(): void {
+    for (const name of this.#files.keys()) if (isWeights(name)) this.#context.meter.drop(name);
   }
 
   /** Where the weights lie is told by an index, or by the only file's own header. */
@@ -182,6 +192,7 @@ class ModelDownload {
         header === undefined ? 'all' : neededRanges({ size: file.size, ...header }, this.#shard, isTiedModel);
       weights.push({ file, ranges });
     }
+    this.forgetWeights();
     for (const each of weights) await this.#expect(each);
     return weights;
   }
@@ -225,7 +236,6 @@ class ModelDownload {
 
   async #fetchAll(name: string, signal: AbortSignal): Promise<void> {
     const file = this.#files.get(name)!;
-    this.#context.meter.set(name, file.size, 0);
     await this.fetchWeights({ file, ranges: 'all' }, signal);
   }
 
@@ -247,7 +257,6 @@ class ModelDownload {
 
   /** Where the tensors of a file lie: read from it, or fetched alone. */
   async #header(file: ModelFile, signal: AbortSignal): Promise<Header> {
-    this.#context.meter.set(file.path, file.size, 0);
     const fetch = await FileFetch.open(this.#context, file, signal);
     try {
       const known = { file: file.path, fileBytes: file.size };
@@ -268,6 +277,15 @@ class ModelDownload {
     }
     const tensors = await readSafetensors(path.join(this.#context.directory, file.path), signal);
     return { headerBytes: headerEnd(tensors, file.size), tensors };
+  }
+
+  /** From the first byte on it is known how much there is at most: whoever waits for a large tokenizer sees how far it is. */
+  async #expectAll(names: readonly string[]): Promise<void> {
+    const { meter } = this.#context;
+    for (const [name, file] of this.#files) {
+      if (names.includes(name) || isWeights(name)) await this.#expect({ file, ranges: 'all' });
+    }
+    meter.beginSmall();
   }
 
   /** Tells the meter what of the file is needed and there, by its record: whoever fetches it next looks at the bytes. */
@@ -307,6 +325,11 @@ interface Header {
   /** With the length in front of it. */
   readonly headerBytes: number;
   readonly tensors: ReadonlyMap<string, SafetensorsEntry>;
+}
+
+/** Perhaps of weights; which of them are needed says the index. */
+function isWeights(name: string): boolean {
+  return name.endsWith('.safetensors') && !name.includes('/');
 }
 
 function headerEnd(tensors: ReadonlyMap<string, SafetensorsEntry>, size: number): number {

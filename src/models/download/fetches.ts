@@ -55,6 +55,10 @@ interface Job {
   readonly wanted: Wanted;
   /** Nobody waits for it. */
   isAhead: boolean;
+  /** It goes on when those that wait for it have left. */
+  isKept: boolean;
+  /** Who waits for it and ends it by leaving, if nobody else wants it. */
+  holders: number;
   readonly stop: AbortController;
   /** The folder; rejects with what went wrong. */
   readonly done: Promise<string>;
@@ -81,15 +85,21 @@ export class ModelFetches {
     return this.#parts.hub !== undefined;
   }
 
+  /** Which hub is asked; undefined: none. */
+  get endpoint(): string | undefined {
+    return this.#parts.hub?.endpoint;
+  }
+
   /**
    * Resolves with the model's folder when what is wanted is there. Rejects as `downloadModel`, with `overloaded`, or with the signal's
-   * reason; then it goes on for others. `isAhead`: nobody waits, and whoever waits for another download goes first.
+   * reason; then it goes on for others. `isAhead`: nobody waits, and whoever waits for another download goes first. `isHeld`: with the
+   * signal the download ends, too, unless somebody else wants it.
    */
   async fetch(
     repository: string,
     wanted: Wanted,
     signal: AbortSignal,
-    { isAhead = false }: { readonly isAhead?: boolean } = {},
+    { isAhead = false, isHeld = false }: { readonly isAhead?: boolean; readonly isHeld?: boolean } = {},
   ): Promise<string> {
     signal.throwIfAborted();
     if (this.#stopped !== undefined) throw this.#stopped;
@@ -107,8 +117,20 @@ export class ModelFetches {
       this.#jobs.push(job);
     }
     if (!isAhead) job.isAhead = false;
+    if (isHeld) job.holders += 1;
+    else job.isKept = true;
     this.#next();
-    return unlessAborted(job.done, signal);
+    try {
+      return await unlessAborted(job.done, signal);
+    } finally {
+      if (isHeld) this.#letGo(job, signal);
+    }
+  }
+
+  #letGo(job: Job, signal: AbortSignal): void {
+    job.holders -= 1;
+    if (!signal.aborted || job.holders > 0 || job.isKept) return;
+    this.#drop(job, new ExoError('request-cancelled', 'nobody waits for the download any more'));
   }
 
   /** Ends the downloads of a model; what came stays. Resolves when nothing of it is written any more. */
@@ -230,6 +252,8 @@ function newJob(repository: string, wanted: Wanted, isAhead: boolean): Job {
     repository,
     wanted,
     isAhead,
+    isKept: false,
+    holders: 0,
     stop: new AbortController(),
     done,
     settle: settle!,

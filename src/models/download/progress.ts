@@ -40,6 +40,8 @@ export interface DownloadProgress {
   readonly etaSeconds: number | null;
   readonly files: readonly FileProgress[];
   readonly status: ProgressStatus;
+  /** Configuration and tokenizer are coming; of the weights, which are counted whole, it is not known yet what is needed. */
+  readonly isSmall: boolean;
 }
 
 /** Speed is of the last seconds. */
@@ -70,6 +72,7 @@ export class ProgressMeter {
   #shownShare = 0;
   #reportedMs = Number.NEGATIVE_INFINITY;
   #status: ProgressStatus = 'not_started';
+  #isSmall = false;
 
   constructor(
     what: { readonly repository: string; readonly revision: string },
@@ -81,7 +84,18 @@ export class ProgressMeter {
     this.#report = report;
   }
 
-  /** Everything is planned: from here on there is a percentage. */
+  /** The small files are about to come: told of only when bytes come, because most times they are there. */
+  beginSmall(): void {
+    this.#isSmall = true;
+    this.#samples = [{ atMs: this.#clock.now(), bytes: this.#sessionBytes }];
+  }
+
+  /** They are there; what is needed of the weights is being found out. */
+  endSmall(): void {
+    this.#isSmall = false;
+  }
+
+  /** Everything is planned. */
   begin(shard: LayerRange | undefined): void {
     this.#shard = shard ?? null;
     this.#status = 'in_progress';
@@ -107,6 +121,11 @@ export class ProgressMeter {
       isComplete: false,
       isWaiting: false,
     });
+  }
+
+  /** A file is not needed. */
+  drop(path: string): void {
+    this.#files.delete(path);
   }
 
   /** Bytes came and are on disk. */
@@ -163,7 +182,8 @@ export class ProgressMeter {
       bytesPerSecond,
       etaSeconds: etaSeconds(totalBytes - downloadedBytes, bytesPerSecond),
       files,
-      status: this.#status,
+      status: this.#isSmall ? 'in_progress' : this.#status,
+      isSmall: this.#isSmall,
     };
   }
 
@@ -197,7 +217,8 @@ export class ProgressMeter {
   #tell(isNews: boolean): void {
     const nowMs = this.#clock.now();
     if (!isNews && nowMs - this.#reportedMs < LIMITS.downloadProgressMs) return;
-    if (this.#status === 'not_started') return;
+    const hasBegun = this.#status !== 'not_started' || (this.#isSmall && this.#sessionBytes > 0);
+    if (!hasBegun) return;
     this.#reportedMs = nowMs;
     const last = this.#samples.at(-1);
     if (last === undefined || nowMs - last.atMs >= LIMITS.downloadProgressMs) {

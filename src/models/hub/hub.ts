@@ -56,14 +56,15 @@ export interface ByteSource {
 export class Hub implements ByteSource {
   /** Host and port. */
   readonly name: string;
-  readonly #base: string;
+  /** Its address, without a slash at the end. */
+  readonly endpoint: string;
   readonly #token: string | undefined;
   readonly #clock: Clock;
 
   constructor(options: HubOptions, components: { readonly clock: Clock }) {
     const url = new URL(options.endpoint);
     this.name = url.host;
-    this.#base = `${url.origin}${url.pathname.replace(/\/+$/, '')}`;
+    this.endpoint = `${url.origin}${url.pathname.replace(/\/+$/, '')}`;
     this.#token = mayCarryToken(url) ? options.token : undefined;
     this.#clock = components.clock;
   }
@@ -178,7 +179,7 @@ export class Hub implements ByteSource {
     signal.throwIfAborted();
     const patience = new Patience(this.#clock, this.name, signal);
     try {
-      const response = await fetch(`${this.#base}${path}`, {
+      const response = await fetch(`${this.endpoint}${path}`, {
         headers: {
           'accept-encoding': 'identity',
           'user-agent': 'exo-mesh',
@@ -203,7 +204,7 @@ export class Hub implements ByteSource {
   /** The path of the next page, asked of this hub: a mirror may hand on the links of the hub that it mirrors. */
   #below(url: string | undefined): string | undefined {
     if (url === undefined) return undefined;
-    const { pathname, search } = new URL(url, `${this.#base}/`);
+    const { pathname, search } = new URL(url, `${this.endpoint}/`);
     const at = pathname.indexOf('/api/models/');
     if (at < 0) throw nonsenseError(this.name, 'names a next page that is none');
     return `${pathname.slice(at)}${search}`;

@@ -50,7 +50,14 @@ export const journal: FuzzTarget = {
 const STATUS = downloadStatus(
   'node-a',
   {
-    ...{ repository: 'mesh/tiny', revision: 'main', completedFiles: 1, totalFiles: 2, status: 'in_progress' },
+    ...{
+      repository: 'mesh/tiny',
+      revision: 'main',
+      completedFiles: 1,
+      totalFiles: 2,
+      isSmall: false,
+      status: 'in_progress',
+    },
     shard: { startLayer: 0, endLayer: 3, layers: 8 },
     ...{ downloadedBytes: 500, downloadedBytesThisSession: 400, totalBytes: 1_000 },
     ...{ bytesPerSecond: 100, etaSeconds: 5, files: [] },
