@@ -95,6 +95,7 @@ class StreamConnection implements Connection, Sender {
         onMessage: (message, wanted) =>
           handlers.onMessage(this, message, wanted ? this.#wanted : this.#unwanted),
         onSilentFailure: (kind, error) => this.#rejections.handlerFailed(kind, error),
+        onDropped: (error) => this.#rejections.dropped(error),
         wake: () => this.#wake(),
         end: (reason) => this.#shut(reason, true),
       },

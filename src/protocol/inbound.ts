@@ -271,9 +271,10 @@ export class Inbound implements FrameSink {
   }
 
   #skipped(assembly: Assembly, type: number, id: number | undefined): void {
-    if (id === undefined || id === 0 || assembly.skip === 'silent') return;
+    if (id === undefined || assembly.skip === 'silent') return;
     const error = refusal(assembly.skip, type);
-    if (isAnswerType(type)) this.#session.answerLost(id, error);
+    if (id === 0) this.#session.dropped(error);
+    else if (isAnswerType(type)) this.#session.answerLost(id, error);
     else this.#session.answerError(id, error);
   }
 

@@ -52,6 +52,11 @@ export class RejectionLog {
     });
   }
 
+  /** A message that is never answered was refused. */
+  dropped({ code, message }: ExoError): void {
+    this.#warn('message-dropped', { remote: this.#who.remote, code, message });
+  }
+
   #warn(event: string, fields: LogFields): void {
     const { clock, logger, rejections } = this.#components;
     if (rejections.take(this.#who.remoteHost, clock.now())) logger.warn(event, fields);

@@ -28,6 +28,8 @@ export interface SessionHost {
   onMessage(message: Message, answerWanted: boolean): Promise<Message | undefined> | Message | undefined;
   /** A handler failed and the other side cannot be told. */
   onSilentFailure(kind: MessageKind, error: ExoError): void;
+  /** A one-way message was refused, and the other side is not told. */
+  onDropped(error: ExoError): void;
   /** The outbox has something new. */
   wake(): void;
   /** The session is over; what is in the outbox should still leave. */
@@ -252,6 +254,11 @@ export class Session {
       refusal,
     });
     this.#host.end({ by: 'local', error });
+  }
+
+  /** A message that is never answered was thrown away: nobody but the own log hears of it. */
+  dropped(error: ExoError): void {
+    this.#host.onDropped(error);
   }
 
   /** Answers a correlated request with an error. */

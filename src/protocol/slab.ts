@@ -3,11 +3,10 @@
  * fraction of an allocation of its own, and an idle connection holds none. Pieces that are given back (frames that have left)
  * make their slab new again; a slab with others (bodies) is garbage once none of them is in use.
  */
+import { LIMITS } from '../shared/index.js';
 
 /** Large enough for hundreds of usual frames, small enough that the C library keeps it for its next use. */
 const SLAB_BYTES = 64 * 1024;
-/** Slabs kept for their next use: what a connection has on its way at once, and some. */
-const SLABS_KEPT = 16;
 
 /** One piece of memory that is cut from its beginning. */
 export class Slab {
@@ -68,7 +67,7 @@ export class SlabAllocator {
     if (slab.lentBytes > 0) return;
     slab.at = 0;
     const usual = slab.memory.length === SLAB_BYTES;
-    if (slab !== this.#current && usual && this.#kept.length < SLABS_KEPT) this.#kept.push(slab);
+    if (slab !== this.#current && usual && this.#kept.length < LIMITS.slabsKept) this.#kept.push(slab);
   }
 }
 

@@ -243,6 +243,9 @@ describe('what comes behind the proofs of the acceptor', () => {
     pair.dialler.grant('open');
     assert.equal(await asked, 'auth-required');
     assert.deepEqual(heard, []);
+    // Nobody else hears of what is never answered.
+    const [dropped] = pair.log.warnings;
+    assert.deepEqual([dropped?.event, dropped?.fields?.['code']], ['message-dropped', 'auth-required']);
     await closePair(pair);
   });
 

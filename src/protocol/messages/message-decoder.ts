@@ -26,10 +26,6 @@ interface TensorMetadata {
   readonly tensor: TensorBody;
 }
 
-/** Metadata texts remembered per connection: one for each request and shape in flight. */
-const METADATA_KEPT = 128;
-/** Longer metadata (with a large inference state) is not worth remembering. */
-const METADATA_KEPT_BYTES = 1024;
 
 /** Reads bodies of one connection. Remembers tensor metadata, because every token of a request repeats it. */
 export class MessageDecoder {
@@ -235,12 +231,12 @@ export class MessageDecoder {
 
 /** Metadata as a key; one byte is one character, so different bytes are different keys. */
 function metadataKey(body: Buffer, metaEnd: number): string | undefined {
-  return metaEnd <= METADATA_KEPT_BYTES ? body.toString('latin1', 4, metaEnd) : undefined;
+  return metaEnd <= LIMITS.metadataKeptBytesMax ? body.toString('latin1', 4, metaEnd) : undefined;
 }
 
 function remember<T>(map: Map<string, T>, key: string | undefined, value: T): void {
   if (key === undefined) return;
-  if (map.size >= METADATA_KEPT) map.clear();
+  if (map.size >= LIMITS.metadataKept) map.clear();
   map.set(key, value);
 }
 

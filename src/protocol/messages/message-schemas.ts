@@ -294,6 +294,7 @@ export const check = {
         layers: list(tuple([float, float, float]), LIMITS.modelLayersMax),
         stored: list(tuple([count, count]), LIMITS.modelLayersMax),
         fetch_bytes_per_s: float,
+        peer_fetch_bytes_per_s: float,
         paths: list(tuple([id, float, float]), LIMITS.ringMembersMax),
       },
     ),

@@ -44,7 +44,9 @@ export interface OfferResponse {
   readonly layers: readonly OfferedLayer[];
   /** Ranges of layers whose files are on its disk, both ends included. */
   readonly stored: ReadonlyArray<readonly [from: number, to: number]>;
-  /** At which it fetched files last; null: not measured. */
+  /** At which it fetched files from a hub last; null: not measured. */
   readonly fetchBytesPerS: number | null;
+  /** At which it fetched files from other nodes last. */
+  readonly peerFetchBytesPerS?: number;
   readonly paths: readonly OfferedPath[];
 }

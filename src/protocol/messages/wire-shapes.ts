@@ -78,6 +78,7 @@ export function offerToWire(offer: OfferResponse): JsonObject {
     ]),
     stored: offer.stored,
     fetch_bytes_per_s: offer.fetchBytesPerS,
+    ...(offer.peerFetchBytesPerS === undefined ? {} : { peer_fetch_bytes_per_s: offer.peerFetchBytesPerS }),
     paths: offer.paths.map(({ nodeId, rttMs, bytesPerS }) => [nodeId, rttMs, bytesPerS]),
   };
 }
@@ -98,6 +99,9 @@ export function offerFromWire(body: OfferBody): OfferResponse {
     })),
     stored: (body.stored ?? []).map(([from, to]) => [from, to] as const),
     fetchBytesPerS: finite(body.fetch_bytes_per_s) || null,
+    ...(finite(body.peer_fetch_bytes_per_s) > 0 && {
+      peerFetchBytesPerS: finite(body.peer_fetch_bytes_per_s),
+    }),
     paths: (body.paths ?? []).map(([nodeId, rttMs, bytesPerS]) => ({
       nodeId,
       rttMs: finite(rttMs),

@@ -99,6 +99,7 @@ export const session: FuzzTarget = {
           return answer;
         },
         onSilentFailure: () => undefined,
+        onDropped: () => undefined,
         wake: () => undefined,
         end: (reason) => {
           failure ??= reason.error;
