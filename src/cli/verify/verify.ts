@@ -4,8 +4,10 @@
  */
 import { parseLayerRanges } from '../../node/config/index.js';
 import { closest, ExoError, printable } from '../../shared/index.js';
+import { callApi } from '../api-client.js';
+import type { StatusJson } from '../api-shapes.js';
 import { CLI_SCHEMA_VERSION, type ClientOptions, printJson } from '../commands/view.js';
-import { EXIT } from '../errors.js';
+import { EXIT, HintedError } from '../errors.js';
 import { columns } from '../format/columns.js';
 import { whereText } from '../format/where.js';
 import { type CliHost, colours } from '../host.js';
@@ -37,6 +39,7 @@ interface Checked {
 const TOKENS_MAX = 1_000;
 const TIMEOUT_SECONDS_MAX = 3_600;
 const PROMPT_CHARS_SHOWN = 30;
+const PEERS_SHOWN = 3;
 
 /** Exit code 0: equal; 1: different, or nothing was compared. */
 export async function verify(host: CliHost, model: string, options: VerifyOptions): Promise<number> {
@@ -49,12 +52,14 @@ export async function verify(host: CliHost, model: string, options: VerifyOption
   const progress = new Progress(host, 'asking');
   const checked: Checked[] = [];
   try {
+    await requireOthers(host, target, stop.signal);
     for (const [index, prompt] of VERIFY_PROMPTS.entries()) {
       progress.update(`question ${index + 1} of ${VERIFY_PROMPTS.length}`);
       const ask = (how: VerifyPlacement) =>
         askPlaced(host.clock, target, { model, prompt, tokens, placement: how, timeoutMs }, stop.signal);
       const solo = await ask('solo');
       const split = await ask(placement);
+      requireSplit(solo, split);
       checked.push({ prompt, solo, split, comparison: compare(solo, split, bound) });
     }
   } catch (error) {
@@ -64,26 +69,39 @@ export async function verify(host: CliHost, model: string, options: VerifyOption
     progress.end();
     stop.release();
   }
-  requireSplit(checked);
   report(host, target, options, bound, checked);
   return checked.every(({ comparison }) => comparison.isEqual) ? EXIT.ok : EXIT.failed;
 }
 
+/** Before anything is asked: one node has nobody to split a model with. */
+async function requireOthers(host: CliHost, target: ApiTarget, signal: AbortSignal): Promise<void> {
+  const { self, peers } = await callApi<StatusJson>(host.clock, target, {
+    method: 'GET',
+    path: '/v1/status',
+    signal,
+  });
+  if (peers.some(({ state }) => state === 'alive')) return;
+  const gone = peers.map(({ id, state }) => `${printable(id, 60)} is ${state}`);
+  throw new HintedError(
+    'ring-incomplete',
+    `nothing to compare: ${printable(self.id, 60)} is alone in its mesh, and an answer is compared with one that is split over several nodes${gone.length === 0 ? '' : ` (${gone.slice(0, PEERS_SHOWN).join(', ')})`}`,
+    'start a second node: exo on another machine, or here with other ports; exo connect user@host does it over ssh',
+  );
+}
+
 /** Two answers of one node prove nothing. */
-function requireSplit(checked: readonly Checked[]): void {
-  for (const { solo, split } of checked) {
-    if (solo.ring === null || split.ring === null) {
-      throw new ExoError(
-        'request-unsupported',
-        'nothing was compared: with an old peer in the mesh nobody chooses which nodes compute; verify without it',
-      );
-    }
-    if (split.ring.length > 1 && solo.ring.length === 1) continue;
+function requireSplit(solo: PlacedAnswer, split: PlacedAnswer): void {
+  if (solo.ring === null || split.ring === null) {
     throw new ExoError(
-      'ring-incomplete',
-      `nothing was compared: the answers were computed by ${whereText(solo.ring)} and by ${whereText(split.ring)}${split.why === '' ? '' : ` (${split.why})`}; "exo topology" shows which nodes are there`,
+      'request-unsupported',
+      'nothing was compared: with an old peer in the mesh nobody chooses which nodes compute; verify without it',
     );
   }
+  if (split.ring.length > 1 && solo.ring.length === 1) return;
+  throw new ExoError(
+    'ring-incomplete',
+    `nothing was compared: the answers were computed by ${whereText(solo.ring)} and by ${whereText(split.ring)}${split.why === '' ? '' : ` (${split.why})`}; "exo topology" shows which nodes are there`,
+  );
 }
 
 function report(

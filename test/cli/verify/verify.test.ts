@@ -159,9 +159,13 @@ test('verify catches an engine that answers something else when it is split', { 
 });
 
 test('verify says so when there is one node only', { skip }, async () => {
-  const { code, err } = await verified(undefined);
-  assert.equal(code, 1);
-  assert.match(err, /nothing was compared|no other node|one node/);
+  const { code, out, err } = await verified(undefined);
+  assert.deepEqual([code, out], [1, '']);
+  assert.match(err, /nothing to compare: a is alone in its mesh.*\n.*start a second node/);
+  const asJson = await verified(undefined, '--json');
+  assert.deepEqual([asJson.code, asJson.out], [1, '']);
+  const { error } = JSON.parse(asJson.err) as { error: { code: string; message: string; hint: string } };
+  assert.deepEqual([error.code, error.hint.includes('exo connect')], ['ring-incomplete', true]);
 });
 
 test('verify refuses what it does not know in words', async () => {
