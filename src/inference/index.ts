@@ -22,7 +22,7 @@ export type {
 } from './engine.js';
 export { DUMMY_MODELS } from './engines/dummy.js';
 export type { GgmlComponents, GgmlOptions, ModelFiles } from './engines/ggml/index.js';
-export { canComputeGgml } from './engines/ggml/library/platform-package.js';
+export { canComputeGgml, ggmlDevices } from './engines/ggml/library/platform-package.js';
 export { QUANTISATIONS, type Quantisation } from './engines/ggml/weights/quantisation.js';
 export { createEngine, ENGINE_NAMES, type EngineName } from './engines/index.js';
 export type {

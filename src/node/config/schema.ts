@@ -1,6 +1,6 @@
 /** The shape of options and environment, value by value. `read-config.ts` holds them against each other. */
 import { z } from 'zod';
-import { QUANTISATIONS } from '../../inference/index.js';
+import { ggmlDevices, QUANTISATIONS } from '../../inference/index.js';
 import { LIMITS } from '../../shared/index.js';
 import { DISCOVERY_MODULES, INTERFACE_TYPES } from '../options/index.js';
 import * as v from './values.js';
@@ -48,7 +48,7 @@ export const optionSchema = z.object({
   'max-generate-tokens': v.wholeNumber(1, GENERATE_TOKENS_MAX),
   'max-context': v.wholeNumber(CONTEXT_TOKENS_MIN, LIMITS.promptTokensMax).optional(),
   quantisation: v.text(v.oneOf(QUANTISATIONS, 'a type of weights')),
-  device: v.someText(),
+  device: v.text(v.oneOf(ggmlDevices(), 'a device of this machine')),
   threads: v.wholeNumber(1, THREADS_MAX).optional(),
   split: z.boolean().optional(),
   layers: v.layerRanges().optional(),

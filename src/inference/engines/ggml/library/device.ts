@@ -84,11 +84,16 @@ function choose(ggml: Ggml, wanted: string): Pointer {
   const found =
     wanted === 'auto'
       ? (ofType(DEVICE.GPU, DEVICE.INTEGRATED_GPU) ?? ofType(DEVICE.CPU))
-      : devices[names.findIndex((name) => name.toLowerCase() === wanted.toLowerCase())];
+      : devices[names.findIndex((name) => isNamed(name.toLowerCase(), wanted.toLowerCase()))];
   if (found !== undefined) return found;
   throw wanted === 'auto'
     ? new ExoError('engine-failed', 'the native libraries have nothing that runs on this processor')
     : new ExoError('option-invalid', `there is no device "${wanted}" here; there are: ${names.join(', ')}`);
+}
+
+/** Versions of the libraries call the GPU of a Mac `Metal` or `MTL0`. */
+function isNamed(name: string, wanted: string): boolean {
+  return name === wanted || (wanted === 'metal' && /^(?:metal|mtl)\d*$/.test(name));
 }
 
 /** A pool of our own instead of one per run, so that threads live on between two tokens. */

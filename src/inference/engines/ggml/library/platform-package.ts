@@ -19,6 +19,15 @@ const PACKAGES: Readonly<Record<string, string>> = {
   'win32-x64': 'win-x64',
 };
 
+/** What `--device` can name here: the packages have a GPU for Macs with Apple's processors only. */
+export function ggmlDevices(
+  platform: string = process.platform,
+  arch: string = process.arch,
+): readonly string[] {
+  const isMetal = PACKAGES[`${platform}-${arch}`]?.endsWith('-metal') === true;
+  return ['auto', 'cpu', ...(isMetal ? ['metal'] : [])];
+}
+
 /** Absolute paths. */
 export interface LibraryFiles {
   /** Holds the backends too, which are loaded by what the processor can do. */
