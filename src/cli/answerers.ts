@@ -144,6 +144,7 @@ async function refuseUnknownModel(host: CliHost, settings: NodeSettings, signal:
     resolveModel(name, models, inference.defaultModel);
   } catch (error) {
     const { code, message } = toExoError(error);
+    if (code !== 'model-unknown') throw error;
     const known = models.list().map(({ id }) => id);
     const near = closest(name ?? '', known);
     if (name === 'dummy') {

@@ -5,18 +5,22 @@ import { type ErrorCode, ExoError, printable } from '../../shared/index.js';
 export class HubError extends ExoError {
   /** The hub asks not to be asked again before so long. */
   readonly retryAfterMs: number | undefined;
+  /** There is no way to it: no network, no such name, nobody at its port. */
+  readonly isCutOff: boolean;
 
   constructor(
     code: ErrorCode,
     message: string,
     options: {
       readonly retryable: boolean;
+      readonly isCutOff?: boolean;
       readonly retryAfterMs?: number | undefined;
       readonly cause?: unknown;
     },
   ) {
     super(code, message, options);
     this.retryAfterMs = options.retryAfterMs;
+    this.isCutOff = options.isCutOff ?? false;
   }
 }
 
@@ -69,12 +73,24 @@ export function answerError(status: number, headers: Headers, asked: Asked, wall
   });
 }
 
+/** What the system says where there is no way to a machine, or nobody listens there. */
+const CUT_OFF: ReadonlySet<string> = new Set([
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'ENETUNREACH',
+  'EHOSTUNREACH',
+  'ECONNREFUSED',
+  'ETIMEDOUT',
+  // Of fetch: nothing of an address was heard for ten seconds.
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
+
 /** The error of a hub that does not answer. */
 export function silenceError(hub: string, why: string, cause?: unknown): HubError {
   return new HubError(
     'hub-unreachable',
-    `${hub} cannot be reached (${why}); check the network, or name a mirror with HF_ENDPOINT`,
-    { retryable: true, cause },
+    `${hub} cannot be reached (${why}); check the network, name a mirror with HF_ENDPOINT, or use what is here with --offline`,
+    { retryable: true, isCutOff: CUT_OFF.has(why), cause },
   );
 }
 
