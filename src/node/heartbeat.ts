@@ -28,6 +28,8 @@ export interface HeartbeatComponents extends SecondOpinionComponents {
 const TICK_MS = 500;
 /** A round trip is measured this often even when other traffic proves life. */
 const RTT_EVERY_MS = 10_000;
+/** Who has not measured for so long asks before the other end does: a silent pair takes turns, and none is asked for the measurement alone. */
+const TURN_AFTER_MS = RTT_EVERY_MS - 2_500;
 /** Others are asked again about a suspect after this; what they saw holds a little longer. */
 const ASK_EVERY_MS = 2_500;
 const VOUCHED_MS = 6_000;
@@ -116,11 +118,13 @@ export class Heartbeat implements Startable {
     }
     if (judgeSilence(silentMs, patience) === 'alive') this.#heard(peer, now);
     else this.#suspect(peer, silentMs, witness, now);
+    const sincePingMs = now - peer.lastPingAtMs;
+    const isTurn = sincePingMs >= TURN_AFTER_MS;
     const pingDue =
-      silentMs >= LIMITS.heartbeatMs - TICK_MS / 2 ||
-      now - peer.lastPingAtMs >= RTT_EVERY_MS ||
+      silentMs >= LIMITS.heartbeatMs - TICK_MS / 2 - (isTurn ? TICK_MS : 0) ||
+      sincePingMs >= RTT_EVERY_MS ||
       peer.protocol === 'legacy';
-    if (pingDue && !peer.pingPending && now - peer.lastPingAtMs >= LIMITS.heartbeatMs) this.#heartbeat(peer);
+    if (pingDue && !peer.pingPending && sincePingMs >= LIMITS.heartbeatMs) this.#heartbeat(peer);
   }
 
   /** A connection from before a long sleep that carries nothing any more; to dial again is sooner than to wait. */

@@ -1,7 +1,7 @@
 /**
- * The glue between a byte stream and a session: the only place of the protocol with timers. Frames leave when the tick
- * ends, so that everything said in one tick travels together; what is said while bytes are being received leaves at once
- * after them. Made by the dialler and the acceptor of the node.
+ * The glue between a byte stream and a session: with `connection-ticks.ts` the only place of the protocol that knows time. Frames
+ * leave when the tick ends, so that everything said in one tick travels together; what is said while bytes are being received
+ * leaves at once after them. Made by the dialler and the acceptor of the node.
  */
 import { ExoError, LIMITS, type TimerHandle } from '../shared/index.js';
 import type { AccessLevel } from './access.js';
@@ -13,6 +13,7 @@ import type {
   ConnectionStats,
   RequestOptions,
 } from './connection-api.js';
+import { TickPlace } from './connection-ticks.js';
 import { HandlerContext, LazySignal } from './handler-context.js';
 import type { Hello } from './messages/hello.js';
 import { bytesOf } from './messages/message-bytes.js';
@@ -25,8 +26,6 @@ import type { ByteStream, Secured } from './transports/transport.js';
 import type { ConnectionComponents, ConnectionOptions } from './wire-shared.js';
 import { slowPeer, WriteProgress } from './write-progress.js';
 
-/** Deadlines are seen this late at most. */
-const TICK_MS = 50;
 /** As much as this may be unsent before more is pulled: one fragment, which is what a control frame waits for. */
 const WINDOW_BYTES = LIMITS.fragmentBytesMax;
 
@@ -54,9 +53,9 @@ class StreamConnection implements Connection, Sender {
   readonly #wanted = new HandlerContext(this.#abort, true);
   readonly #unwanted = new HandlerContext(this.#abort, false);
   readonly #progress: WriteProgress;
+  readonly #ticks: TickPlace;
   #resolveClosed: (reason: CloseReason) => void = () => undefined;
   #reason: CloseReason | undefined;
-  #timer: TimerHandle | undefined;
   #graceTimer: TimerHandle | undefined;
   #receiving = false;
   #flushing = false;
@@ -100,11 +99,14 @@ class StreamConnection implements Connection, Sender {
         end: (reason) => this.#shut(reason, true),
       },
     );
+    this.#ticks = new TickPlace(components.ticks, components.clock, { session: this.#session, stream }, () =>
+      this.#checkDeadlines(),
+    );
     stream.onData = (chunk) => this.#receive(chunk);
     stream.onDrain = () => this.#drained();
     stream.onEnd = () => this.#shut({ by: 'remote' }, true);
     stream.onClose = (error) => this.#streamClosed(error);
-    this.#arm();
+    this.#ticks.arm();
   }
 
   get state(): ConnectionState {
@@ -157,7 +159,7 @@ class StreamConnection implements Connection, Sender {
       const signal = options?.signal;
       if (signal === undefined) this.#session.request(message, nowMs, timeoutMs, resolve, reject);
       else requestUntilAborted(this.#session, signal, message, nowMs, timeoutMs, resolve, reject);
-      if (this.#timer === undefined) this.#arm();
+      this.#ticks.arm();
     });
   }
 
@@ -192,7 +194,7 @@ class StreamConnection implements Connection, Sender {
     this.#receiving = false;
     if (this.#session.isHeld) this.#stream.pause();
     this.#flush();
-    if (this.#timer === undefined) this.#arm();
+    this.#ticks.arm();
   }
 
   // ------------------------------------------------------------------ bytes out
@@ -228,7 +230,7 @@ class StreamConnection implements Connection, Sender {
     }
     this.#flushing = false;
     this.#windowFull = unsent >= WINDOW_BYTES;
-    if (this.#timer === undefined) this.#arm();
+    this.#ticks.arm();
     if (this.#reason !== undefined) this.#endWhenSent();
     else if (queued > LIMITS.sendQueueBytesHard && outbox.piledBytes > LIMITS.sendQueueBytesHard) {
       this.cutQueue(queued);
@@ -250,21 +252,15 @@ class StreamConnection implements Connection, Sender {
     this.#windowFull = false;
     const { outbox } = this.#session;
     if (outbox.queuedBytes > 0 || this.#reason !== undefined) this.#flush();
-    else if (this.#stream.unsentBytes === 0) this.#session.sent();
+    else if (this.#stream.unsentBytes === 0) {
+      this.#session.sent();
+      this.#ticks.settled();
+    }
   }
 
   // ------------------------------------------------------------------ time
 
-  #arm(): void {
-    if (this.#timer !== undefined || this.#reason !== undefined) return;
-    if (!this.#session.needsTick && this.#stream.unsentBytes === 0) return;
-    this.#timer = this.#components.clock.after(TICK_MS, () => {
-      this.#timer = undefined;
-      this.#tick();
-    });
-  }
-
-  #tick(): void {
+  #checkDeadlines(): void {
     const nowMs = this.#components.clock.now();
     try {
       this.#session.tick(nowMs);
@@ -272,7 +268,6 @@ class StreamConnection implements Connection, Sender {
     } catch (error) {
       this.#fail(error);
     }
-    this.#arm();
   }
 
   // ------------------------------------------------------------------ the end
@@ -291,8 +286,7 @@ class StreamConnection implements Connection, Sender {
     if (this.#reason !== undefined) return;
     const { goodbye, outbox } = this.#session;
     this.#reason = goodbye === undefined || given.by === 'local' ? given : { ...given, goodbye };
-    this.#timer?.cancel();
-    this.#timer = undefined;
+    this.#ticks.end();
     this.#components.ledger.note(this, 0);
     this.#session.close(
       new ExoError('connection-closed', `the connection to ${this.remote} ended${because(given)}`, {

@@ -5,6 +5,7 @@
 import { type Clock, LIMITS, type Logger, Sheds, SourceLimiter } from '../shared/index.js';
 import type { AccessLevel } from './access.js';
 import type { ConnectionHandlers, ConnectionRole } from './connection-api.js';
+import { ConnectionTicks } from './connection-ticks.js';
 import { MemoryBudget } from './memory-budget.js';
 import { PayloadPool } from './payload-pool.js';
 import { SendLedger } from './send-ledger.js';
@@ -37,6 +38,8 @@ export interface WireShared {
   readonly nextSerial: () => number;
   /** What waits to be sent. */
   readonly ledger: SendLedger;
+  /** Whose deadlines are looked at. */
+  readonly ticks: ConnectionTicks;
   /** Where connections that are closed for their slowness are counted. */
   readonly sheds: Sheds;
 }
@@ -57,6 +60,7 @@ export function createWireShared(sheds: Sheds = new Sheds()): WireShared {
   return {
     budget: new MemoryBudget({ onRefused: () => sheds.add('overloaded') }),
     ledger: new SendLedger(),
+    ticks: new ConnectionTicks(),
     sheds,
     pool: new PayloadPool(),
     slabs: { bodies: new SlabAllocator(), frames: new SlabAllocator() },

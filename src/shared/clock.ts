@@ -4,6 +4,7 @@
  */
 
 import { performance } from 'node:perf_hooks';
+import { ClockRounds, ROUND_MS } from './clock-rounds.js';
 
 /** Something that will happen later, and can be called off. */
 export interface TimerHandle {
@@ -18,7 +19,7 @@ export interface Clock {
   wall(): number;
   /** Calls `fn` once, not before `delayMs`. */
   after(delayMs: number, fn: () => void): TimerHandle;
-  /** Calls `fn` every `intervalMs` until cancelled. */
+  /** Calls `fn` every `intervalMs` until cancelled; the first time may come somewhat sooner or later. */
   every(intervalMs: number, fn: () => void): TimerHandle;
 }
 
@@ -26,15 +27,20 @@ export interface Clock {
 export const systemClock: Clock = {
   now: () => performance.now(),
   wall: () => Date.now(),
-  after(delayMs, fn) {
-    const timer = setTimeout(fn, delayMs);
-    return { cancel: () => clearTimeout(timer) };
-  },
+  after,
   every(intervalMs, fn) {
+    if (intervalMs > 0 && intervalMs % ROUND_MS === 0) return rounds.every(intervalMs, fn);
     const timer = setInterval(fn, intervalMs);
     return { cancel: () => clearInterval(timer) };
   },
 };
+
+const rounds = new ClockRounds({ now: () => performance.now(), after });
+
+function after(delayMs: number, fn: () => void): TimerHandle {
+  const timer = setTimeout(fn, delayMs);
+  return { cancel: () => clearTimeout(timer) };
+}
 
 /** Resolves after `delayMs`, or rejects with the signal's reason when it is aborted first. */
 export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
