@@ -36,9 +36,6 @@ export const HTTP_TIMEOUTS: HttpTimeouts = {
   stalledAnswerMs: LIMITS.httpStalledAnswerMs,
 };
 
-/** Connections that Node may hold beside those in the table: they are being closed. */
-const CLOSING_CONNECTIONS_MAX = 64;
-
 /** What a listener works with. */
 export interface HttpListenerComponents {
   readonly clock: Clock;
@@ -90,7 +87,7 @@ export class HttpListener {
       },
     );
     this.#server = server;
-    server.maxConnections = bounds.connectionsMax + CLOSING_CONNECTIONS_MAX;
+    server.maxConnections = bounds.connectionsMax + LIMITS.httpClosingMax;
     server.timeout = timeouts.stalledAnswerMs;
     server.on('timeout', (socket) => this.#onSilence(socket));
     server.on('drop', () => sheds.add('http-full'));

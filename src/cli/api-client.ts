@@ -9,6 +9,7 @@ import {
   ExoError,
   formatAddress,
   isErrorCode,
+  LIMITS,
   printable,
 } from '../shared/index.js';
 import { HintedError } from './errors.js';
@@ -26,8 +27,6 @@ export interface ApiCall {
 
 /** A node on the same machine answers in milliseconds; this is for one far away. */
 const TIMEOUT_MS = 5_000;
-/** A mesh of a thousand nodes has some megabytes of status. */
-const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 
 /** The JSON answer. Rejects with the node's own code, `api-refused` or `api-unreachable`. */
 export async function callApi<T>(clock: Clock, target: ApiTarget, call: ApiCall): Promise<T> {
@@ -96,7 +95,7 @@ async function readAll(response: http.IncomingMessage, target: ApiTarget): Promi
   try {
     for await (const chunk of response as AsyncIterable<Buffer>) {
       bytes += chunk.length;
-      if (bytes > ANSWER_BYTES_MAX)
+      if (bytes > LIMITS.apiAnswerBytesMax)
         throw new ExoError('api-refused', `the answer of ${formatAddress(target)} does not end`);
       chunks.push(chunk);
     }

@@ -1,8 +1,6 @@
 /** The events of a stream of server-sent events that a node answers with. */
 import { createParser } from 'eventsource-parser';
-
-/** One event holds a token, or the names of the files of a model; a megabyte of it is not from a node. */
-const EVENT_CHARS_MAX = 1_000_000;
+import { LIMITS } from '../shared/index.js';
 
 /** The `data:` values in order, however the bytes were cut. `onBytes` is called for each part that comes, comments too. */
 export async function* events(
@@ -12,7 +10,7 @@ export async function* events(
   const ready: Array<{ readonly data: string }> = [];
   const parser = createParser({
     onEvent: ({ data }) => ready.push({ data }),
-    maxBufferSize: EVENT_CHARS_MAX,
+    maxBufferSize: LIMITS.eventCharsMax,
   });
   const decoder = new TextDecoder();
   for await (const bytes of response) {

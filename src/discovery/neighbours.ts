@@ -5,12 +5,10 @@
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import ipaddr from 'ipaddr.js';
+import { LIMITS } from '../shared/index.js';
 
 /** Addresses of the neighbour table now. Never rejects. */
 export type ReadNeighbours = () => Promise<string[]>;
-
-/** A thousand neighbours are a very large LAN; what is beyond is swept. */
-const NEIGHBOURS_MAX = 1_024;
 
 /** Reads the table of this system. */
 export async function readNeighbours(platform: string = process.platform): Promise<string[]> {
@@ -37,7 +35,7 @@ export function parseProcNetArp(text: string): string[] {
     .map((line) => line.trim().split(/\s+/))
     .filter(([address, , flags]) => isAddress(address) && (Number(flags) & 2) !== 0)
     .map(([address]) => address!)
-    .slice(0, NEIGHBOURS_MAX);
+    .slice(0, LIMITS.neighboursMax);
 }
 
 /** `arp -an` of macOS and BSD: `? (192.168.1.7) at 0:11:22:33:44:55 on en0 …`; Windows writes bare columns. */
@@ -49,7 +47,7 @@ export function parseArp(text: string): string[] {
       /^\s+(\d+\.\d+\.\d+\.\d+)\s+\S*-/.exec(line))?.[1];
     if (isAddress(address)) found.push(address!);
   }
-  return found.slice(0, NEIGHBOURS_MAX);
+  return found.slice(0, LIMITS.neighboursMax);
 }
 
 function isAddress(text: string | undefined): boolean {

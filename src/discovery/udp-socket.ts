@@ -3,7 +3,7 @@
  * of announcements.
  */
 import { createSocket, type Socket } from 'node:dgram';
-import { ExoError } from '../shared/index.js';
+import { ExoError, LIMITS } from '../shared/index.js';
 
 /** A bound UDP socket, as little of it as is needed. */
 export interface DatagramSocket {
@@ -22,8 +22,6 @@ export type OpenDatagramSocket = (
   onError: (error: Error) => void,
 ) => Promise<DatagramSocket>;
 
-/** Room for what arrives while a tick is busy: half a second of ten thousand announcements; the system may give less. */
-const RECEIVE_BUFFER_BYTES = 2 * 1024 * 1024;
 /** `openSocket` by node:dgram. */
 export const openDatagramSocket: OpenDatagramSocket = async (host, port, onDatagram, onError) => {
   const socket: Socket = createSocket({ type: 'udp4', reuseAddr: true });
@@ -43,7 +41,7 @@ export const openDatagramSocket: OpenDatagramSocket = async (host, port, onDatag
   socket.on('message', (bytes, source) => onDatagram(bytes, source.address, source.port));
   socket.setBroadcast(true);
   try {
-    socket.setRecvBufferSize(RECEIVE_BUFFER_BYTES);
+    socket.setRecvBufferSize(LIMITS.udpReceiveBufferBytes);
   } catch {
     // The system's own size then.
   }

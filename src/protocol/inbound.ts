@@ -32,8 +32,6 @@ const CORRELATED_FRAME_BYTES_MAX = LIMITS.fragmentBytesMax + PREFIX_BYTES + TOTA
 const NO_BYTES = Buffer.alloc(0);
 /** What an old peer may begin a connection with. */
 const LARGE_FROM_OLD_PEERS: ReadonlySet<number> = new Set([TYPE.prompt, TYPE.tensorRequest, TYPE.result]);
-/** More than this on their way at once are left to the garbage collector. */
-const SHOWN_MAX = 16;
 
 /** Bytes of one peer, and what they become. */
 export class Inbound implements FrameSink {
@@ -320,7 +318,8 @@ export class Inbound implements FrameSink {
       const shown = answer !== undefined && bytesOf(answer)?.buffer === held.buffer.buffer;
       this.#store.giveBack(held, !shown);
       // a base answer may still wait for its turn, and then nothing tells when it has left
-      if (shown && id !== undefined && this.#shown.length < SHOWN_MAX) this.#shown.push(held.buffer);
+      if (shown && id !== undefined && this.#shown.length < LIMITS.bodiesShownMax)
+        this.#shown.push(held.buffer);
     };
   }
 }

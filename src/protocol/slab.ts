@@ -7,6 +7,7 @@ import { LIMITS } from '../shared/index.js';
 
 /** Large enough for hundreds of usual frames, small enough that the C library keeps it for its next use. */
 const SLAB_BYTES = 64 * 1024;
+const SLABS_KEPT = LIMITS.slabsKept;
 
 /** One piece of memory that is cut from its beginning. */
 export class Slab {
@@ -67,7 +68,7 @@ export class SlabAllocator {
     if (slab.lentBytes > 0) return;
     slab.at = 0;
     const usual = slab.memory.length === SLAB_BYTES;
-    if (slab !== this.#current && usual && this.#kept.length < LIMITS.slabsKept) this.#kept.push(slab);
+    if (slab !== this.#current && usual && this.#kept.length < SLABS_KEPT) this.#kept.push(slab);
   }
 }
 

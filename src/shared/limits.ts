@@ -39,6 +39,13 @@ const TABLE = {
     64 * MIB,
     'large buffers kept for their next use: four 16 MiB tensors; what is more goes back to the system',
   ],
+  slabsKept: [
+    16,
+    'slabs of 64 KiB kept for their next use: what a connection has on its way at once, and some',
+  ],
+  bodiesShownMax: [16, 'bodies that answers on their way still show; more are left to the garbage collector'],
+  metadataKept: [128, 'metadata texts remembered per connection: one for each request and shape in flight'],
+  metadataKeptBytesMax: [1 * KIB, 'longer ones, with a large inference state, are not worth remembering'],
   jsonDepthMax: [32, 'topology nests 5 deep; deeper input is hostile'],
   authBytesMax: [32 * KIB, 'proofs of a connection, and keys on their way to a trusted node'],
   authProofsMax: [8, 'ways to be known that one end tries; there are four'],
@@ -198,6 +205,8 @@ const TABLE = {
   warningsKept: [32, 'what a node tells a person to mend, the newest; a screen full'],
   warningsStandingMax: [32, 'of one topic; a file that is wrong as a whole is wrong in every line'],
   warningSourcesMax: [256, 'peers whose rate of warnings is remembered'],
+  homeNodesMax: [64, 'nodes without --node-id beside each other with one home; more is a script gone wild'],
+  runFileCharsMax: [16_384, 'a run file of another node; it has some 300 bytes'],
   // ------------------------------------------------------------------ discovery
   candidatesMax: [1_024, 'addresses in the pool; the oldest unproven one makes room'],
   candidatesPerHostMax: [64, 'unproven addresses of one host; sixty nodes on one machine is a test bench'],
@@ -223,6 +232,14 @@ const TABLE = {
   announceDialsMax: [64, 'TCP announces being sent at once: two seconds of a sweep'],
   sweepDialsPerSecond: [32, 'a /24 takes 8 s: polite to the network'],
   peersFileBytesMax: [4 * MIB, 'ten thousand peers; larger is not a peers file'],
+  neighboursMax: [
+    1_024,
+    'addresses read from the neighbour table of the system, a very large LAN; what is beyond is swept',
+  ],
+  udpReceiveBufferBytes: [
+    2 * MIB,
+    'asked of the system, for half a second of ten thousand announcements while a tick is busy',
+  ],
   // ------------------------------------------------------------------ tunnels
   tunnelsMax: [256, 'ssh sessions of one node; a team has tens of machines'],
   tunnelForwardsMax: [64, '-L and -R of one tunnel together'],
@@ -307,6 +324,24 @@ const TABLE = {
   embeddedChannelsMax: [256, 'channels of one such connection; a window of 2 MiB stands behind each'],
   embeddedAuthTimeoutMs: [10_000, 'time to log in to it; OpenSSH gives 120 s to a person who types'],
   embeddedAuthTriesMax: [6, 'refused keys before it hangs up; OpenSSH’s MaxAuthTries'],
+  tunnelFarAddressesMax: [
+    64,
+    'addresses of the far machine that a tunnel leads to from here: those of its -R, as many as it may have forwards',
+  ],
+  muxMessageBytesMax: [
+    256 * KIB,
+    'one message of an ssh master; ssh sends no longer ones, and answers to us are under 200 bytes',
+  ],
+  sshOutputCharsMax: [
+    16_384,
+    'kept of what ssh or a login shell writes, of its begin and of its end; a login at DEBUG1 writes 6 KiB',
+  ],
+  sshSaidCharsMax: [8_192, 'kept of what ssh says while one forward is asked for, or one connection refused'],
+  sshConfigCharsMax: [
+    256 * KIB,
+    'of ssh -G, which prints 4 KiB; a configuration with hundreds of key files stays under this',
+  ],
+  sshBannerBytesMax: [8_192, 'lines before the banner of a server (RFC 4253, 4.2); more is no server'],
   // ------------------------------------------------------------------ trust
   nodeKeyFileBytesMax: [4 * KIB, 'an Ed25519 key has 120 bytes, the mark of the machine 65'],
   trustFileBytesMax: [4 * MIB, 'four thousand nodes have about 1 MiB'],
@@ -355,6 +390,7 @@ const TABLE = {
   sshSessionMs: [24 * 60 * 60 * 1000, 'a session by ssh key; a day of work'],
   sshSessionsMax: [256, 'sessions by ssh key at once; the oldest of the same key makes room'],
   sshSessionsPerKeyMax: [16, 'sessions of one ssh key at once'],
+  tokenFileBytesMax: [4 * KIB, 'a file with one token'],
   // ------------------------------------------------------------------ topology
   topologyNodesMax: [4_096, 'nodes in the graph'],
   topologyEdgesPerNode: [1_024, 'as peersMax'],
@@ -418,6 +454,10 @@ const TABLE = {
     1_024,
     'memory of a tokenizer’s thread; the largest known vocabulary needs 400 MiB while it loads',
   ],
+  tokenizersMax: [
+    16,
+    'tokenizers open at once, each in a thread; more models than a few never are in use at once',
+  ],
   // ------------------------------------------------------------------ models on disk
   modelLearnMs: [
     20_000,
@@ -478,6 +518,15 @@ const TABLE = {
   fileReadsMax: [4, 'such answers being read for all nodes at once; the disk is also read by the engine'],
   fileReadsQueuedMax: [64, 'such questions that wait for their turn; more are answered `overloaded`'],
   fileRangesMax: [512, 'ranges of one file in a list; a shard’s has some ten'],
+  fileRangesListedMax: [8_192, 'ranges of all files in one list: it must fit a message'],
+  fileLooksMax: [
+    4,
+    'looks at a disk on which a claim changes again and again; then the asking node asks again',
+  ],
+  peerFileFailuresMax: [
+    4,
+    'failures of one node with one file before it is left: a file that gets its name, or a connection that is replaced, costs one',
+  ],
   filesListedMax: [1_024, 'files of a model in one list; the largest models have some 300'],
   peerFilesTimeoutMs: [10_000, 'answer of another node about files; one that takes longer is not waited for'],
   peerFilesLookMs: [
@@ -517,6 +566,23 @@ const TABLE = {
     'models that clients have named and that a node remembers something of; they may name any',
   ],
   fatalShardsKept: [64, 'shards that are remembered because the engine’s process ended while it loaded them'],
+  engineHeadBytesMax: [
+    16 * MIB,
+    'head of a frame between node and engine process; the description of a model of a hundred layers is under a megabyte',
+  ],
+  enginePayloadBytesMax: [
+    1024 * MIB,
+    'its tensor: eight thousand tokens of a model with 32,768 hidden elements in float32',
+  ],
+  engineResultBytes: [
+    16 * MIB,
+    'memory that both share: logits of 26 requests with a vocabulary of 150,000; what has no room goes over the pipe',
+  ],
+  madeWeightsBytesMax: [
+    32 * 1024 * MIB,
+    'made weights on the disk: three models of 8 billion weights in both kinds of quantisation',
+  ],
+  diskSpareBytes: [2 * 1024 * MIB, 'left for everybody else on that disk'],
   // ------------------------------------------------------------------ inference and HTTP
   generationsMax: [64, 'generations running or waiting on the node that took the request'],
   generationLookMs: [
@@ -584,6 +650,7 @@ const TABLE = {
     64,
     'models of which the last ring is remembered; the next is like it where nothing speaks for another',
   ],
+  plansKept: [32, 'answers whose plan is remembered beside what it came to'],
   ringHopTimeoutMs: [30_000, 'a tensor must be accepted by the next node within this'],
   ringRequestsMax: [1_024, 'requests that a ring member works on: full entry nodes, sixteen of them'],
   ringStepsQueuedMax: [
@@ -670,6 +737,23 @@ const TABLE = {
   stopSequencesMax: [16, 'stop sequences of one request; OpenAI takes 4'],
   stopSequenceCharsMax: [1_024, 'text held back while a stop sequence may be beginning'],
   pingTimeoutMsMax: [60_000, 'longest wait that POST /v1/ping takes'],
+  httpClosingMax: [64, 'connections that Node may hold beside those in the table: they are being closed'],
+  // ------------------------------------------------------------------ the command line
+  apiAnswerBytesMax: [
+    64 * MIB,
+    'an answer of a node; a mesh of a thousand nodes has some megabytes of status',
+  ],
+  eventCharsMax: [
+    1_000_000,
+    'one event of a stream: a token, or the names of the files of a model; a megabyte of it is not from a node',
+  ],
+  childOutputCharsMax: [
+    1 * MIB,
+    'kept of what a program prints; what a hostile far side prints beyond it ends the command',
+  ],
+  farLineCharsMax: [256 * KIB, 'a line between the two ends of exo connect; it holds one peer entry at most'],
+  farStderrCharsMax: [4_000, 'kept of what the far program says beside it'],
+  logBytesMax: [8 * MIB, 'of the log of a background node, which is then put aside at its next start'],
 } as const satisfies Record<string, readonly [number, string]>;
 
 /** The name of a bound. */

@@ -49,8 +49,6 @@ export interface MeshKeysComponents {
 
 /** An end is looked for at least this often: timers of weeks do not exist. */
 const LOOK_MS_MAX = 60 * 60 * 1000;
-/** A file with one token. */
-const TOKEN_FILE_BYTES_MAX = 4_096;
 
 /** Reads the keys. Throws `trust-file-invalid` or `option-invalid`; no message shows a secret. */
 export async function openMeshKeys(
@@ -300,7 +298,7 @@ export class MeshKeys implements Startable {
 async function givenKey(options: MeshKeysOptions): Promise<MeshKey | undefined> {
   const { environmentToken, tokenFile } = options;
   if (tokenFile !== undefined) {
-    const text = readPrivateFile(tokenFile, { bytesMax: TOKEN_FILE_BYTES_MAX, mayBeRoots: true });
+    const text = readPrivateFile(tokenFile, { bytesMax: LIMITS.tokenFileBytesMax, mayBeRoots: true });
     if (text === undefined)
       throw new ExoError('option-invalid', `--auth-token-file ${tokenFile}: there is no such file`);
     return parseToken(text, tokenFile);

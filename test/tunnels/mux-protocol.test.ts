@@ -4,13 +4,13 @@ import test from 'node:test';
 import fc from 'fast-check';
 import {
   LengthPrefixed,
-  MUX_MESSAGE_BYTES_MAX,
   muxAliveCheck,
   muxHello,
   muxOpenForward,
   readMuxAnswer,
 } from '../../src/tunnels/openssh/mux-protocol.js';
 import '../support/leaks.js';
+import { LIMITS } from '../../src/shared/index.js';
 
 const hex = (text: string) => Buffer.from(text.replaceAll(' ', ''), 'hex');
 
@@ -56,7 +56,7 @@ test('mux messages come out the same in any pieces', () => {
   const bytes = Buffer.concat(bodies.flatMap((body) => [lengthOf(body.length), body]));
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 1, max: 700 }), { maxLength: 40 }), (sizes) => {
-      const reader = new LengthPrefixed(MUX_MESSAGE_BYTES_MAX);
+      const reader = new LengthPrefixed(LIMITS.muxMessageBytesMax);
       const out: Buffer[] = [];
       let offset = 0;
       for (const size of [...sizes, bytes.length]) {
@@ -69,8 +69,8 @@ test('mux messages come out the same in any pieces', () => {
 });
 
 test('a mux message longer than allowed is refused at its length', () => {
-  const reader = new LengthPrefixed(MUX_MESSAGE_BYTES_MAX);
-  assert.throws(() => [...reader.push(lengthOf(MUX_MESSAGE_BYTES_MAX + 1))], RangeError);
+  const reader = new LengthPrefixed(LIMITS.muxMessageBytesMax);
+  assert.throws(() => [...reader.push(lengthOf(LIMITS.muxMessageBytesMax + 1))], RangeError);
 });
 
 function lengthOf(value: number): Buffer {

@@ -7,7 +7,7 @@ import { closeSync, mkdirSync, openSync, readFileSync, renameSync, statSync } fr
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ensureHome, exoHome, isLive } from '../../node/home/index.js';
-import { ExoError, sleep } from '../../shared/index.js';
+import { ExoError, LIMITS, sleep } from '../../shared/index.js';
 import type { CliHost } from '../host.js';
 import { type RunningNode, runningNodes } from '../target.js';
 import { traceHome } from './home-trace.js';
@@ -29,8 +29,6 @@ const API_PORT = 52_415;
 /** Loading takes under a second; a slow machine under load takes ten. */
 const UP_WITHIN_MS = 30_000;
 const LOOK_EVERY_MS = 50;
-/** A log that has grown beyond this is put aside at the next start. */
-const LOG_BYTES_MAX = 8 * 1024 * 1024;
 const TAIL_CHARS = 2_000;
 const TAIL_LINES = 6;
 const KILL_AFTER_MS = 5_000;
@@ -144,7 +142,7 @@ async function end(host: CliHost, child: ChildProcess): Promise<void> {
 function rotate(log: string): void {
   mkdirSync(path.dirname(log), { recursive: true, mode: 0o700 });
   const size = statSync(log, { throwIfNoEntry: false })?.size ?? 0;
-  if (size > LOG_BYTES_MAX) renameSync(log, `${log}.1`);
+  if (size > LIMITS.logBytesMax) renameSync(log, `${log}.1`);
 }
 
 function tail(log: string): string {

@@ -1,7 +1,7 @@
 /** The near side of a session with `exo __far`: one request at a time, over one command of the ssh connection. */
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { createInterface, type Interface } from 'node:readline';
-import { type Clock, ExoError, printable } from '../../shared/index.js';
+import { type Clock, ExoError, LIMITS, printable } from '../../shared/index.js';
 import {
   type FarAnswer,
   type FarOperation,
@@ -25,7 +25,6 @@ const SCRIPT = 'PATH="$1"; export PATH; shift; exec "$@"';
 const ANSWER_WITHIN_MS = 45_000;
 /** Undoing stops a node in the worst case. */
 const END_WITHIN_MS = 15_000;
-const STDERR_CHARS_MAX = 4_000;
 
 interface Waiting {
   readonly op: FarOperation;
@@ -48,7 +47,7 @@ export class FarClient {
     this.#child = shell.start(scriptLine(SCRIPT, [program.path, ...program.words, '__far']));
     this.#child.stdin.on('error', () => undefined);
     this.#child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      this.#stderr = (this.#stderr + text).slice(-STDERR_CHARS_MAX);
+      this.#stderr = (this.#stderr + text).slice(-LIMITS.farStderrCharsMax);
     });
     this.#lines = createInterface({ input: this.#child.stdout });
     this.#lines.on('line', (line) => this.#take(line));

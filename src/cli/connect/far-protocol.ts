@@ -12,8 +12,6 @@ export const FAR_SCHEMA = 2;
 const ANSWER_MARK = 'exo-far ';
 /** Of an error of the far side: a sentence or two. */
 const MESSAGE_CHARS_MAX = 1_000;
-/** A line holds one peer entry at most. */
-export const LINE_CHARS_MAX = 256 * 1024;
 
 const id = z.string().min(1).max(LIMITS.nodeIdCharsMax);
 const port = z.number().int().min(1).max(65_535);
@@ -108,7 +106,7 @@ export function requestLine<Name extends FarOperation>(name: Name, body: FarRequ
 
 /** Reads a request. Throws `request-unsupported` for what this version does not know. */
 export function readRequest(line: string): { readonly op: FarOperation; readonly body: unknown } {
-  const parsed = line.length > LINE_CHARS_MAX ? undefined : parseJson(line);
+  const parsed = line.length > LIMITS.farLineCharsMax ? undefined : parseJson(line);
   const { op, body } = (parsed ?? {}) as { op?: unknown; body?: unknown };
   if (typeof op !== 'string' || !Object.hasOwn(OPERATIONS, op)) {
     throw new ExoError(
@@ -131,7 +129,7 @@ export function answerLine(answer: { readonly ok: unknown } | { readonly error: 
 
 /** The answer in a line; undefined where the line is none. Throws the error that was answered. */
 export function readAnswer<Name extends FarOperation>(name: Name, line: string): FarAnswer<Name> | undefined {
-  if (!line.startsWith(ANSWER_MARK) || line.length > LINE_CHARS_MAX) return undefined;
+  if (!line.startsWith(ANSWER_MARK) || line.length > LIMITS.farLineCharsMax) return undefined;
   const parsed = parseJson(line.slice(ANSWER_MARK.length)) as
     | { ok?: unknown; error?: { code?: unknown; message?: unknown } | null }
     | null

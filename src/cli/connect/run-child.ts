@@ -1,11 +1,8 @@
 /** A child process run to its end: bounded output, a deadline, and gone when the caller has given up. */
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { pipeline } from 'node:stream';
-import { type Clock, ExoError } from '../../shared/index.js';
+import { type Clock, ExoError, LIMITS } from '../../shared/index.js';
 import type { RunOptions, RunResult } from './remote-shell.js';
-
-/** Far more than any of our scripts prints; what a hostile far side prints beyond it ends the command. */
-const OUTPUT_CHARS_MAX = 1024 * 1024;
 
 /** Resolves when the child has ended and its output is complete. Rejects with the signal's reason or `request-timeout`. */
 export async function runToEnd(
@@ -22,11 +19,11 @@ export async function runToEnd(
   };
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;
-    if (stdout.length > OUTPUT_CHARS_MAX)
+    if (stdout.length > LIMITS.childOutputCharsMax)
       fail(new ExoError('tunnel-failed', 'the far side prints without end'));
   });
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    stderr = (stderr + text).slice(-OUTPUT_CHARS_MAX);
+    stderr = (stderr + text).slice(-LIMITS.childOutputCharsMax);
   });
   if (options.input === undefined) child.stdin.on('error', () => undefined).end();
   // An end of the child before it has read everything is told by its exit code.

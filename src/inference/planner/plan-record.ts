@@ -2,6 +2,8 @@
  * What the planner said of the last answers, and what came of it: where each was computed, the predicted and the measured figures.
  * For `exo status --json`, metrics and whoever asks how good the predictions are. An answer that broke is not measured.
  */
+
+import { LIMITS } from '../../shared/index.js';
 import type { PlacedRange } from '../placement.js';
 import { placesOf } from '../ring-plan.js';
 import type { RingPlan } from './plan.js';
@@ -38,8 +40,6 @@ export interface PlanErrors {
   readonly firstTokenRatio: number;
 }
 
-/** Answers that are remembered. */
-const NOTES_MAX = 32;
 /** Of fewer tokens no rate is made. */
 const TOKENS_MIN = 8;
 
@@ -86,7 +86,7 @@ export class PlanRecord {
       measured: null,
     };
     this.#notes.push(note);
-    if (this.#notes.length > NOTES_MAX) this.#notes.shift();
+    if (this.#notes.length > LIMITS.plansKept) this.#notes.shift();
     let firstMs: number | undefined;
     let lastMs = nowMs;
     let tokens = 0;

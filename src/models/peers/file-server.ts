@@ -36,10 +36,6 @@ interface OnDisk {
   readonly present: readonly ByteRange[];
 }
 
-/** A claim that changes again and again while the disk is looked at: then the asking node asks again. */
-const LOOKS_MAX = 4;
-/** Ranges of all files in one list: it must fit a message. */
-const LISTED_RANGES_MAX = 8_192;
 const NOTHING: FilesAnswer = { commit: null, revision: '', files: [], granted: true };
 
 /** Serves the models of one node. */
@@ -61,7 +57,7 @@ export class FileServer {
       const answer = await this.#list(nodeId, question);
       // What was fetched while the disk was looked at is neither claimed any more nor seen.
       if (question.path === undefined || claims.changes === before) return answer;
-      if (look >= LOOKS_MAX) return { ...answer, granted: false };
+      if (look >= LIMITS.fileLooksMax) return { ...answer, granted: false };
     }
   }
 
@@ -85,7 +81,7 @@ export class FileServer {
       const { present } = await look(directory, file);
       const claimed = claims.held(claimName(repository, file.path, file.hash.hex));
       ranges += present.length + claimed.length;
-      const fits = ranges <= LISTED_RANGES_MAX;
+      const fits = ranges <= LIMITS.fileRangesListedMax;
       files.push({
         path: file.path,
         size: file.size,

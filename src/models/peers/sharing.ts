@@ -70,9 +70,6 @@ export class Sharing {
   }
 }
 
-/** Of one node for one file: a file that gets its name, or a connection that is replaced, costs one. */
-const FAILURES_MAX = 4;
-
 interface Look {
   readonly atMs: number;
   readonly answers: Promise<ReadonlyMap<string, PeerFile>>;
@@ -151,7 +148,7 @@ export class FileSharing {
     const count = (this.#failures.get(nodeId) ?? 0) + 1;
     this.#failures.set(nodeId, count);
     const isPassing = error instanceof ExoError && (error.retryable || error.code === 'model-absent');
-    if (!isPassing || count >= FAILURES_MAX) this.#failed.add(nodeId);
+    if (!isPassing || count >= LIMITS.peerFileFailuresMax) this.#failed.add(nodeId);
     this.#look = undefined;
   }
 

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
-import { type Clock, ExoError, formatAddress, type Random, randomUuid } from '../../shared/index.js';
+import { type Clock, ExoError, formatAddress, LIMITS, type Random, randomUuid } from '../../shared/index.js';
 import { ensureHome } from './home.js';
 import { nodeIdFault } from './node-id.js';
 import { claimRunFile, type RunFile } from './run-claim.js';
@@ -36,8 +36,6 @@ export interface TakenIdentity {
   readonly firstHolder?: RunRecord;
 }
 
-/** Nodes without `--node-id` that may run beside each other with one home; more is a script gone wild. */
-const KEPT_IDS_MAX = 64;
 const INSTANCE_BYTES = 8;
 
 /**
@@ -62,7 +60,7 @@ export function takeIdentity(
     return { identity: { id: nodeId, instance, epoch }, runFile: claimed.runFile };
   }
   let firstHolder: RunRecord | undefined;
-  for (let place = 1; place <= KEPT_IDS_MAX; place += 1) {
+  for (let place = 1; place <= LIMITS.homeNodesMax; place += 1) {
     const id = keptId(path.join(home, place === 1 ? 'node-id' : `node-id-${place}`), random);
     const claimed = claim(id);
     if ('runFile' in claimed) {
@@ -73,7 +71,7 @@ export function takeIdentity(
   }
   throw new ExoError(
     'option-conflict',
-    `${KEPT_IDS_MAX} nodes run with the folder ${home} already; give this one --node-id`,
+    `${LIMITS.homeNodesMax} nodes run with the folder ${home} already; give this one --node-id`,
   );
 }
 

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { linkSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import path from 'node:path';
-import { isPort } from '../../shared/index.js';
+import { isPort, LIMITS } from '../../shared/index.js';
 import { runFolder } from './home.js';
 
 /** What a run file holds. */
@@ -33,8 +33,6 @@ export interface RunRecord {
 
 /** Longest file name that every usual file system takes is 255 bytes; the atomic writer appends a few. */
 const FILE_NAME_CHARS_MAX = 200;
-/** A run file has some 300 bytes. */
-const RUN_FILE_CHARS_MAX = 16_384;
 
 /** All nodes that run on this machine with this home, oldest first. Stale files are removed on the way. */
 export function listRunning(home: string): RunRecord[] {
@@ -130,7 +128,7 @@ export function readRecord(file: string): RunRecord | undefined {
   let value: unknown;
   try {
     const text = readFileSync(file, 'utf8');
-    if (text.length > RUN_FILE_CHARS_MAX) return undefined;
+    if (text.length > LIMITS.runFileCharsMax) return undefined;
     value = JSON.parse(text);
   } catch {
     return undefined;

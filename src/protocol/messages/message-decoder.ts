@@ -26,6 +26,8 @@ interface TensorMetadata {
   readonly tensor: TensorBody;
 }
 
+const METADATA_KEPT = LIMITS.metadataKept;
+const METADATA_KEPT_BYTES = LIMITS.metadataKeptBytesMax;
 
 /** Reads bodies of one connection. Remembers tensor metadata, because every token of a request repeats it. */
 export class MessageDecoder {
@@ -231,12 +233,12 @@ export class MessageDecoder {
 
 /** Metadata as a key; one byte is one character, so different bytes are different keys. */
 function metadataKey(body: Buffer, metaEnd: number): string | undefined {
-  return metaEnd <= LIMITS.metadataKeptBytesMax ? body.toString('latin1', 4, metaEnd) : undefined;
+  return metaEnd <= METADATA_KEPT_BYTES ? body.toString('latin1', 4, metaEnd) : undefined;
 }
 
 function remember<T>(map: Map<string, T>, key: string | undefined, value: T): void {
   if (key === undefined) return;
-  if (map.size >= LIMITS.metadataKept) map.clear();
+  if (map.size >= METADATA_KEPT) map.clear();
   map.set(key, value);
 }
 

@@ -5,7 +5,7 @@
  */
 import path from 'node:path';
 import type { Duplex } from 'node:stream';
-import { type Clock, ExoError, type Logger, type TimerHandle } from '../../shared/index.js';
+import { type Clock, ExoError, LIMITS, type Logger, type TimerHandle } from '../../shared/index.js';
 import type { Endpoint, TunnelSpec } from '../description/tunnel-spec.js';
 import type { SessionFacts } from '../driver.js';
 import type { TunnelFailure } from '../failure.js';
@@ -26,8 +26,6 @@ import { standForwards } from './stand-forwards.js';
 const CONTROL_FAULT_AFTER_MS = 50;
 /** Fences after an answer: by the second, what ssh wrote to stderr before the answer has been read here. */
 const FENCES = 2;
-/** What ssh says while one forward is asked for, or one connection refused. */
-const SAID_CHARS_MAX = 8_192;
 
 /** What is run. */
 export interface AttemptPlan {
@@ -134,7 +132,7 @@ export class Attempt {
   }
 
   #onStderr(text: string): void {
-    this.#said = (this.#said + text).slice(-SAID_CHARS_MAX);
+    this.#said = (this.#said + text).slice(-LIMITS.sshSaidCharsMax);
     this.#saidChars += text.length;
     if (!this.#loggedIn) this.#login.look();
     else if (this.#reader !== undefined && isSessionOver(this.#child.stderr)) this.#onAnchor();

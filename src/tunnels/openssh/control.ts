@@ -3,11 +3,10 @@
  * when its session on the far machine has ended. The attempt makes one.
  */
 import net from 'node:net';
-import { ExoError } from '../../shared/index.js';
+import { ExoError, LIMITS } from '../../shared/index.js';
 import type { Endpoint } from '../description/tunnel-spec.js';
 import {
   LengthPrefixed,
-  MUX_MESSAGE_BYTES_MAX,
   MUX_VERSION,
   type MuxAnswer,
   muxAliveCheck,
@@ -38,7 +37,7 @@ interface Waiting {
 /** One connection to a master. */
 export class Control {
   readonly #socket: net.Socket;
-  readonly #messages = new LengthPrefixed(MUX_MESSAGE_BYTES_MAX);
+  readonly #messages = new LengthPrefixed(LIMITS.muxMessageBytesMax);
   readonly #waiting = new Map<number, Waiting>();
   /** The handshake has id 0: a hello carries none. */
   #nextId = 1;

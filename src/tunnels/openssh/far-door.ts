@@ -4,14 +4,11 @@
  */
 import path from 'node:path';
 import type { Duplex } from 'node:stream';
-import { ExoError, printable, unlessAborted } from '../../shared/index.js';
+import { ExoError, LIMITS, printable, unlessAborted } from '../../shared/index.js';
 import type { Endpoint } from '../description/tunnel-spec.js';
 import type { ForwardDesk } from './control.js';
 import { FarStream } from './far-stream.js';
 import { explainFarRefusal } from './ssh-said.js';
-
-/** As many as a tunnel may have forwards: addresses asked for are those of its `-R`. */
-const ADDRESSES_MAX = 64;
 
 /** Open until `close`. */
 export class FarDoor {
@@ -65,10 +62,10 @@ export class FarDoor {
 
   async #make(target: Endpoint): Promise<string> {
     if (this.#closed) throw ended();
-    if (this.#ways.size >= ADDRESSES_MAX) {
+    if (this.#ways.size >= LIMITS.tunnelFarAddressesMax) {
       throw new ExoError(
         'tunnel-failed',
-        `a tunnel leads to at most ${ADDRESSES_MAX} addresses of the far machine`,
+        `a tunnel leads to at most ${LIMITS.tunnelFarAddressesMax} addresses of the far machine`,
       );
     }
     const socket = path.join(this.#folder, `f${this.#ways.size}`);

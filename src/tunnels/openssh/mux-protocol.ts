@@ -4,12 +4,11 @@
  *
  *   u32 length of what follows | u32 type | u32 request id (not in hello) | fields; a string is u32 length + bytes
  */
+
 import type { Endpoint } from '../description/tunnel-spec.js';
 
 /** Version of the protocol that both sides must say. */
 export const MUX_VERSION = 4;
-/** ssh itself sends at most 256 KiB in one message; answers to our requests are under 200 bytes. */
-export const MUX_MESSAGE_BYTES_MAX = 256 * 1024;
 
 const HELLO = 0x00000001;
 const C_ALIVE_CHECK = 0x10000004;

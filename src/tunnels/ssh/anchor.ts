@@ -8,13 +8,12 @@
  */
 import { createHash } from 'node:crypto';
 import path from 'node:path';
+import { LIMITS } from '../../shared/index.js';
 import type { Forward } from '../description/tunnel-spec.js';
 
 const LABEL_HEX_CHARS = 16;
 /** No quote, space, backslash or sign that any shell would read. */
 const PLAIN_PATH = /^\/[A-Za-z0-9_./@:+,=-]{1,103}$/;
-/** What the shell of the account may print before the anchor speaks. */
-const OUTPUT_CHARS_MAX = 16_384;
 
 /** Names the anchors of one tunnel of one node; visible in the far machine's process list. */
 export function anchorLabel(stateFolder: string, host: string, tunnel: string): string {
@@ -89,7 +88,7 @@ export class AnchorReader {
     if (this.#done) return undefined;
     this.#text += text;
     const pid = new RegExp(`(?:^|\\n)${this.#label} (\\d{1,10})\\r?\\n`).exec(this.#text)?.[1];
-    this.#done = pid !== undefined || this.#text.length > OUTPUT_CHARS_MAX;
+    this.#done = pid !== undefined || this.#text.length > LIMITS.sshOutputCharsMax;
     if (this.#done) this.#text = '';
     return pid === undefined ? undefined : Number(pid);
   }

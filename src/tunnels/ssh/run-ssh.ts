@@ -2,11 +2,8 @@
  * Runs ssh for its answer (`-V`, `-G`, one command on the far machine), with a deadline and a bound on the output. Used by
  * what asks once; sessions use `SshChild` themselves.
  */
-import type { Clock } from '../../shared/index.js';
+import { type Clock, LIMITS } from '../../shared/index.js';
 import { type ChildExit, SshChild } from './ssh-child.js';
-
-/** `ssh -G` prints 4 KiB; a configuration with hundreds of key files stays under this. */
-const OUTPUT_CHARS_MAX = 256 * 1024;
 
 /** What it said. */
 export interface SshAnswer extends ChildExit {
@@ -37,7 +34,7 @@ export async function runSsh(
     args,
     {
       onStdout(text) {
-        if (stdout.length + text.length > OUTPUT_CHARS_MAX) stop();
+        if (stdout.length + text.length > LIMITS.sshConfigCharsMax) stop();
         else stdout += text;
       },
     },

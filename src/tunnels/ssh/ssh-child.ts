@@ -4,7 +4,7 @@
  * end of stderr. Knows nothing of tunnels; the session makes one.
  */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
-import type { Clock, TimerHandle } from '../../shared/index.js';
+import { type Clock, LIMITS, type TimerHandle } from '../../shared/index.js';
 import { signalGroup } from './signal-group.js';
 import { SSH_PROGRAM } from './ssh-program.js';
 
@@ -12,9 +12,6 @@ import { SSH_PROGRAM } from './ssh-program.js';
 const KILL_AFTER_MS = 1_000;
 /** For the rest of its output after the exit, twice: what ssh started may hold the pipe open, and is ended then. */
 const OUTPUT_AFTER_EXIT_MS = 1_000;
-/** A login at DEBUG1 writes 6 KiB; the reasons stand at its end or, in a long session, at the end of all. */
-const HEAD_CHARS_MAX = 16_384;
-const TAIL_CHARS_MAX = 16_384;
 
 /** How a process ended. */
 export interface ChildExit {
@@ -83,9 +80,10 @@ export class SshChild {
   }
 
   #keep(text: string): void {
-    const room = HEAD_CHARS_MAX - this.#head.length;
+    const room = LIMITS.sshOutputCharsMax - this.#head.length;
     if (room > 0) this.#head += text.slice(0, room);
-    if (text.length > room) this.#tail = (this.#tail + text.slice(Math.max(room, 0))).slice(-TAIL_CHARS_MAX);
+    if (text.length > room)
+      this.#tail = (this.#tail + text.slice(Math.max(room, 0))).slice(-LIMITS.sshOutputCharsMax);
   }
 
   async #untilExit(): Promise<ChildExit> {

@@ -1,7 +1,5 @@
 /** Reads along until the server has said which ssh it is, or something that is none. Pure. */
-
-/** Lines before the banner are allowed (RFC 4253, 4.2); more than this is no server. */
-const BYTES_MAX = 8_192;
+import { LIMITS } from '../../shared/index.js';
 
 /** One per connection. */
 export class BannerWatch {
@@ -14,9 +12,9 @@ export class BannerWatch {
 
   /** Takes a piece; true as soon as the banner is complete. */
   push(chunk: Buffer): boolean {
-    if (this.server !== undefined || this.#bytes > BYTES_MAX) return this.server !== undefined;
+    if (this.server !== undefined || this.#bytes > LIMITS.sshBannerBytesMax) return this.server !== undefined;
     this.#bytes += chunk.length;
-    this.#text += chunk.toString('latin1').slice(0, BYTES_MAX);
+    this.#text += chunk.toString('latin1').slice(0, LIMITS.sshBannerBytesMax);
     const match = /^SSH-[0-9.]+-([^\r\n]*)\r?\n/m.exec(this.#text);
     if (match !== null) {
       this.server = (match[1] ?? '').split(' ')[0] ?? '';

@@ -1,13 +1,11 @@
 /** The two commands of ours that the ssh2 driver runs on the far machine (ssh/anchor.ts has their words): hold, and evict. */
 import type { Client, ClientChannel } from 'ssh2';
-import type { Clock } from '../../shared/index.js';
+import { type Clock, LIMITS } from '../../shared/index.js';
 import type { SessionFacts } from '../driver.js';
 import { AnchorReader, saysEnded } from '../ssh/anchor.js';
 
 /** A shell that takes longer to start is not waited for: the tunnel is worth more than the pid. */
 const ANCHOR_WAIT_MS = 2_000;
-/** `echo ended` and what a login shell may print around it. */
-const OUTPUT_CHARS_MAX = 16_384;
 
 /** What came of the anchor. */
 export interface AnchorFacts {
@@ -47,7 +45,7 @@ export async function runEvict(client: Client, command: string): Promise<boolean
   return new Promise((resolve) => {
     let text = '';
     channel.on('data', (chunk: Buffer) => {
-      if (text.length < OUTPUT_CHARS_MAX) text += chunk.toString('latin1');
+      if (text.length < LIMITS.sshOutputCharsMax) text += chunk.toString('latin1');
     });
     channel.on('close', () => resolve(saysEnded(text)));
     channel.end();

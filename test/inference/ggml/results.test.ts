@@ -3,12 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ResultPlaces } from '../../../src/inference/engines/ggml/child/result-places.js';
 import { EngineProcess } from '../../../src/inference/engines/ggml/process/engine-process.js';
-import {
-  RESULT_BYTES_MIN,
-  RESULT_FILE_BYTES,
-  ResultFile,
-} from '../../../src/inference/engines/ggml/process/result-file.js';
-import { seededRandom, systemClock } from '../../../src/shared/index.js';
+import { RESULT_BYTES_MIN, ResultFile } from '../../../src/inference/engines/ggml/process/result-file.js';
+import { LIMITS, seededRandom, systemClock } from '../../../src/shared/index.js';
 
 const skip = process.platform === 'win32' ? 'no files without names' : false;
 
@@ -43,8 +39,8 @@ test('a result that is small or has no room goes another way', { skip }, () => {
   const file = ResultFile.open()!;
   const places = ResultPlaces.open(file.fd)!;
   assert.equal(places.put('small', new Float32Array(RESULT_BYTES_MIN / 4 - 1)), undefined);
-  assert.equal(places.put('huge', new Float32Array(RESULT_FILE_BYTES / 4 + 1)), undefined);
-  const half = new Float32Array(RESULT_FILE_BYTES / 8);
+  assert.equal(places.put('huge', new Float32Array(LIMITS.engineResultBytes / 4 + 1)), undefined);
+  const half = new Float32Array(LIMITS.engineResultBytes / 8);
   assert.deepEqual(places.put('a', half), { offset: 0, bytes: half.byteLength });
   assert.equal(places.put('b', half)?.offset, half.byteLength);
   assert.equal(places.put('c', half), undefined);

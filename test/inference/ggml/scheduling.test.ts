@@ -9,12 +9,8 @@ import {
 } from '../../../src/inference/engines/ggml/child/batch.js';
 import { LINGER_MS, Lingering } from '../../../src/inference/engines/ggml/child/lingering.js';
 import { fillMask } from '../../../src/inference/engines/ggml/graph/mask.js';
-import {
-  encodeFrame,
-  FrameReader,
-  HEAD_BYTES_MAX,
-  PAYLOAD_BYTES_MAX,
-} from '../../../src/inference/engines/ggml/process/frames.js';
+import { encodeFrame, FrameReader } from '../../../src/inference/engines/ggml/process/frames.js';
+import { LIMITS } from '../../../src/shared/index.js';
 
 const step = (requestId: string, remaining: number, shardKey = 's') => ({ requestId, remaining, shardKey });
 const chosen = (steps: readonly ReturnType<typeof step>[]) =>
@@ -155,7 +151,7 @@ test('lengths over the bounds and heads that are no JSON are refused before anyt
   const refused = (bytes: Buffer) =>
     assert.throws(() => new FrameReader(() => undefined).push(bytes), { code: 'engine-failed' });
   refused(lengths(0, 0));
-  refused(lengths(HEAD_BYTES_MAX + 1, 0));
-  refused(lengths(2, PAYLOAD_BYTES_MAX + 1));
+  refused(lengths(LIMITS.engineHeadBytesMax + 1, 0));
+  refused(lengths(2, LIMITS.enginePayloadBytesMax + 1));
   refused(Buffer.concat([lengths(1, 0), Buffer.from('x')]));
 });

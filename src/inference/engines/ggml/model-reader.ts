@@ -11,7 +11,7 @@ import {
   type TensorEntry,
 } from '../../../models/index.js';
 import type { Shard } from '../../../protocol/index.js';
-import { ExoError, printable } from '../../../shared/index.js';
+import { ExoError, LIMITS, printable } from '../../../shared/index.js';
 import type { Tokenizer } from '../../engine.js';
 import type { StoredForm } from './weights/layer-cost.js';
 
@@ -40,9 +40,6 @@ export interface LoadedModel {
   readonly mlx?: MlxQuantization;
 }
 
-/** Models that have been opened; more than a few never are in use at once. */
-const MODELS_MAX = 16;
-
 /** Opened models and their tokenizers. */
 export class ModelReader {
   readonly #options: ArchitectureOptions;
@@ -63,7 +60,7 @@ export class ModelReader {
       throw error;
     });
     const [oldest] = this.#tokenizers.keys();
-    if (this.#tokenizers.size >= MODELS_MAX && oldest !== undefined) void this.#close(oldest);
+    if (this.#tokenizers.size >= LIMITS.tokenizersMax && oldest !== undefined) void this.#close(oldest);
     this.#tokenizers.set(modelId, opening);
     return opening;
   }

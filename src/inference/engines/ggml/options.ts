@@ -1,5 +1,6 @@
 /** How the ggml engine computes, and what is taken where nothing is said. */
 import os from 'node:os';
+import { LIMITS } from '../../../shared/index.js';
 import type { ProcessOptions } from './process/messages.js';
 import type { Quantisation } from './weights/quantisation.js';
 
@@ -51,9 +52,8 @@ export function processOptions(options: GgmlOptions): ProcessOptions {
   };
 }
 
-/** Three models of 8 billion weights in both kinds of quantisation. */
-const WEIGHTS_BYTES_MAX = 32 * 1024 ** 3;
-
 function madeFilesOf({ weightsDirectory: directory, weightsBytesMax: bytesMax }: GgmlOptions) {
-  return directory === undefined ? {} : { madeFiles: { directory, bytesMax: bytesMax ?? WEIGHTS_BYTES_MAX } };
+  return directory === undefined
+    ? {}
+    : { madeFiles: { directory, bytesMax: bytesMax ?? LIMITS.madeWeightsBytesMax } };
 }

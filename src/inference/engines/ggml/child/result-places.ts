@@ -3,8 +3,9 @@
  * read it when the next step of the request comes. Called by `program.ts`.
  */
 import { writeSync } from 'node:fs';
+import { LIMITS } from '../../../../shared/index.js';
 import { mapShared } from '../library/index.js';
-import { RESULT_BYTES_MIN, RESULT_FILE_BYTES, type ResultPlace } from '../process/result-file.js';
+import { RESULT_BYTES_MIN, type ResultPlace } from '../process/result-file.js';
 
 /** Places begin at multiples of a page. */
 const PAGE_BYTES = 16 * 1024;
@@ -22,8 +23,8 @@ export class ResultPlaces {
   static open(fd: number): ResultPlaces | undefined {
     try {
       // Taken now: a mapped page for which there is no room later ends the process.
-      writeSync(fd, new Uint8Array(RESULT_FILE_BYTES), 0, RESULT_FILE_BYTES, 0);
-      return new ResultPlaces(mapShared(fd, RESULT_FILE_BYTES));
+      writeSync(fd, new Uint8Array(LIMITS.engineResultBytes), 0, LIMITS.engineResultBytes, 0);
+      return new ResultPlaces(mapShared(fd, LIMITS.engineResultBytes));
     } catch {
       return undefined;
     }
@@ -61,6 +62,6 @@ export class ResultPlaces {
       if (offset + bytes <= place.offset) break;
       offset = Math.ceil((place.offset + place.bytes) / PAGE_BYTES) * PAGE_BYTES;
     }
-    return offset + bytes <= RESULT_FILE_BYTES ? { offset, bytes } : undefined;
+    return offset + bytes <= LIMITS.engineResultBytes ? { offset, bytes } : undefined;
   }
 }

@@ -5,12 +5,8 @@
  *
  * Little endian; both ends are one machine and one version. Pure but for the buffers.
  */
-import { ExoError } from '../../../../shared/index.js';
+import { ExoError, LIMITS } from '../../../../shared/index.js';
 
-/** The description of a model of a hundred layers is under a megabyte. */
-export const HEAD_BYTES_MAX = 16 * 1024 * 1024;
-/** Eight thousand tokens of a model with 32768 hidden elements in float32. */
-export const PAYLOAD_BYTES_MAX = 1024 * 1024 * 1024;
 const LENGTHS_BYTES = 8;
 
 /** The chunks of a frame, to be written one after the other. */
@@ -53,8 +49,8 @@ export class FrameReader {
       const headBytes = this.#lengths.readUInt32LE(0);
       if (
         headBytes === 0 ||
-        headBytes > HEAD_BYTES_MAX ||
-        this.#lengths.readUInt32LE(4) > PAYLOAD_BYTES_MAX
+        headBytes > LIMITS.engineHeadBytesMax ||
+        this.#lengths.readUInt32LE(4) > LIMITS.enginePayloadBytesMax
       ) {
         throw new ExoError('engine-failed', 'node and engine process do not understand each other');
       }

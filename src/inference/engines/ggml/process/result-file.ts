@@ -16,8 +16,6 @@ export interface ResultPlace {
 
 /** Smaller results go over the pipe: a step of one token between two shards is one write. */
 export const RESULT_BYTES_MIN = 64 * 1024;
-/** Logits of 26 requests with a vocabulary of 150,000; what has no room goes over the pipe. */
-export const RESULT_FILE_BYTES = 16 * 1024 * 1024;
 /** Memory that looks like a file; elsewhere the folder for temporary files does, and nothing is written to its disk unless memory is short. */
 const SHARED_MEMORY = '/dev/shm';
 

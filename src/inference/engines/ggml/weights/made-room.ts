@@ -1,11 +1,10 @@
 /** Room for files of made weights: what was not used for the longest time goes first. Called by `made-files.ts`. */
 import { readdirSync, rmSync, statfsSync, statSync, utimesSync } from 'node:fs';
 import path from 'node:path';
+import { LIMITS } from '../../../../shared/index.js';
 
 /** `NAME.weights.PID-N.part` */
 const PART = /\.weights\.(\d+)-\d+\.part$/;
-/** Left for everybody else on the disk. */
-const SPARE_BYTES = 2 * 1024 * 1024 * 1024;
 /** A file that is used is newer than all others from then on. */
 const STEP_S = 1;
 
@@ -38,7 +37,7 @@ export function makeRoom(
     total -= file.bytes;
   }
   const { bavail, bsize } = statfsSync(directory);
-  return bavail * bsize >= bytes + SPARE_BYTES;
+  return bavail * bsize >= bytes + LIMITS.diskSpareBytes;
 }
 
 /** The file is in use: it makes room last. */
