@@ -8,7 +8,7 @@ const PLAN_SCHEMA_VERSION = 1;
 
 /** GET /v1/plan. */
 export function planJson({ model, plan }: PlannedModel) {
-  const { ring, reason, prediction, outsiders } = plan;
+  const { ring, reason, prediction, paths = [], outsiders } = plan;
   return {
     schema_version: PLAN_SCHEMA_VERSION,
     model,
@@ -17,11 +17,19 @@ export function planJson({ model, plan }: PlannedModel) {
     ring: ring === undefined ? null : ringToWire(placesOf(ring)),
     /** Null: nothing was measured to predict with. */
     predicted: prediction === undefined ? null : predictionJson(prediction),
+    /** Those that the answer takes, in order. What was not measured is taken for slow. */
+    paths: paths.map(({ from, to, rttMs, bytesPerS, isAssumed }) => ({
+      from,
+      to,
+      rtt_ms: round3(rttMs),
+      bytes_per_s: Math.round(bytesPerS),
+      measured: !isAssumed,
+    })),
     outsiders: outsiders.map(({ id, reason: why }) => ({ node_id: id, reason: why })),
   };
 }
 
-function predictionJson({ tokensPerS, firstTokenMs, fetchMs, isAssumed }: Prediction) {
+function predictionJson({ tokensPerS, firstTokenMs, fetchMs, isAssumed, isFetchAssumed }: Prediction) {
   return {
     tokens_per_s: round3(tokensPerS),
     first_token_ms: round3(firstTokenMs),
@@ -29,6 +37,8 @@ function predictionJson({ tokensPerS, firstTokenMs, fetchMs, isAssumed }: Predic
     fetch_ms: round3(fetchMs),
     /** Paths between nodes were not measured, and taken for slow. */
     paths_assumed: isAssumed,
+    /** The rate of fetching was not measured. */
+    fetch_assumed: isFetchAssumed,
   };
 }
 

@@ -108,8 +108,21 @@ export interface PlanJson {
   readonly reason: string;
   readonly ring: readonly PlanRangeJson[] | null;
   readonly predicted:
-    | (PlanFiguresJson & { readonly fetch_ms: number; readonly paths_assumed: boolean })
+    | (PlanFiguresJson & {
+        readonly fetch_ms: number;
+        readonly paths_assumed: boolean;
+        /** Absent from an older node. */
+        readonly fetch_assumed?: boolean;
+      })
     | null;
+  /** Absent from an older node. */
+  readonly paths?: ReadonlyArray<{
+    readonly from: string;
+    readonly to: string;
+    readonly rtt_ms: number;
+    readonly bytes_per_s: number;
+    readonly measured: boolean;
+  }>;
   readonly outsiders: ReadonlyArray<{ readonly node_id: string; readonly reason: string }>;
 }
 

@@ -5,6 +5,7 @@
 import {
   Claims,
   type DownloadProgress,
+  type FetchSource,
   FileServer,
   type ModelFetches,
   type ModelStore,
@@ -111,6 +112,11 @@ export class Downloads {
   /** Undefined before there is a mesh. */
   get sharing(): Sharing | undefined {
     return this.#sharing;
+  }
+
+  /** Bytes a second at which files came last; null: not measured. */
+  fetchRate(source: FetchSource): number | null {
+    return this.#fetches?.rates.of(source) ?? null;
   }
 
   /** Answers nodes that fetch; undefined before there is a mesh. */

@@ -133,6 +133,8 @@ export class GenerationAttempts {
     this.#ended.abort(new ExoError('request-cancelled', 'the answer is over'));
     this.#pause?.cancel();
     this.#watch.stop();
+    // Also what its client bounds: such an answer has no token that says that it is the last.
+    this.#current?.watch?.end();
     this.#leave();
     this.#settle();
   }

@@ -43,6 +43,7 @@ export {
   type Wanted,
 } from './download/fetches.js';
 export { isNeeded, type LayerRange, layersOf } from './download/plan.js';
+export { FetchRates, type FetchSource } from './download/fetch-rates.js';
 export { type DownloadProgress, type FileProgress, repoProgressEvent } from './download/progress.js';
 export type { DownloadComponents, Downloaded, DownloadRequest } from './download/request.js';
 export { Retries } from './download/retry.js';

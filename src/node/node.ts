@@ -161,7 +161,7 @@ class MeshNode implements Node {
       { maxGenerateTokens, defaultTemperature, responseTimeoutMs },
       { engine, port, activeNode, clock, random, log: logger },
     );
-    const planner = new RingPlanner({ port, engine, clock });
+    const planner = new RingPlanner({ port, engine, clock, downloads: this.#downloads });
     this.#planner = planner;
     this.chat = new Generations(
       { defaultModel, systemPrompt, responseTimeoutMs, recovery, placement, contextTokensMax },

@@ -13,7 +13,14 @@ const PLANNED: PlannedModel = {
       { nodeId: 'a', shard: { modelId: 'dummy', startLayer: 0, endLayer: 3, nLayers: 8 } },
       { nodeId: 'b', shard: { modelId: 'dummy', startLayer: 4, endLayer: 7, nLayers: 8 } },
     ],
-    prediction: { tokensPerS: 41.23456, firstTokenMs: 250, fetchMs: 0, isAssumed: true },
+    prediction: {
+      tokensPerS: 41.23456,
+      firstTokenMs: 250,
+      fetchMs: 0,
+      isAssumed: true,
+      isFetchAssumed: false,
+    },
+    paths: [{ from: 'a', to: 'b', rttMs: 0.31, bytesPerS: 117_600_000, isAssumed: false }],
     reason: 'over a, b: no node has the memory for all layers',
     outsiders: [{ id: 'c', reason: 'no tokenizer' }],
   },
@@ -37,7 +44,14 @@ describe('plan', () => {
         { node_id: 'a', start_layer: 0, end_layer: 3 },
         { node_id: 'b', start_layer: 4, end_layer: 7 },
       ],
-      predicted: { tokens_per_s: 41.235, first_token_ms: 250, fetch_ms: 0, paths_assumed: true },
+      predicted: {
+        tokens_per_s: 41.235,
+        first_token_ms: 250,
+        fetch_ms: 0,
+        paths_assumed: true,
+        fetch_assumed: false,
+      },
+      paths: [{ from: 'a', to: 'b', rtt_ms: 0.31, bytes_per_s: 117_600_000, measured: true }],
       outsiders: [{ node_id: 'c', reason: 'no tokenizer' }],
     });
     await api.get('/v1/plan');

@@ -5,6 +5,7 @@ import type { PeerJson, StatusJson, TopologyJson } from '../../src/cli/api-shape
 import { columns } from '../../src/cli/format/columns.js';
 import { formatPeers, peerLines } from '../../src/cli/format/peers.js';
 import { formatSummary, formatTry, summarize } from '../../src/cli/format/ping.js';
+import { formatPlan } from '../../src/cli/format/plan.js';
 import { formatStatus } from '../../src/cli/format/status.js';
 import { formatTopology } from '../../src/cli/format/topology.js';
 import * as units from '../../src/cli/format/units.js';
@@ -61,6 +62,36 @@ test('rates of links are told in kilo- and megabytes, and those that were not me
   ]);
 });
 
+test('a plan says of each path and of fetching whether it was measured', () => {
+  const lines = formatPlan(
+    {
+      schema_version: 1,
+      model: 'm',
+      reason: 'over a, b: no node has the memory for all layers',
+      ring: [
+        { node_id: 'a', start_layer: 0, end_layer: 3 },
+        { node_id: 'b', start_layer: 4, end_layer: 7 },
+      ],
+      predicted: {
+        tokens_per_s: 41.23,
+        first_token_ms: 3_250,
+        fetch_ms: 3_000,
+        paths_assumed: true,
+        fetch_assumed: true,
+      },
+      paths: [
+        { from: 'a', to: 'b', rtt_ms: 0.31, bytes_per_s: 117_600_000, measured: true },
+        { from: 'b', to: 'a', rtt_ms: 100, bytes_per_s: 2_000_000, measured: false },
+      ],
+      outsiders: [],
+    },
+    plain,
+  );
+  assert.match(lines.join('\n'), /3\.00 s of it to fetch files \(how fast they come was not measured\)/);
+  assert.match(lines.at(-2)!, /^ {2}a -> b +0\.31 ms +118 MB\/s, measured$/);
+  assert.match(lines.at(-1)!, /^ {2}b -> a +100 ms +2\.0 MB\/s, assumed$/);
+});
+
 test('durations have at most two units', () => {
   assert.deepEqual([0, 850, 1_000, 12_400, 60_000, 185_000, 7_440_000, 262_800_000].map(units.duration), [
     '0 ms',
@@ -90,7 +121,10 @@ test('peers are one line each: name, state, address, direction, round trip, rate
     plain,
   );
   assert.equal(lines.length, 2);
-  assert.match(lines[1]!, /^ {2}mac2 +alive +127\.0\.0\.1:50052 +out +0\.42 ms +118 MB\/s +now +100 B\/2\.0 KiB +MAN$/);
+  assert.match(
+    lines[1]!,
+    /^ {2}mac2 +alive +127\.0\.0\.1:50052 +out +0\.42 ms +118 MB\/s +now +100 B\/2\.0 KiB +MAN$/,
+  );
 });
 
 test('a peer that is not alive says why and when it is tried again; one that is gone needs --all', () => {

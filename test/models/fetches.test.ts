@@ -53,6 +53,13 @@ afterEach(async () => {
 const directory = () => path.join(folder, REPOSITORY.replace('/', '--'));
 const sizeOf = (name: string) => Buffer.from(FILES[name]!).length;
 
+test('how fast files came from the hub is known afterwards', async () => {
+  assert.equal(fetches.rates.of('hub'), null);
+  await fetches.fetch(REPOSITORY, 'all', never);
+  assert.ok(fetches.rates.of('hub')! > 0);
+  assert.equal(fetches.rates.of('peers'), null);
+});
+
 test('who asks for the same shares one download; who asks for other layers gets only what is missing', async () => {
   const [one, two] = await Promise.all([
     fetches.fetch(REPOSITORY, shard(0, 3), never),

@@ -3,15 +3,16 @@ import { printable } from '../../shared/index.js';
 import type { AnswerNoteJson, PlanJson, PlanRangeJson, TopologyJson } from '../api-shapes.js';
 import type { Colours } from '../host.js';
 import { columns } from './columns.js';
+import { rate, roundTrip } from './units.js';
 
 /** The lines of `exo plan`. */
-export function formatPlan({ model, reason, ring, predicted, outsiders }: PlanJson, c: Colours): string[] {
+export function formatPlan(plan: PlanJson, c: Colours): string[] {
+  const { model, reason, ring, predicted, outsiders } = plan;
   const figures =
     predicted === null
       ? []
       : [
-          `${predicted.tokens_per_s.toFixed(1)} tokens/s and ${seconds(predicted.first_token_ms)} to the first token are predicted${predicted.fetch_ms > 0 ? `, ${seconds(predicted.fetch_ms)} of it to fetch files` : ''}`,
-          ...(predicted.paths_assumed ? ['(not all paths between the nodes were measured)'] : []),
+          `${predicted.tokens_per_s.toFixed(1)} tokens/s and ${seconds(predicted.first_token_ms)} to the first token are predicted${predicted.fetch_ms > 0 ? `, ${seconds(predicted.fetch_ms)} of it to fetch files${predicted.fetch_assumed === true ? ' (how fast they come was not measured)' : ''}` : ''}`,
         ];
   const rows = (ring ?? []).map(({ node_id: id, start_layer: start, end_layer: end }) => [
     printable(id, 60),
@@ -21,8 +22,20 @@ export function formatPlan({ model, reason, ring, predicted, outsiders }: PlanJs
     `${c.bold(printable(model, 128))}  ${printable(reason, 400)}`,
     ...(ring === null ? ['each node sees to its layers itself'] : columns(rows)),
     ...figures,
+    ...pathLines(plan),
     ...outsiderLines(outsiders),
   ];
+}
+
+/** The way of a token, and what is known of it. */
+function pathLines({ paths = [] }: PlanJson): string[] {
+  if (paths.length === 0) return [];
+  const rows = paths.map(({ from, to, rtt_ms: rttMs, bytes_per_s: bytesPerS, measured }) => [
+    `${printable(from, 60)} -> ${printable(to, 60)}`,
+    roundTrip(rttMs),
+    `${rate(bytesPerS)}, ${measured ? 'measured' : 'assumed'}`,
+  ]);
+  return ['', 'paths:', ...columns(rows)];
 }
 
 /** Nodes that take no layers, and why. */

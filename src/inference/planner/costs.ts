@@ -10,6 +10,9 @@ export interface Capacity {
   readonly last: number;
 }
 
+/** Of files whose fetching was never measured: 100 Mbit/s. */
+const FETCH_BYTES_PER_S = 12.5e6;
+
 /** A node that can take layers, with what they cost it. */
 export class NodeCosts {
   readonly nodeId: string;
@@ -18,21 +21,29 @@ export class NodeCosts {
   readonly #weightBytes: Float64Array;
   readonly #multiplyAdds: Float64Array;
   readonly #cacheBytes: Float64Array;
-  /** Weight bytes of layers that are not on its disk. */
-  readonly #absentBytes: Float64Array;
+  /** Until files are here that are not on its disk. */
+  readonly #fetchMs: Float64Array;
+  /** Of these, what was never measured. */
+  readonly #assumedMs: Float64Array;
   #capacity: Capacity | undefined;
 
-  constructor(nodeId: string, offer: OfferResponse) {
+  /** @param elsewhere ranges of layers that are on the disk of any node */
+  constructor(nodeId: string, offer: OfferResponse, elsewhere: OfferResponse['stored'] = []) {
     this.nodeId = nodeId;
     this.offer = offer;
     this.layers = offer.layers.length;
-    const isStored = new Uint8Array(this.layers);
-    for (const [from, to] of offer.stored) isStored.fill(1, from, to + 1);
+    const isHere = covered(offer.stored, this.layers);
+    const isThere = covered(elsewhere, this.layers);
     this.#weightBytes = sums(offer.layers, ({ weightBytes }) => weightBytes);
     this.#multiplyAdds = sums(offer.layers, ({ multiplyAdds }) => multiplyAdds);
     this.#cacheBytes = sums(offer.layers, ({ cacheBytes }) => cacheBytes);
-    this.#absentBytes = sums(offer.layers, ({ weightBytes }, index) =>
-      isStored[index] === 1 ? 0 : weightBytes,
+    const fromPeers = offer.peerFetchBytesPerS ?? null;
+    const rateOf = (index: number) => (isThere[index] === 1 ? fromPeers : null) ?? offer.fetchBytesPerS;
+    this.#fetchMs = sums(offer.layers, ({ weightBytes }, index) =>
+      isHere[index] === 1 ? 0 : (1_000 * weightBytes) / (rateOf(index) ?? FETCH_BYTES_PER_S),
+    );
+    this.#assumedMs = sums(offer.layers, ({ weightBytes }, index) =>
+      isHere[index] === 1 || rateOf(index) !== null ? 0 : (1_000 * weightBytes) / FETCH_BYTES_PER_S,
     );
   }
 
@@ -49,8 +60,14 @@ export class NodeCosts {
     return this.#cacheBytes[end]! - this.#cacheBytes[start]!;
   }
 
-  absentBytes(start: number, end: number): number {
-    return this.#absentBytes[end]! - this.#absentBytes[start]!;
+  /** From other nodes where one has them and that was measured, else from a hub. */
+  fetchMs(start: number, end: number): number {
+    return this.#fetchMs[end]! - this.#fetchMs[start]!;
+  }
+
+  /** Whether the rate of fetching was never measured, and there is something to fetch. */
+  isFetchAssumed(start: number, end: number): boolean {
+    return this.#assumedMs[end]! > this.#assumedMs[start]!;
   }
 
   /** What weights and the cache of one request take. */
@@ -100,6 +117,12 @@ export function isMeasured({
   layers,
 }: Pick<OfferResponse, 'bytesPerS' | 'multiplyAddsPerS' | 'layers'>): boolean {
   return bytesPerS > 0 && multiplyAddsPerS > 0 && layers.some(({ weightBytes }) => weightBytes > 0);
+}
+
+function covered(ranges: OfferResponse['stored'], layers: number): Uint8Array {
+  const is = new Uint8Array(layers);
+  for (const [from, to] of ranges) is.fill(1, from, to + 1);
+  return is;
 }
 
 /** Sums of all layers before each, and of all. */

@@ -4,6 +4,7 @@
  */
 import type { OfferedPath, OfferRequest, OfferResponse } from '../../protocol/index.js';
 import { type Clock, ExoError, toExoError } from '../../shared/index.js';
+import type { Downloads } from '../downloads.js';
 import type { InferenceEngine } from '../engine.js';
 import { isMeasured } from './costs.js';
 
@@ -14,6 +15,8 @@ export interface OfferComponents {
   /** To the nodes that this one is connected to. */
   paths(): readonly OfferedPath[];
   measurePaths(): Promise<void>;
+  /** Absent: this node fetches nothing. */
+  readonly downloads?: Pick<Downloads, 'fetchRate'> | undefined;
 }
 
 /** What is asked. */
@@ -42,7 +45,7 @@ export async function makeOffer(
 
 /** As `makeOffer`; throws what keeps the node from computing the model. */
 export async function tryOffer(
-  { engine, clock, paths, measurePaths }: OfferComponents,
+  { engine, clock, paths, measurePaths, downloads }: OfferComponents,
   { modelId, nLayers, mayFetch }: OfferQuestion,
   signal: AbortSignal,
 ): Promise<OfferResponse> {
@@ -57,12 +60,14 @@ export async function tryOffer(
     patiently(engine.tokenizer(model.id, signal), TOKENIZER_WAIT_MS, clock),
     isMeasured(profile) ? patiently(measurePaths(), PATHS_WAIT_MS, clock) : undefined,
   ]);
+  const fromPeers = downloads?.fetchRate('peers');
   return {
     kind: 'offer-response',
     engine: engine.name,
     ...profile,
     stored: model.storedLayers ?? (model.ready ? [[0, nLayers - 1]] : []),
-    fetchBytesPerS: null,
+    fetchBytesPerS: downloads?.fetchRate('hub') ?? null,
+    ...(fromPeers == null ? {} : { peerFetchBytesPerS: fromPeers }),
     paths: paths(),
   };
 }

@@ -2,6 +2,7 @@
 import type { ModelEntry } from '../models.js';
 import type { Placement } from '../placement.js';
 import type { RingMember } from '../ring-port.js';
+import type { PathFigures } from './paths.js';
 import type { Outsider } from './plan-errors.js';
 import type { Prediction } from './predict.js';
 
@@ -25,12 +26,20 @@ export interface PlanQuestion {
   readonly signal: AbortSignal;
 }
 
+/** A path between two nodes, as the prediction has it. */
+export interface PlannedPath extends PathFigures {
+  readonly from: string;
+  readonly to: string;
+}
+
 /** Where it is computed. */
 export interface RingPlan {
   /** Told to the members; absent: each of them computes the ring by itself, as the original does. */
   readonly ring?: readonly RingMember[];
   /** Where it was measured what it is made of. */
   readonly prediction?: Prediction;
+  /** The paths that the answer takes, in order; with a prediction only. */
+  readonly paths?: readonly PlannedPath[];
   /** Why it is so, in words. */
   readonly reason: string;
   /** Nodes that take no layers of this model, each with the reason. */

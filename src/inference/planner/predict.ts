@@ -32,12 +32,12 @@ export interface Prediction {
   readonly fetchMs: number;
   /** Paths in it were not measured. */
   readonly isAssumed: boolean;
+  /** Files are to be fetched, and how fast they come was not measured. */
+  readonly isFetchAssumed: boolean;
 }
 
 /** Queues and the engine’s process, for each member and step; the bench measures 0.3 ms for a hop on loopback. */
 const STEP_MS = 0.3;
-/** Of files whose fetching was never measured: 100 Mbit/s. */
-const FETCH_BYTES_PER_S = 12.5e6;
 const FLOAT_BYTES = 4;
 /** A layer of the Llama family has about so many weights for each square of the width of a hidden state. */
 const WEIGHTS_PER_WIDTH_SQUARED = 12;
@@ -60,16 +60,15 @@ export function predict(
   let slowestMs = 0;
   let fetchMs = 0;
   let isAssumed = into.isAssumed || back.isAssumed;
+  let isFetchAssumed = false;
   for (const [index, { node, start, end }] of places.entries()) {
     const next = places[index + 1];
     const prefillMs = node.prefillMs(start, end, chunk) + STEP_MS;
     decodeMs += node.decodeMs(start, end, positions) + STEP_MS;
     firstChunkMs += prefillMs;
     slowestMs = Math.max(slowestMs, prefillMs);
-    fetchMs = Math.max(
-      fetchMs,
-      (1_000 * node.absentBytes(start, end)) / (node.offer.fetchBytesPerS ?? FETCH_BYTES_PER_S),
-    );
+    fetchMs = Math.max(fetchMs, node.fetchMs(start, end));
+    isFetchAssumed ||= node.isFetchAssumed(start, end);
     if (places.length === 1) continue;
     const path = paths.between(node.nodeId, (next ?? places[0]!).node.nodeId);
     isAssumed ||= path.isAssumed;
@@ -86,6 +85,7 @@ export function predict(
     firstTokenMs: firstChunkMs + (chunks - 1) * slowestMs + fetchMs,
     fetchMs,
     isAssumed,
+    isFetchAssumed,
   };
 }
 

@@ -5,6 +5,7 @@
  */
 import type { OfferRequest, OfferResponse } from '../../protocol/index.js';
 import { BoundedMap, type Clock, ExoError, LIMITS, printable, toExoError } from '../../shared/index.js';
+import type { Downloads } from '../downloads.js';
 import type { InferenceEngine } from '../engine.js';
 import type { ModelEntry } from '../models.js';
 import type { PlacedRange } from '../placement.js';
@@ -26,6 +27,8 @@ export interface RingPlannerComponents {
   readonly port: RingPort;
   readonly engine: InferenceEngine;
   readonly clock: Clock;
+  /** Absent: this node fetches nothing. */
+  readonly downloads?: Pick<Downloads, 'fetchRate'> | undefined;
 }
 
 /** Of an answer whose length nobody bounds. */
@@ -264,9 +267,10 @@ export class RingPlanner {
     const offers = await this.#book.offers(model, reached, { isFresh: isRetry, mayFetch }, signal);
     const outsiders: Outsider[] = silent.map((id) => ({ id, reason: 'has fallen silent' }));
     const nodes: NodeCosts[] = [];
+    const stored = [...offers.values()].flatMap((offer) => offer.stored);
     for (const [id, offer] of offers) {
       if (offer.reason !== undefined) outsiders.push({ id, reason: offer.reason });
-      else if (isMeasured(offer)) nodes.push(new NodeCosts(id, offer));
+      else if (isMeasured(offer)) nodes.push(new NodeCosts(id, offer, stored));
     }
     const answerTokens = Math.min(maxTokens ?? USUAL_TOKENS, RESERVED_TOKENS_MAX);
     const previous = this.#rings.get(model.id);
@@ -298,13 +302,17 @@ export class RingPlanner {
   }
 
   #offerParts() {
-    const { engine, clock, port } = this.#parts;
-    return { engine, clock, paths: () => port.paths(), measurePaths: () => port.measurePaths() };
+    const { engine, clock, port, downloads } = this.#parts;
+    return {
+      ...{ engine, clock, downloads },
+      paths: () => port.paths(),
+      measurePaths: () => port.measurePaths(),
+    };
   }
 }
 
 function planOf(
-  { question, outsiders }: Situation,
+  { question, choice, outsiders }: Situation,
   { places, prediction }: ChosenRing,
   reason: string,
 ): RingPlan {
@@ -313,7 +321,17 @@ function planOf(
     startLayer: start,
     endLayer: end - 1,
   }));
-  return { ring: ringOf(ranges, question.model), prediction, reason, outsiders };
+  const { entryId, paths } = choice;
+  const way = [
+    entryId,
+    ...ranges.map(({ nodeId }) => nodeId),
+    ...(ranges.length > 1 ? [ranges[0]!.nodeId] : []),
+  ];
+  const hops = way.flatMap((from, index) => {
+    const to = way[index + 1];
+    return to === undefined || to === from ? [] : [{ from, to, ...paths.between(from, to) }];
+  });
+  return { ring: ringOf(ranges, question.model), prediction, paths: hops, reason, outsiders };
 }
 
 /** Ranges with the costs of their nodes; undefined where one of them is not measured. */

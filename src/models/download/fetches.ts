@@ -17,6 +17,7 @@ import type { Hub } from '../hub/hub.js';
 import type { Sharing } from '../peers/sharing.js';
 import type { ModelStore } from '../store/store.js';
 import { downloadModel } from './download.js';
+import { FetchRates } from './fetch-rates.js';
 import type { LayerRange } from './plan.js';
 import type { DownloadProgress } from './progress.js';
 
@@ -74,10 +75,13 @@ export class ModelFetches {
   #jobs: Job[] = [];
   readonly #running = new Set<Promise<void>>();
   #stopped: ExoError | undefined;
+  /** How fast files came. */
+  readonly rates: FetchRates;
 
   constructor(options: FetchesOptions, components: FetchesComponents) {
     this.#options = options;
     this.#parts = components;
+    this.rates = new FetchRates(components);
   }
 
   /** Whether a hub may be asked. */
@@ -226,7 +230,7 @@ export class ModelFetches {
         ...(wanted === 'small' ? { smallOnly: true } : {}),
         ...(typeof wanted === 'string' ? {} : { shard: wanted }),
       },
-      { hub, sharing: this.#parts.sharing(), clock, random, checkConfig, onProgress },
+      { hub, sharing: this.#parts.sharing(), rates: this.rates, clock, random, checkConfig, onProgress },
       stop.signal,
     );
     log.info('download-done', {

@@ -13,6 +13,7 @@ import type { ByteSource, SourceBody } from '../hub/hub.js';
 import type { FileSharing, ShareStep, Sharing } from '../peers/sharing.js';
 import { type ModelRecord, STATE_FOLDER } from '../store/record.js';
 import { writeFailure } from './failure.js';
+import type { FetchRates } from './fetch-rates.js';
 import { hashFile } from './hash.js';
 import { PARTIAL_SUFFIX, PartialFile, type RangeWriter } from './partial.js';
 import type { ProgressMeter } from './progress.js';
@@ -31,6 +32,8 @@ export interface FetchContext {
   readonly retries: Retries;
   readonly slots: Slots;
   readonly meter: ProgressMeter;
+  /** Told how fast it comes. */
+  readonly rates: FetchRates | undefined;
   readonly record: ModelRecord;
   /** Compare sizes, not hashes, of what is there. */
   readonly quick: boolean;
@@ -229,12 +232,14 @@ export class FileFetch {
     onHead: () => void,
     isPeer = false,
   ): Promise<void> {
-    const { model, meter } = this.#context;
+    const { model, meter, rates } = this.#context;
     const { size, path: name } = this.#file;
     const isAll = from === 0 && to === size;
-    const body = await source.open(model, this.#file, isAll ? undefined : [from, to], signal);
+    const watch = rates?.begin(isPeer ? 'peers' : 'hub');
+    let body: SourceBody | undefined;
     let writer: RangeWriter | undefined;
     try {
+      body = await source.open(model, this.#file, isAll ? undefined : [from, to], signal);
       this.#checkSize(source, body);
       if (!isAll && !isPeer) this.#takesRanges ??= body.isRange;
       onHead();
@@ -252,6 +257,7 @@ export class FileFetch {
           progressed();
         }
         at += chunk.length;
+        watch?.came(chunk.length);
         if (at >= limit) break;
       }
       if (at < limit) {
@@ -264,7 +270,8 @@ export class FileFetch {
         );
       }
     } finally {
-      body.cancel();
+      watch?.end();
+      body?.cancel();
       // What could not be recorded is found when the file is opened again.
       await writer?.close().catch(() => undefined);
     }

@@ -2,6 +2,7 @@
 import type { Clock, Random } from '../../shared/index.js';
 import type { Hub } from '../hub/hub.js';
 import type { Sharing } from '../peers/sharing.js';
+import type { FetchRates } from './fetch-rates.js';
 import type { LayerRange } from './plan.js';
 import type { DownloadProgress } from './progress.js';
 
@@ -33,6 +34,8 @@ export interface DownloadComponents {
   readonly hub: Hub | undefined;
   /** Other nodes, asked for bytes before the hub is; what they send is checked by the hub's hashes where whole files are fetched. */
   readonly sharing?: Sharing | undefined;
+  /** Told how fast files come. */
+  readonly rates?: FetchRates | undefined;
   readonly clock: Clock;
   readonly random: Random;
   /** Throws where the model is of a kind that cannot be computed. */

@@ -84,6 +84,7 @@ export interface OfferBody {
   >;
   readonly stored?: ReadonlyArray<readonly [from: number, to: number]>;
   readonly fetch_bytes_per_s?: number | null;
+  readonly peer_fetch_bytes_per_s?: number | null;
   readonly paths?: ReadonlyArray<readonly [nodeId: string, rttMs: number | null, bytesPerS: number | null]>;
 }
 

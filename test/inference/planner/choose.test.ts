@@ -103,6 +103,22 @@ test('planner keeps a node with the files rather than have another, somewhat bet
   assert.equal(chosen(faster, SMALL, 1), 'b 0-23');
 });
 
+test('planner reckons with files from other nodes where one has them, else from a hub, and says what it assumed', () => {
+  const fetchOf = (more: Partial<TestNode>, stored: TestNode['stored'] = [[0, 11]]) => {
+    const choice = choiceOf([laptop('a', { stored: [], ...more }), laptop('b', { stored })], SMALL, 1);
+    const { fetchMs, isFetchAssumed } = soloRing(choice, choice.nodes[0]!)!.prediction;
+    return [Math.round(fetchMs), isFetchAssumed];
+  };
+  const bytes = { theirs: 12 * 0.03e9, others: (12 + 2) * 0.03e9 };
+  const atRates = (theirs: number, others: number) =>
+    Math.round((1_000 * bytes.theirs) / theirs + (1_000 * bytes.others) / others);
+  assert.deepEqual(fetchOf({}), [atRates(12.5e6, 12.5e6), true]);
+  assert.deepEqual(fetchOf({ fetchBytesPerS: 5e6 }), [atRates(5e6, 5e6), false]);
+  assert.deepEqual(fetchOf({ fetchBytesPerS: 5e6, peerFetchBytesPerS: 80e6 }), [atRates(80e6, 5e6), false]);
+  assert.deepEqual(fetchOf({ peerFetchBytesPerS: 80e6 }), [atRates(80e6, 12.5e6), true]);
+  assert.deepEqual(fetchOf({ stored: [[0, 23]] }), [0, false]);
+});
+
 test('planner leaves a ring only for one that is clearly better', () => {
   const previous = [{ nodeId: 'b', startLayer: 0, endLayer: 23 }];
   assert.equal(chosen([laptop('a'), laptop('b', { gbPerS: 38 })], SMALL, 1, { previous }), 'b 0-23');

@@ -17,6 +17,7 @@ export interface TestNode {
   /** Layers that it has on disk. @default all */
   readonly stored?: ReadonlyArray<readonly [number, number]>;
   readonly fetchBytesPerS?: number;
+  readonly peerFetchBytesPerS?: number;
 }
 
 /** A model of equal layers with a head as large as two of them. */
@@ -42,6 +43,7 @@ export function offerOf(node: TestNode, model: TestModel): OfferResponse {
     ),
     stored: node.stored ?? [[0, model.layers - 1]],
     fetchBytesPerS: node.fetchBytesPerS ?? null,
+    ...(node.peerFetchBytesPerS === undefined ? {} : { peerFetchBytesPerS: node.peerFetchBytesPerS }),
     paths: [],
   };
 }
@@ -65,8 +67,9 @@ export function choiceOf(
       },
     ]),
   );
+  const stored = [...offers.values()].flatMap((offer) => offer.stored);
   return {
-    nodes: nodes.map(({ id }) => new NodeCosts(id, offers.get(id)!)),
+    nodes: nodes.map(({ id }) => new NodeCosts(id, offers.get(id)!, stored)),
     workload: { promptTokens: 100, answerTokens: 512 },
     entryId: nodes[0]!.id,
     paths: new Paths(nodes[0]!.id, offers),

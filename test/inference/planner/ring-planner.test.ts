@@ -258,6 +258,72 @@ test('planner keeps what it predicted beside what came of it', async () => {
   });
 });
 
+test('planner measures an answer that its client bounds, too', async () => {
+  await withNet({ ids: ['a'], engine: () => measured() }, async (net) => {
+    const messages = [{ role: 'user' as const, content: 'hello' }];
+    const work = (async () => {
+      const generation = await net.node('a').generations.start({ messages, maxTokens: 9 });
+      for await (const _ of generation.tokens);
+      return generation.result;
+    })();
+    assert.equal((await net.run(work)).finishReason, 'length');
+    assert.ok(net.node('a').planner.record.notes[0]!.measured!.tokensPerS > 0);
+  });
+});
+
+test('plan ends with who waits for it, and goes on for others until an engine that is stuck is left out', async () => {
+  const stuck = measured();
+  stuck.profile = () => new Promise(() => undefined);
+  await withNet({ ids: ['a', 'b'], engine: (id) => (id === 'a' ? stuck : measured()) }, async (net) => {
+    const leaves = new AbortController();
+    const model = { id: 'dummy', name: 'dummy', layers: LAYERS, ready: true };
+    const auto = { kind: 'auto' } as const;
+    const question = { model, placement: auto, promptTokens: 1, isRetry: false };
+    const plan = (signal: AbortSignal) => net.node('a').planner.plan({ ...question, signal });
+    const one = plan(leaves.signal);
+    const other = plan(new AbortController().signal);
+    const gone = assert.rejects(one, { code: 'request-cancelled' });
+    await net.clock.advance(1_000);
+    leaves.abort(new ExoError('request-cancelled', 'the client left'));
+    await gone;
+    const { ring, outsiders } = await net.run(other);
+    assert.deepEqual(
+      ring!.map(({ nodeId }) => nodeId),
+      ['b'],
+    );
+    assert.deepEqual(outsiders, [{ id: 'a', reason: 'did not say within 20 s what it offers' }]);
+    assert.equal(net.clock.now() >= LIMITS.ownOfferMs, true);
+    await assert.rejects(plan(leaves.signal), { code: 'request-cancelled' }, 'at once');
+  });
+});
+
+test('plan that is only looked at has nobody fetch anything, and leaves the ring of answers as it is', async () => {
+  await withNet({ ids: ['a', 'b'], engine: () => measured() }, async (net) => {
+    const { generations } = net.node('a');
+    const asked = () =>
+      net.sent.flatMap(({ message }) => (message.kind === 'offer-request' ? [message.mayFetch] : []));
+    const { plan } = await net.run(generations.plan(undefined, { placement: { kind: 'solo', nodeId: 'b' } }));
+    assert.equal(plan.ring![0]!.nodeId, 'b');
+    assert.deepEqual(asked(), [false]);
+    assert.equal((await ask(net, 'a')).ring, 'a 0-7', 'one that b computes would be kept there');
+    assert.deepEqual(asked(), [false, undefined]);
+    await net.run(generations.plan(undefined, { mayFetch: true }));
+    assert.deepEqual(asked(), [false, undefined], 'as an answer asks');
+  });
+});
+
+test('plan tells the paths that the answer takes, and what was measured of them', async () => {
+  await withNet({ ids: ['a', 'b', 'c'], engine: () => measured() }, async (net) => {
+    const paths = async (placement: Placement) => {
+      const { plan } = await net.run(net.node('a').generations.plan(undefined, { placement }));
+      return plan.paths!.map(({ from, to, isAssumed }) => `${from}-${to}${isAssumed ? ' assumed' : ''}`);
+    };
+    assert.deepEqual(await paths({ kind: 'solo', nodeId: 'a' }), []);
+    assert.deepEqual(await paths({ kind: 'solo', nodeId: 'b' }), ['a-b assumed']);
+    assert.deepEqual(await paths({ kind: 'split' }), ['a-b assumed', 'b-c assumed', 'c-a assumed']);
+  });
+});
+
 for (const [what, ring] of [
   ['without the receiver', [['x', 0, 7]]],
   [
