@@ -10,6 +10,7 @@ import {
   ExoError,
   LIMITS,
   type Logger,
+  printable,
   toExoError,
   unlessAborted,
 } from '../../../shared/index.js';
@@ -34,6 +35,7 @@ import type { ProcessProfile } from './process/messages.js';
 import { shardKeyOf } from './process/messages.js';
 import { checkWidth, encodeInput } from './step-input.js';
 import { layerCosts, mainType } from './weights/layer-cost.js';
+import type { UnkeptWeights } from './weights/made-files.js';
 import type { Quantisation } from './weights/quantisation.js';
 
 /** What the engine asks. */
@@ -84,6 +86,7 @@ export class GgmlEngine implements InferenceEngine {
   #loads = new WeakMap<EngineProcess, Loads>();
   readonly #profiles = new BoundedMap<string, KnownProfile>(LIMITS.engineModelsKept);
   #stopped = new AbortController();
+  #hasWarnedOfUnkept = false;
 
   constructor(options: GgmlOptions, components: GgmlComponents) {
     this.models = components.models;
@@ -238,12 +241,23 @@ export class GgmlEngine implements InferenceEngine {
     const shardKey = keyOf(shard);
     this.#fatalLoads.check(shardKey);
     try {
-      await process.ask({ op: 'load', shardKey, source });
+      const { unkept } = await process.ask({ op: 'load', shardKey, source });
+      if (unkept !== undefined) this.#warnOfUnkept(shard.modelId, unkept);
     } catch (error) {
       if (process.hasEnded && !signal.aborted) this.#fatalLoads.note(shardKey, toExoError(error));
       throw error;
     }
     this.#fatalLoads.forget(shardKey);
+  }
+
+  /** Once: it is the same disk for all models. */
+  #warnOfUnkept(model: string, { directory, bytes, why }: UnkeptWeights): void {
+    if (this.#hasWarnedOfUnkept) return;
+    this.#hasWarnedOfUnkept = true;
+    this.#logger.warn('weights-not-kept', {
+      model,
+      message: `${(bytes / 1e9).toFixed(2)} GB of quantised weights of ${printable(model, 100)} are not kept in ${directory}: ${why}. They are made anew at each start, which takes longer; make room there, or set EXO_HOME to a folder on another disk`,
+    });
   }
 
   #assertRunning(signal: AbortSignal): void {

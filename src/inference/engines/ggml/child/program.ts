@@ -34,6 +34,7 @@ interface Engine {
   readonly shards: Shards;
   readonly speeds: Speeds;
   readonly places: ResultPlaces | undefined;
+  readonly made: MadeFiles | undefined;
 }
 
 const pipe = new Socket({ fd: PIPE_FD, readable: true, writable: true });
@@ -62,15 +63,16 @@ async function start(options: ProcessOptions, hasResults: boolean): Promise<Proc
     turns: new CoreTurns(device.isCpu && fillsMachine(threads) ? turnsFile() : undefined, systemClock),
     onStep: (shardKey, step) => speeds.note(modelOf(shardKey), step),
   });
-  const { madeFiles } = options;
+  const made = options.madeFiles && new MadeFiles(options.madeFiles);
   const shards = new Shards(options, {
     device,
-    made: madeFiles && new MadeFiles(madeFiles),
+    made,
     pool,
     freeBytes,
     drained: (shard) => scheduler.drained(shard),
   });
-  engine = { scheduler, shards, speeds, places: hasResults ? ResultPlaces.open(RESULTS_FD) : undefined };
+  const places = hasResults ? ResultPlaces.open(RESULTS_FD) : undefined;
+  engine = { scheduler, shards, speeds, places, made };
   return { device: device.name, description: device.description, threads };
 }
 
@@ -83,9 +85,12 @@ async function answer(request: ProcessRequest, payload: Buffer): Promise<void> {
   switch (request.op) {
     case 'start':
       return reply({ id: request.id, report: await start(request.options, request.hasResults) });
-    case 'load':
-      await running().shards.load(request.shardKey, request.source);
-      return reply({ id: request.id });
+    case 'load': {
+      const { shards, made } = running();
+      await shards.load(request.shardKey, request.source);
+      const unkept = made?.takeUnkept();
+      return reply({ id: request.id, ...(unkept && { unkept }) });
+    }
     case 'forward': {
       const { requestId, shardKey, position } = request;
       const { scheduler, shards, places } = running();

@@ -6,6 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { type Clock, ExoError, LIMITS, type TimerHandle, toExoError } from '../../../../shared/index.js';
+import type { UnkeptWeights } from '../weights/made-files.js';
 import { encodeFrame, FrameReader } from './frames.js';
 import type { ProcessProfile, ProcessReply, ProcessReport, ProcessRequest } from './messages.js';
 import { ResultFile, type ResultPlace } from './result-file.js';
@@ -19,6 +20,8 @@ export interface Answer {
   readonly report?: ProcessReport | undefined;
   /** Of `profile`. */
   readonly profile?: ProcessProfile | undefined;
+  /** Of `load`: what it made and could not keep for the next one. */
+  readonly unkept?: UnkeptWeights | undefined;
   /** Of `forward`. */
   readonly payload: Buffer;
   /** The shard has to be loaded again first. */
@@ -157,7 +160,10 @@ export class EngineProcess {
       waiting.reject(new ExoError(code, message, { retryable }));
     } else if ('place' in head) this.#answerFrom(head.place, waiting);
     else if ('isUnloaded' in head) waiting.resolve({ payload, isUnloaded: true });
-    else waiting.resolve({ report: head.report, profile: head.profile, payload, isUnloaded: false });
+    else {
+      const { report, profile, unkept } = head;
+      waiting.resolve({ report, profile, unkept, payload, isUnloaded: false });
+    }
   }
 
   /** Who waits is told before the process is ended: it is on no list any more. */

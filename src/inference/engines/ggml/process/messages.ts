@@ -2,7 +2,7 @@
 import type { ErrorCode } from '../../../../shared/index.js';
 import type { ElementType } from '../library/functions.js';
 import type { ShardOptions } from '../shard.js';
-import type { MadeFilesOptions } from '../weights/made-files.js';
+import type { MadeFilesOptions, UnkeptWeights } from '../weights/made-files.js';
 import type { ShardSource } from '../weights/shard-weights.js';
 import type { ResultPlace } from './result-file.js';
 
@@ -60,7 +60,13 @@ export interface ProcessProfile {
 
 /** Process to node; a `forward` has its float32 result as the payload. */
 export type ProcessReply =
-  | { readonly id: number; readonly report?: ProcessReport; readonly profile?: ProcessProfile }
+  | {
+      readonly id: number;
+      readonly report?: ProcessReport;
+      readonly profile?: ProcessProfile;
+      /** Of a `load`. */
+      readonly unkept?: UnkeptWeights;
+    }
   /** The result of a `forward`, in the memory that both share. */
   | { readonly id: number; readonly place: ResultPlace }
   /** The shard of a `forward` made room for others; it must be loaded again. */

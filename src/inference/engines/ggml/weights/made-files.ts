@@ -16,10 +16,12 @@ import {
   realpathSync,
   renameSync,
   rmSync,
+  statfsSync,
   statSync,
   writeSync,
 } from 'node:fs';
 import path from 'node:path';
+import { LIMITS } from '../../../../shared/index.js';
 import type { Ggml } from '../library/index.js';
 import { makeRoom, removeLeftovers, touch } from './made-room.js';
 import { chunksOf, type Matrix } from './matrix.js';
@@ -40,6 +42,14 @@ const ALIGNMENT = 64;
 /** Read at once when the hash is made. */
 const READ_BYTES = 4 * 1024 * 1024;
 
+/** Weights that were made and could not be kept. */
+export interface UnkeptWeights {
+  readonly directory: string;
+  readonly bytes: number;
+  /** Of the last of them. */
+  readonly why: string;
+}
+
 /** The files. */
 export class MadeFiles {
   readonly #options: MadeFilesOptions;
@@ -48,6 +58,7 @@ export class MadeFiles {
   #serial = 0;
   /** By this process; they are not removed. */
   readonly #inUse = new Set<string>();
+  #unkept: UnkeptWeights | undefined;
 
   constructor(options: MadeFilesOptions) {
     this.#options = options;
@@ -64,6 +75,19 @@ export class MadeFiles {
     } else if (!this.#make(key, places, end, ggml, matrices, scratch)) return undefined;
     this.#inUse.add(file);
     return places;
+  }
+
+  /** What could not be kept since the last call; undefined where nothing was. */
+  takeUnkept(): UnkeptWeights | undefined {
+    const unkept = this.#unkept;
+    this.#unkept = undefined;
+    return unkept;
+  }
+
+  #notKept(bytes: number, why: string): false {
+    const { directory } = this.#options;
+    this.#unkept = { directory, bytes: bytes + (this.#unkept?.bytes ?? 0), why };
+    return false;
   }
 
   #make(
@@ -83,7 +107,9 @@ export class MadeFiles {
       mkdirSync(directory, { recursive: true, mode: 0o700 });
       if (!this.#isSwept) removeLeftovers(directory);
       this.#isSwept = true;
-      if (!makeRoom(directory, bytesMax, end, this.#inUse)) return false;
+      if (!makeRoom(directory, bytesMax, end, this.#inUse)) {
+        return this.#notKept(end, lackOf(directory, bytesMax));
+      }
       fd = openSync(part, 'wx', 0o600);
       const hash = createHash('sha256');
       for (const [at, matrix] of matrices.entries()) {
@@ -102,12 +128,20 @@ export class MadeFiles {
     } catch (error) {
       if (fd !== undefined) rmSync(part, { force: true });
       // The sources are the caller's matter; no room and no right to write are nobody's.
-      if ((error as { code?: unknown }).code === 'checkpoint-invalid') throw error;
-      return false;
+      const { code, message } = error as NodeJS.ErrnoException;
+      if (code === 'checkpoint-invalid') throw error;
+      return this.#notKept(end, `it cannot be written to (${code ?? message})`);
     } finally {
       if (fd !== undefined) closeSync(fd);
     }
   }
+}
+
+/** Why there is no room. */
+function lackOf(directory: string, bytesMax: number): string {
+  const { bavail, bsize } = statfsSync(directory);
+  const gb = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
+  return `${gb(bavail * bsize)} are free on its disk, of which ${gb(LIMITS.diskSpareBytes)} are left to others, and at most ${gb(bytesMax)} are kept`;
 }
 
 /** Everything that the bytes depend on; undefined where a source cannot be looked at. */
