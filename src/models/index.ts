@@ -36,14 +36,14 @@ export {
 } from './checkpoint/safetensors.js';
 export { DEMO_DIRECTORY } from './demo-directory.js';
 export { downloadModel } from './download/download.js';
+export type { FetchSource } from './download/fetch-rates.js';
 export {
   type FetchesComponents,
   type FetchesOptions,
   ModelFetches,
   type Wanted,
 } from './download/fetches.js';
-export { isNeeded, type LayerRange, layersOf } from './download/plan.js';
-export { FetchRates, type FetchSource } from './download/fetch-rates.js';
+export { isNeeded, type LayerRange, layersOf, smallFiles } from './download/plan.js';
 export { type DownloadProgress, type FileProgress, repoProgressEvent } from './download/progress.js';
 export type { DownloadComponents, Downloaded, DownloadRequest } from './download/request.js';
 export { Retries } from './download/retry.js';
