@@ -8,6 +8,7 @@ import {
   resolveReference,
   type StoredModel,
   shortNameOf,
+  smallFiles,
   surveyModel,
 } from '../models/index.js';
 import type { Shard } from '../protocol/index.js';
@@ -19,20 +20,24 @@ export interface KnownModel extends ModelEntry {
   readonly directory: string;
   /** Absent: it is where it is, and nothing of it is fetched. */
   readonly repository?: string;
+  /** Its configuration is here, and of the other small files not all: somebody has begun to fetch it. */
+  readonly isBegun?: true;
 }
 
 /** The models by name; those of the first place win, unless a later one has more of it. */
 export function addStored(
   known: Map<string, KnownModel>,
-  { repository, directory, survey }: StoredModel,
+  { repository, directory, survey, record }: StoredModel,
 ): void {
   const id = nameOf(repository);
   const isComplete = survey.has();
   if (survey.layers === undefined || (known.has(id) && !(isComplete && !known.get(id)!.ready))) return;
   const { layers, contextTokens } = survey;
+  const small = record === undefined ? [] : smallFiles([...record.files.keys()]);
   known.set(id, {
     ...{ id, name: repository, layers, ready: isComplete, directory, repository },
     storedLayers: survey.presentLayers,
+    ...(small.every((name) => survey.others.has(name)) ? {} : { isBegun: true }),
     ...(contextTokens === undefined ? {} : { contextTokens }),
     ...(survey.fault === undefined ? {} : { unusable: survey.fault }),
   });

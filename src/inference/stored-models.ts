@@ -69,7 +69,7 @@ export class StoredModels implements EngineModels, ModelFiles {
   }
 
   list(): readonly ModelEntry[] {
-    return this.#known.all().map(({ directory: _, repository: __, ...model }) => model);
+    return this.#known.all().map(({ directory: _, repository: __, isBegun: ___, ...model }) => model);
   }
 
   find(id: string): ModelEntry {
@@ -80,9 +80,10 @@ export class StoredModels implements EngineModels, ModelFiles {
     signal.throwIfAborted();
     const name = nameOf(id);
     if (mayFetch) this.#released.set(name, true);
-    if (this.#known.has(name) && !(await this.#isGone(name, true))) return;
-    await this.#known.seek(name, signal);
-    if (mayFetch && !this.#known.has(name)) await this.#meet(id, signal);
+    const isHere = this.#known.has(name) && !(await this.#isGone(name, true));
+    if (!isHere) await this.#known.seek(name, signal);
+    const known = this.#known.get(name);
+    if (mayFetch && (known === undefined || known.isBegun === true)) await this.#meet(id, signal);
   }
 
   /** Looks at the disk; several who ask at once share a look. Never rejects. */

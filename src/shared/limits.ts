@@ -514,6 +514,10 @@ const TABLE = {
     1 * MIB,
     'of one file in one answer to another node: four fragments, so that a tensor on the same connection waits for one',
   ],
+  fileBytesMin: [
+    16 * KIB,
+    'of such an answer, where the link is slow or busy: 130 ms at 1 Mbit/s; what is asked for first',
+  ],
   fileReadsPerPeer: [2, 'such answers under way for one node: the next is read while the last one travels'],
   fileReadsMax: [4, 'such answers being read for all nodes at once; the disk is also read by the engine'],
   fileReadsQueuedMax: [64, 'such questions that wait for their turn; more are answered `overloaded`'],

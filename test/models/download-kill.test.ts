@@ -66,6 +66,7 @@ function fetchedTwice(name: string, good: readonly ByteRange[], since: number): 
 /** Fetches, killed `kills` times after a random number of bytes, then left to get through. */
 async function killAndResume(whole: Buffer, kills: number, seed: number, shard?: LayerRange): Promise<void> {
   const random = seededRandom(seed);
+  let share = 0;
   for (let kill = 0; kill <= kills; kill += 1) {
     const good = goodRanges(WEIGHTS, whole);
     const since = hub.sent.length;
@@ -87,7 +88,13 @@ async function killAndResume(whole: Buffer, kills: number, seed: number, shard?:
       `seed ${seed}, kill ${kill}: good bytes were fetched again`,
     );
     assert.equal(exit, kill < kills ? 'SIGKILL' : 0, child.output);
+    for (const [, done, total] of child.stdout.matchAll(/^progress (\d+) (\d+)$/gm)) {
+      const now = Number(done) / Number(total);
+      assert.ok(now <= 1 && now >= share, `seed ${seed}, kill ${kill}: ${share} was shown, then ${now}`);
+      share = now;
+    }
   }
+  assert.equal(share, 1);
 }
 
 test('R6 killed twenty times with -9 at random moments: the file is right, and nothing good came twice', async (t) => {
@@ -97,7 +104,11 @@ test('R6 killed twenty times with -9 at random moments: the file is right, and n
   await killAndResume(whole, 20, 5);
   assert.deepEqual(readFileSync(path.join(directory, WEIGHTS)), whole);
   assert.ok(!existsSync(path.join(directory, `${WEIGHTS}.partial`)));
-  promise(t, 'R6', '20 × kill -9: the file is right, 0 good bytes fetched again');
+  promise(
+    t,
+    'R6',
+    '20 × kill -9: the file is right, 0 good bytes fetched again, the percentage never back over all of it',
+  );
 });
 
 test('the same for the ranges of a shard', async () => {

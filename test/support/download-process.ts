@@ -1,7 +1,7 @@
 /**
  * A program of its own that fetches a model, to be killed:
  *   node --import tsx test/support/download-process.ts '{"endpoint", "repository", "directory", "partBytes", "shard"?}'
- * Prints `begun` when it knows what there is to fetch and `done` when it has it.
+ * Prints `begun` when it knows what there is to fetch, `progress <bytes> <of bytes>` and `done` when it has it.
  */
 import { downloadModel } from '../../src/models/download/download.js';
 import type { LayerRange } from '../../src/models/download/plan.js';
@@ -22,9 +22,10 @@ await downloadModel(
     hub: new Hub({ endpoint }, { clock: systemClock }),
     clock: systemClock,
     random: systemRandom,
-    onProgress: () => {
-      if (!hasBegun) process.stdout.write('begun\n');
-      hasBegun = true;
+    onProgress: ({ downloadedBytes, totalBytes, isSmall }) => {
+      if (!hasBegun && !isSmall) process.stdout.write('begun\n');
+      hasBegun ||= !isSmall;
+      process.stdout.write(`progress ${downloadedBytes} ${totalBytes}\n`);
     },
   },
   new AbortController().signal,

@@ -3,7 +3,7 @@
  * layers lie. The model's own kind is checked before anything large comes. What is there already is not asked for again. Called by
  * the node and by `exo model pull`.
  */
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ExoError, LIMITS, printable } from '../../shared/index.js';
 import { CHECKPOINT_FILE } from '../checkpoint/checkpoint.js';
@@ -193,14 +193,14 @@ class ModelDownload {
       weights.push({ file, ranges });
     }
     this.forgetWeights();
-    for (const each of weights) await this.#expect(each);
+    for (const each of weights) await this.#expect(each, true);
     return weights;
   }
 
   /** Throws `disk-full` before anything large is fetched for nothing. */
   async checkRoom(weights: readonly Weights[]): Promise<void> {
     let missing = 0;
-    for (const each of weights) missing += await this.#missingBytes(each);
+    for (const each of weights) missing += (await this.#look(each)).missing;
     await assertRoom(this.#context.directory, missing);
   }
 
@@ -208,12 +208,12 @@ class ModelDownload {
     return this.#places.run(signal, async () => {
       const fetch = await FileFetch.open(this.#context, file, signal);
       try {
+        const wanted: readonly ByteRange[] = ranges === 'all' ? [[0, file.size]] : normalized(ranges);
+        const { meter } = this.#context;
+        if (!fetch.isComplete) meter.set(file.path, sum(wanted), sum(common(wanted, fetch.present)));
+        meter.opened(file.path);
         if (ranges === 'all') await fetch.ensureAll(signal);
-        else {
-          const { meter } = this.#context;
-          if (!fetch.isComplete) meter.set(file.path, sum(ranges), sum(common(ranges, fetch.present)));
-          await fetch.ensure(ranges, signal);
-        }
+        else await fetch.ensure(ranges, signal);
         this.#context.meter.complete(file.path);
       } finally {
         await fetch.close();
@@ -283,25 +283,34 @@ class ModelDownload {
   async #expectAll(names: readonly string[]): Promise<void> {
     const { meter } = this.#context;
     for (const [name, file] of this.#files) {
-      if (names.includes(name) || isWeights(name)) await this.#expect({ file, ranges: 'all' });
+      if (names.includes(name) || isWeights(name)) {
+        await this.#expect({ file, ranges: 'all' }, names.includes(name));
+      }
     }
     meter.beginSmall();
   }
 
   /** Tells the meter what of the file is needed and there, by its record: whoever fetches it next looks at the bytes. */
-  async #expect(weights: Weights): Promise<void> {
+  async #expect(weights: Weights, willOpen: boolean): Promise<void> {
     const { file, ranges } = weights;
+    const { meter } = this.#context;
     const total = ranges === 'all' ? file.size : sum(ranges);
-    this.#context.meter.set(file.path, total, total - (await this.#missingBytes(weights)));
+    const { missing, isSure } = await this.#look(weights);
+    meter.set(file.path, total, total - missing);
+    if (willOpen && !isSure) meter.hold(file.path);
   }
 
-  async #missingBytes({ file, ranges }: Weights): Promise<number> {
+  /** Not sure: a process that was killed left more there than its record says. */
+  async #look({ file, ranges }: Weights): Promise<{ readonly missing: number; readonly isSure: boolean }> {
     const { directory, record } = this.#context;
     const wanted: readonly ByteRange[] = ranges === 'all' ? [[0, file.size]] : normalized(ranges);
-    if (await record.isUnchanged(file)) return 0;
-    const recorded = await recordedRanges(path.join(directory, file.path));
+    if (await record.isUnchanged(file)) return { missing: 0, isSure: true };
+    const name = path.join(directory, file.path);
+    const recorded = await recordedRanges(name);
+    const isNamed = (await stat(name).catch(() => undefined))?.size === file.size;
     const present = recorded?.head.identity === file.hash.hex ? recorded.ranges : [];
-    return sum(wanted) - sum(common(wanted, present));
+    const missing = sum(wanted) - sum(common(wanted, present));
+    return { missing, isSure: recorded === undefined && !isNamed };
   }
 
   async #json(name: string): Promise<unknown> {

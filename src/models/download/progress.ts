@@ -73,6 +73,8 @@ export class ProgressMeter {
   #reportedMs = Number.NEGATIVE_INFINITY;
   #status: ProgressStatus = 'not_started';
   #isSmall = false;
+  /** Files of which more may be there than their records say: until they have been opened a figure could be too low. */
+  readonly #unopened = new Set<string>();
 
   constructor(
     what: { readonly repository: string; readonly revision: string },
@@ -123,9 +125,21 @@ export class ProgressMeter {
     });
   }
 
+  /** There is something of the file, and it has not been looked at yet: nothing is told until it has. */
+  hold(path: string): void {
+    this.#unopened.add(path);
+  }
+
+  /** It has been. */
+  opened(path: string): void {
+    if (!this.#unopened.delete(path) || this.#unopened.size > 0) return;
+    this.#tell(this.#status === 'in_progress');
+  }
+
   /** A file is not needed. */
   drop(path: string): void {
     this.#files.delete(path);
+    this.#unopened.delete(path);
   }
 
   /** Bytes came and are on disk. */
@@ -147,6 +161,8 @@ export class ProgressMeter {
     const file = this.#files.get(path);
     if (file === undefined || file.isWaiting === isWaiting) return;
     file.isWaiting = isWaiting;
+    // What another process fetches is looked at when that is over.
+    if (isWaiting) this.#unopened.delete(path);
     this.#tell(true);
   }
 
@@ -218,7 +234,7 @@ export class ProgressMeter {
     const nowMs = this.#clock.now();
     if (!isNews && nowMs - this.#reportedMs < LIMITS.downloadProgressMs) return;
     const hasBegun = this.#status !== 'not_started' || (this.#isSmall && this.#sessionBytes > 0);
-    if (!hasBegun) return;
+    if (!hasBegun || (this.#unopened.size > 0 && this.#status !== 'complete')) return;
     this.#reportedMs = nowMs;
     const last = this.#samples.at(-1);
     if (last === undefined || nowMs - last.atMs >= LIMITS.downloadProgressMs) {

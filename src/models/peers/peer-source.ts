@@ -1,27 +1,35 @@
 /**
- * Another node as a source of bytes: a range comes in answers of at most `LIMITS.fileBytesMax`, the next of which is asked for
- * while one is read. Its bytes are checked as those of a hub: by the hash of the file.
+ * Another node as a source of bytes: a range comes in answers as large as the link takes in a moment (`piece-size.ts`), the next of
+ * which is asked for while one travels. Its bytes are checked as those of a hub: by the hash of the file.
  */
-import { ExoError, LIMITS, printable } from '../../shared/index.js';
-import { type ByteRange, split } from '../download/ranges.js';
+import { type Clock, ExoError, printable } from '../../shared/index.js';
+import type { ByteRange } from '../download/ranges.js';
 import type { Slots } from '../download/slots.js';
 import type { ModelFile } from '../hub/answer.js';
 import type { ByteSource, SourceBody } from '../hub/hub.js';
 import type { PeerFiles } from './peer-files.js';
+import type { PieceSize } from './piece-size.js';
+
+/** What is asked of one other node, over all files. */
+export interface PeerLane {
+  /** Questions for bytes under way at once. */
+  readonly slots: Slots;
+  readonly size: PieceSize;
+  readonly clock: Clock;
+}
 
 /** One other node. */
 export class PeerSource implements ByteSource {
   readonly name: string;
   readonly #nodeId: string;
   readonly #port: PeerFiles;
-  readonly #slots: Slots;
+  readonly #lane: PeerLane;
 
-  /** @param slots questions for bytes to this node under way at once, over all files */
-  constructor(nodeId: string, port: PeerFiles, slots: Slots) {
+  constructor(nodeId: string, port: PeerFiles, lane: PeerLane) {
     this.name = `node ${printable(nodeId, 60)}`;
     this.#nodeId = nodeId;
     this.#port = port;
-    this.#slots = slots;
+    this.#lane = lane;
   }
 
   async open(
@@ -47,11 +55,13 @@ export class PeerSource implements ByteSource {
     range: ByteRange,
     signal: AbortSignal,
   ): AsyncGenerator<Uint8Array> {
-    const pieces = split([range], LIMITS.fileBytesMax);
+    const [from, to] = range;
+    let at = from;
     const asked: Array<Promise<Uint8Array>> = [];
     const ask = (): void => {
-      const piece = pieces.shift();
-      if (piece === undefined) return;
+      if (at >= to) return;
+      const piece: ByteRange = [at, Math.min(to, at + this.#lane.size.bytes)];
+      at = piece[1];
       const answer = this.#piece(repository, file, piece, signal);
       // It is awaited in its turn, if the ones before it come.
       answer.catch(() => undefined);
@@ -71,7 +81,13 @@ export class PeerSource implements ByteSource {
     signal: AbortSignal,
   ): Promise<Uint8Array> {
     const question = { repository, path, hash: hash.hex, range };
-    const bytes = await this.#slots.run(signal, () => this.#port.read(this.#nodeId, question, signal));
+    const { slots, size, clock } = this.#lane;
+    const bytes = await slots.run(signal, async () => {
+      const askedMs = clock.now();
+      const answer = await this.#port.read(this.#nodeId, question, signal);
+      size.took(clock.now() - askedMs);
+      return answer;
+    });
     if (bytes.length === range[1] - range[0]) return bytes;
     throw new ExoError(
       'request-failed',

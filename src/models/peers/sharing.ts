@@ -10,7 +10,8 @@ import type { ModelFile } from '../hub/answer.js';
 import type { ByteSource } from '../hub/hub.js';
 import { type Claim, type Claims, claimName } from './claims.js';
 import type { FilesAnswer, PeerFile, PeerFiles } from './peer-files.js';
-import { PeerSource } from './peer-source.js';
+import { type PeerLane, PeerSource } from './peer-source.js';
+import { PieceSize } from './piece-size.js';
 
 /** What is to be done next for a file. */
 export type ShareStep =
@@ -31,14 +32,14 @@ export interface SharingComponents {
 /** The other nodes as places where files are. One for each node; all its downloads share it. */
 export class Sharing {
   readonly #parts: SharingComponents;
-  readonly #slots = new Map<string, Slots>();
+  readonly #lanes = new Map<string, PeerLane>();
 
   constructor(components: SharingComponents) {
     this.#parts = components;
   }
 
   file(repository: string, file: ModelFile): FileSharing {
-    return new FileSharing(repository, file, this.#parts, (nodeId) => this.#slotsOf(nodeId));
+    return new FileSharing(repository, file, this.#parts, (nodeId) => this.#laneOf(nodeId));
   }
 
   /** What another node knows of a model: the answer with the most files; undefined where none knows it. */
@@ -56,17 +57,19 @@ export class Sharing {
       );
   }
 
-  #slotsOf(nodeId: string): Slots {
-    const known = this.#slots.get(nodeId) ?? new Slots(LIMITS.fileReadsPerPeer);
-    this.#slots.set(nodeId, known);
-    if (this.#slots.size > LIMITS.fileReadsQueuedMax) this.#forgetOthers();
+  #laneOf(nodeId: string): PeerLane {
+    const { clock } = this.#parts;
+    const slots = new Slots(LIMITS.fileReadsPerPeer);
+    const known = this.#lanes.get(nodeId) ?? { slots, size: new PieceSize(), clock };
+    this.#lanes.set(nodeId, known);
+    if (this.#lanes.size > LIMITS.fileReadsQueuedMax) this.#forgetOthers();
     return known;
   }
 
   /** Nodes that are gone; those that are there keep their count. */
   #forgetOthers(): void {
     const present = new Set(this.#parts.port.peers());
-    for (const nodeId of this.#slots.keys()) if (!present.has(nodeId)) this.#slots.delete(nodeId);
+    for (const nodeId of this.#lanes.keys()) if (!present.has(nodeId)) this.#lanes.delete(nodeId);
   }
 }
 
@@ -81,7 +84,7 @@ export class FileSharing {
   readonly #file: ModelFile;
   readonly #name: string;
   readonly #parts: SharingComponents;
-  readonly #slotsOf: (nodeId: string) => Slots;
+  readonly #laneOf: (nodeId: string) => PeerLane;
   readonly #failures = new Map<string, number>();
   /** Nodes that are not asked for this file any more. */
   readonly #failed = new Set<string>();
@@ -93,13 +96,13 @@ export class FileSharing {
     repository: string,
     file: ModelFile,
     components: SharingComponents,
-    slotsOf: (nodeId: string) => Slots,
+    laneOf: (nodeId: string) => PeerLane,
   ) {
     this.#repository = repository;
     this.#file = file;
     this.#name = claimName(repository, file.path, file.hash.hex);
     this.#parts = components;
-    this.#slotsOf = slotsOf;
+    this.#laneOf = laneOf;
   }
 
   /**
@@ -115,7 +118,7 @@ export class FileSharing {
     });
     if (having.length > 0) {
       const { nodeId, range } = having[Math.floor(random.next() * having.length)]!;
-      const source = new PeerSource(nodeId, port, this.#slotsOf(nodeId));
+      const source = new PeerSource(nodeId, port, this.#laneOf(nodeId));
       return { kind: 'peer', nodeId, source, range };
     }
     const patient = [...answers].filter(([nodeId, file]) => this.#grows(nodeId, file));

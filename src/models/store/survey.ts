@@ -21,6 +21,8 @@ export class ModelSurvey {
   readonly directory: string;
   /** Names of the files of weights, there or not. */
   readonly files: readonly string[];
+  /** Names of all files that are there. */
+  readonly others: ReadonlySet<string>;
   /** Of the whole model; undefined where there is no config that says so. */
   readonly layers: number | undefined;
   /** Tokens that the model was made for; undefined also where its architecture is not computed. */
@@ -39,6 +41,7 @@ export class ModelSurvey {
   constructor(found: {
     readonly directory: string;
     readonly files: readonly string[];
+    readonly others: ReadonlySet<string>;
     readonly layers: number | undefined;
     readonly contextTokens: number | undefined;
     readonly fault: string | undefined;
@@ -50,6 +53,7 @@ export class ModelSurvey {
   }) {
     this.directory = found.directory;
     this.files = found.files;
+    this.others = found.others;
     this.layers = found.layers;
     this.contextTokens = found.contextTokens;
     this.fault = found.fault;
@@ -101,7 +105,8 @@ export async function surveyModel(directory: string, signal: AbortSignal): Promi
   const present = new Set<string>();
   const missing: string[] = [];
   const damaged: Array<{ file: string; reason: string }> = [];
-  let bytes = await otherBytes(directory, new Set(files));
+  const there = await filesIn(directory, files);
+  let { bytes } = there;
   for (const name of files) {
     const found = await weightsOnDisk(path.join(directory, name));
     if (found === undefined) {
@@ -126,7 +131,10 @@ export async function surveyModel(directory: string, signal: AbortSignal): Promi
     }
   }
   if (config === undefined && bytes === 0) return undefined;
-  const about = { directory, files, layers: layersOf(config), bytes, missing, damaged, names, present };
+  const about = {
+    ...{ directory, files, others: there.others, layers: layersOf(config) },
+    ...{ bytes, missing, damaged, names, present },
+  };
   const meant = architectureOf(config);
   const survey = new ModelSurvey({ ...about, ...meant });
   if (meant.fault !== undefined || !survey.has()) return survey;
@@ -174,15 +182,21 @@ async function placesOf(
   }
 }
 
-async function otherBytes(directory: string, weights: ReadonlySet<string>): Promise<number> {
+/** Names of the files of a folder, and how long those are together that hold no weights. */
+async function filesIn(
+  directory: string,
+  weights: readonly string[],
+): Promise<{ readonly others: ReadonlySet<string>; readonly bytes: number }> {
+  const others = new Set<string>();
   let bytes = 0;
   for (const entry of await readdir(directory, { withFileTypes: true }).catch(() => [])) {
-    const isWeights = [...weights].some((name) => entry.name.startsWith(name));
-    if (entry.isDirectory() || isWeights) continue;
+    if (entry.isDirectory()) continue;
     const stats = await stat(path.join(directory, entry.name)).catch(() => undefined);
-    bytes += stats?.isFile() === true ? stats.size : 0;
+    if (stats?.isFile() !== true) continue;
+    others.add(entry.name);
+    if (!weights.some((name) => entry.name.startsWith(name))) bytes += stats.size;
   }
-  return bytes;
+  return { others, bytes };
 }
 
 async function jsonOf(file: string, bytesMax: number, signal: AbortSignal): Promise<unknown> {
