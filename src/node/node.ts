@@ -4,14 +4,7 @@
  */
 import path from 'node:path';
 import { createDiscovery, type Discovery } from '../discovery/index.js';
-import {
-  ActiveNode,
-  createEngine,
-  type Downloads,
-  Generations,
-  Ring,
-  RingPlanner,
-} from '../inference/index.js';
+import type { Generations } from '../inference/index.js';
 import { createConnection, createTcpTransport, createWireShared } from '../protocol/index.js';
 import {
   type Address,
@@ -39,12 +32,11 @@ import { Introduction } from './introduction.js';
 import { meet } from './meet.js';
 import { MeshView } from './mesh-view.js';
 import type { Node } from './node-handle.js';
+import { NodeInference } from './node-inference.js';
 import type { NodeComponents, NodeOptions } from './node-options.js';
 import { NodeTunnels } from './node-tunnels.js';
 import { ownPorts } from './own-ports.js';
-import { createPeerFiles } from './peer-files.js';
 import { PeerTable } from './peer-table.js';
-import { createRingPort } from './ring-port.js';
 import { Router } from './router.js';
 import { SelfDescription } from './self-description.js';
 import { Warnings } from './warnings.js';
@@ -74,10 +66,8 @@ class MeshNode implements Node {
   readonly #admission: Admission;
   readonly #meeting: Parameters<typeof meet>[1];
   readonly #stopping = new AbortController();
-  readonly #ring: Ring;
-  readonly #planner: RingPlanner;
+  readonly #inference: NodeInference;
   readonly #tunnels: NodeTunnels;
-  readonly #downloads: Downloads | undefined;
   readonly #parts: readonly Startable[];
   #stopped = false;
   #started = false;
@@ -87,7 +77,6 @@ class MeshNode implements Node {
     const random = components.random ?? systemRandom;
     const logger = components.logger ?? silentLogger;
     const transport = components.transport ?? createTcpTransport({ clock });
-    const engine = components.inferenceEngine ?? createEngine(options.engine);
     const selfId = options.nodeId;
     this.#options = options;
     this.#clock = clock;
@@ -121,7 +110,7 @@ class MeshNode implements Node {
         onDown: (peer, reason) => {
           logger.warn('peer-down', { peer: peer.id, reason });
           this.#gossip.peerDown(peer);
-          this.#ring.onPeerLost(peer.id);
+          this.#inference.ring.onPeerLost(peer.id);
         },
         onLost: (peer) => {
           this.#gossip.peerLost(peer);
@@ -141,32 +130,18 @@ class MeshNode implements Node {
       },
     });
 
-    this.#downloads = components.downloads;
-    const activeNode = new ActiveNode(() => this.#changes.changed());
-    const port = createRingPort({
-      selfId,
+    this.#inference = new NodeInference(options, {
       clock,
+      random,
+      logger,
+      engine: components.inferenceEngine,
+      downloads: components.downloads,
       peers: this.#peers,
+      changes: this.#changes,
       snapshot: () => this.#gossip.snapshot(),
-      changedAtMs: () => this.#changes.meshAtMs,
     });
-    this.#downloads?.connect({
-      files: createPeerFiles(selfId, this.#peers, clock),
-      broadcast: (status) => port.broadcastStatus(status),
-      ring: (modelId, layers) => port.ring(modelId, layers),
-    });
-    const { maxGenerateTokens, defaultTemperature, responseTimeoutMs } = options;
-    const { defaultModel, systemPrompt, recovery, placement, contextTokensMax } = options;
-    this.#ring = new Ring(
-      { maxGenerateTokens, defaultTemperature, responseTimeoutMs },
-      { engine, port, activeNode, clock, random, log: logger },
-    );
-    const planner = new RingPlanner({ port, engine, clock, downloads: this.#downloads });
-    this.#planner = planner;
-    this.chat = new Generations(
-      { defaultModel, systemPrompt, responseTimeoutMs, recovery, placement, contextTokensMax },
-      { ring: this.#ring, planner, engine, clock, random, log: logger },
-    );
+    const { engine, ring, planner } = this.#inference;
+    this.chat = this.#inference.chat;
 
     this.#gossip = new Gossip({
       clock,
@@ -179,7 +154,7 @@ class MeshNode implements Node {
     });
     const router = new Router({
       gossip: this.#gossip,
-      ring: this.#ring,
+      ring,
       planner,
       opinion: this.#peers.opinion,
       downloads: components.downloads,
@@ -284,12 +259,12 @@ class MeshNode implements Node {
       self: () => self.summary(),
       refusals: () => this.#discovery.refusals(),
       snapshot: () => this.#gossip.snapshot(),
-      activeNodeId: () => activeNode.id,
+      activeNodeId: () => this.#inference.activeNodeId,
       trustOf: (connection) => this.#admission.trustOf(connection),
     });
     this.counters = {
       topologyMessagesSent: () => this.#gossip.messagesSent,
-      ringRequests: () => this.#ring.size,
+      ringRequests: () => ring.size,
       connections: () => this.#admission.connectionCount,
     };
     // Stopped in reverse: no new connection, no new dial, the work is given up (and who waits for it told), then
@@ -301,7 +276,7 @@ class MeshNode implements Node {
       introduction,
       this.#peers,
       this.#gossip,
-      this.#ring,
+      ring,
       this.#dialer,
       this.#acceptor,
       this.#discovery,
@@ -315,7 +290,7 @@ class MeshNode implements Node {
     void this.#probe.refined.then((capabilities) => {
       if (!this.#stopped && this.#view.setCapabilities(capabilities)) this.#gossip.ownChanged();
     });
-    void this.#planner.warm(this.chat.defaultModel);
+    this.#inference.warm();
     const { host, port } = this.#acceptor.address;
     this.#logger.info('node-started', { id: this.#options.nodeId, host, port });
   }
@@ -329,9 +304,7 @@ class MeshNode implements Node {
     this.#stopped = true;
     this.#changes.stop();
     this.#stopping.abort(new ExoError('request-cancelled', 'the node stops'));
-    await this.chat.stop();
-    this.#planner.stop();
-    await this.#downloads?.stop();
+    await this.#inference.giveUp();
     await stopAll(this.#parts);
     this.#logger.info('node-stopped', { id: this.#options.nodeId });
   }

@@ -1,9 +1,9 @@
-/** A file near 400 lines is asking to be two. */
+/** A file near 350 lines is asking to be two. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { sources } from './sources.js';
 
-const LINES_MAX = 400;
+const LINES_MAX = 350;
 /** One table, and all of it in one place is what it is for. */
 const TABLES = new Set(['src/shared/limits.ts']);
 
