@@ -310,6 +310,7 @@ export class GenerationAttempts {
   #leave(): void {
     const attempt = this.#current;
     this.#current = undefined;
+    attempt?.watch?.close();
     if (attempt !== undefined) this.#parts.ring.end(attempt.requestId);
   }
 }

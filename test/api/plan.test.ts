@@ -15,6 +15,7 @@ const PLANNED: PlannedModel = {
     ],
     prediction: {
       tokensPerS: 41.23456,
+      stepsMs: 0.6,
       firstTokenMs: 250,
       fetchMs: 0,
       isAssumed: true,

@@ -7,7 +7,10 @@ import type { NodeCosts } from './costs.js';
 import type { CostedPlace, Workload } from './predict.js';
 
 /** Positions for which the memory of a request's cache is kept free. */
-export function reservedPositions({ promptTokens, answerTokens }: Workload): number {
+export function reservedPositions({
+  promptTokens,
+  answerTokens,
+}: Pick<Workload, 'promptTokens' | 'answerTokens'>): number {
   return promptTokens + answerTokens;
 }
 

@@ -8,6 +8,8 @@ import type { PlacedRange } from '../placement.js';
 import { placesOf } from '../ring-plan.js';
 import type { RingPlan } from './plan.js';
 import type { Outsider } from './plan-errors.js';
+import type { Prediction } from './predict.js';
+import { StepCosts } from './step-costs.js';
 
 /** One answer. */
 export interface PlanNote {
@@ -47,13 +49,19 @@ const TOKENS_MIN = 8;
 export interface PlanWatch {
   /** A token has come. */
   token(nowMs: number): void;
-  /** The answer is whole. */
+  /** The answer is whole. Idempotent. */
   end(): void;
+  /** The attempt is over, in whatever way. Idempotent. */
+  close(): void;
 }
 
 /** The last answers of one node. */
 export class PlanRecord {
   readonly #notes: PlanNote[] = [];
+  /** What answers show of the cost of a step. */
+  readonly steps = new StepCosts();
+  /** Attempts under way. */
+  readonly #running = new Set<{ isAlone: boolean }>();
   #errors: PlanErrors | undefined;
 
   /** Oldest first. */
@@ -87,9 +95,13 @@ export class PlanRecord {
     };
     this.#notes.push(note);
     if (this.#notes.length > LIMITS.plansKept) this.#notes.shift();
+    const run = { isAlone: this.#running.size === 0 };
+    for (const other of this.#running) other.isAlone = false;
+    this.#running.add(run);
     let firstMs: number | undefined;
     let lastMs = nowMs;
     let tokens = 0;
+    let isWhole = false;
     return {
       token: (atMs) => {
         firstMs ??= atMs;
@@ -97,14 +109,29 @@ export class PlanRecord {
         tokens += 1;
       },
       end: () => {
-        if (firstMs === undefined || tokens < TOKENS_MIN || lastMs <= firstMs) return;
+        if (isWhole || firstMs === undefined || tokens < TOKENS_MIN || lastMs <= firstMs) return;
+        isWhole = true;
         const measured = {
           tokensPerS: (1_000 * (tokens - 1)) / (lastMs - firstMs),
           firstTokenMs: firstMs - nowMs,
         };
         this.#measured(note, measured);
+        // Answers at once share the steps: none of them shows what one costs.
+        if (run.isAlone && prediction !== undefined && ring !== undefined)
+          this.#learn(note.model, ring.length, prediction, measured);
+      },
+      close: () => {
+        this.#running.delete(run);
       },
     };
+  }
+
+  #learn(model: string, members: number, prediction: Prediction, measured: PlanFigures): void {
+    this.steps.learn({
+      ...{ model, members, stepsMs: prediction.stepsMs },
+      predictedMs: 1_000 / prediction.tokensPerS,
+      measuredMs: 1_000 / measured.tokensPerS,
+    });
   }
 
   #measured(note: PlanNote, measured: PlanFigures): void {

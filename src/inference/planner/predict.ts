@@ -14,6 +14,8 @@ export interface Workload {
   readonly promptTokens: number;
   /** Of the answer, as far as it is expected to go. */
   readonly answerTokens: number;
+  /** What a step costs a member beside its layers. */
+  readonly stepMs: number;
 }
 
 /** Layers `start` up to, not with, `end` on one node. */
@@ -27,6 +29,8 @@ export interface CostedPlace {
 export interface Prediction {
   /** After the first token, one request alone. */
   readonly tokensPerS: number;
+  /** Of a token, what the members need beside layers and paths. */
+  readonly stepsMs: number;
   /** Fetching what is not on disk is in it. */
   readonly firstTokenMs: number;
   readonly fetchMs: number;
@@ -36,8 +40,6 @@ export interface Prediction {
   readonly isFetchAssumed: boolean;
 }
 
-/** Queues and the engine’s process, for each member and step; the bench measures 0.3 ms for a hop on loopback. */
-const STEP_MS = 0.3;
 const FLOAT_BYTES = 4;
 /** A layer of the Llama family has about so many weights for each square of the width of a hidden state. */
 const WEIGHTS_PER_WIDTH_SQUARED = 12;
@@ -45,7 +47,7 @@ const WEIGHTS_PER_WIDTH_SQUARED = 12;
 /** The prediction for a ring of these places, asked by `entryId`. */
 export function predict(
   places: readonly CostedPlace[],
-  { promptTokens, answerTokens }: Workload,
+  { promptTokens, answerTokens, stepMs }: Workload,
   entryId: string,
   paths: Paths,
 ): Prediction {
@@ -63,8 +65,8 @@ export function predict(
   let isFetchAssumed = false;
   for (const [index, { node, start, end }] of places.entries()) {
     const next = places[index + 1];
-    const prefillMs = node.prefillMs(start, end, chunk) + STEP_MS;
-    decodeMs += node.decodeMs(start, end, positions) + STEP_MS;
+    const prefillMs = node.prefillMs(start, end, chunk) + stepMs;
+    decodeMs += node.decodeMs(start, end, positions) + stepMs;
     firstChunkMs += prefillMs;
     slowestMs = Math.max(slowestMs, prefillMs);
     fetchMs = Math.max(fetchMs, node.fetchMs(start, end));
@@ -82,6 +84,7 @@ export function predict(
   }
   return {
     tokensPerS: 1_000 / decodeMs,
+    stepsMs: places.length * stepMs,
     firstTokenMs: firstChunkMs + (chunks - 1) * slowestMs + fetchMs,
     fetchMs,
     isAssumed,

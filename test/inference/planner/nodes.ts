@@ -70,7 +70,7 @@ export function choiceOf(
   const stored = [...offers.values()].flatMap((offer) => offer.stored);
   return {
     nodes: nodes.map(({ id }) => new NodeCosts(id, offers.get(id)!, stored)),
-    workload: { promptTokens: 100, answerTokens: 512 },
+    workload: { promptTokens: 100, answerTokens: 512, stepMs: 0.3 },
     entryId: nodes[0]!.id,
     paths: new Paths(nodes[0]!.id, offers),
     isLinked: () => true,
