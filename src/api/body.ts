@@ -5,6 +5,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { z } from 'zod';
 import { LIMITS, printable } from '../shared/index.js';
+import { jsonExcess } from './json-size.js';
 import { HttpError } from './openai-errors.js';
 
 /** The body as the schema's type. Throws `http-invalid` (400, 415) or `http-too-large`. */
@@ -15,6 +16,8 @@ export async function readJsonBody<T>(
 ): Promise<T> {
   checkType(incoming);
   const text = decodeUtf8(await readBytes(incoming, bytesMax));
+  const excess = jsonExcess(text);
+  if (excess !== undefined) throw new HttpError('http-invalid', `the body is not read: ${excess}`);
   let value: unknown;
   try {
     value = JSON.parse(text === '' ? '{}' : text);

@@ -120,6 +120,7 @@ const PARAM: Partial<Record<ErrorCode, string>> = {
   'model-absent': 'model',
   'prompt-too-long': 'messages',
   'conversation-refused': 'messages',
+  'placement-invalid': 'exo.placement',
 };
 
 /** The answer to anything thrown. */

@@ -15,6 +15,22 @@ export function contextOf(
 }
 
 /**
+ * Throws `prompt-too-long` where there are more messages than tokens in the context: a template takes at least one for each, and
+ * many seconds for a hundred thousand.
+ */
+export function assertFew(
+  messages: readonly unknown[],
+  { id }: Pick<ModelEntry, 'id'>,
+  context: number,
+): void {
+  if (messages.length <= context) return;
+  throw new ExoError(
+    'prompt-too-long',
+    `the context of ${printable(id, 80)} has ${context} tokens, and there are ${messages.length} messages, each of at least one; send fewer`,
+  );
+}
+
+/**
  * How many tokens an answer may have: what the request says, and not more than the prompt leaves of the context. Undefined: neither
  * bounds it. Throws `prompt-too-long`, with both numbers, where the prompt leaves no room for one token, or less than
  * the request asks for.

@@ -2,7 +2,7 @@
  * The answers that this node serves: chat in, `Generation` out. The API and `exo run` call it; below it is the ring.
  */
 import { type Clock, ExoError, LIMITS, type Logger, type Random, randomUuid } from '../shared/index.js';
-import { answerTokensMax, contextOf } from './context-length.js';
+import { answerTokensMax, assertFew, contextOf } from './context-length.js';
 import type { ChatMessage, InferenceEngine } from './engine.js';
 import { type Generation, RunningGeneration } from './generation.js';
 import { GenerationAttempts } from './generation-attempts.js';
@@ -209,15 +209,15 @@ export class Generations {
     const signal = AbortSignal.any(signals);
     const model = await this.#resolve(request.model, signal);
     const chosen = choosePlacement(request.placement, this.#options.placement, model);
+    const context = contextOf(model, this.#options.contextTokensMax) ?? LIMITS.promptTokensMax;
+    if ('messages' in request) assertFew(request.messages, model, context);
     const tokenizer = await engine.tokenizer(model.id, signal);
     const prompt =
       'prompt' in request
         ? request.prompt
         : await tokenizer.applyChatTemplate(this.#withSystemPrompt(request.messages), signal);
     assertFits(prompt);
-    const { promptTokensMax } = LIMITS;
-    const context = contextOf(model, this.#options.contextTokensMax) ?? promptTokensMax;
-    const tokens = await tokenizer.encode(prompt, signal, Math.min(context, promptTokensMax));
+    const tokens = await tokenizer.encode(prompt, signal, Math.min(context, LIMITS.promptTokensMax));
     assertSendable(tokens);
     const maxTokens = answerTokensMax(
       { promptTokens: tokens.length, maxTokens: request.maxTokens },

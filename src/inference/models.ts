@@ -73,7 +73,8 @@ export class FixedModels implements EngineModels {
 
 /** The `model-unknown` of an engine, with the models that it has. */
 export function unknownModel(id: string, engine: string, models: readonly ModelEntry[], hint = ''): ExoError {
-  const known = models.map((entry) => entry.id).join(', ') || 'none';
+  const usable = models.filter(({ unusable }) => unusable === undefined);
+  const known = usable.map((entry) => entry.id).join(', ') || 'none';
   return new ExoError(
     'model-unknown',
     `Unsupported model: ${printable(id)}; the ${engine} engine has: ${known}${hint}`,

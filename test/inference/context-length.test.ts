@@ -1,7 +1,7 @@
 /** What a prompt leaves of a context, and what is refused with both numbers. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { answerTokensMax, contextOf } from '../../src/inference/context-length.js';
+import { answerTokensMax, assertFew, contextOf } from '../../src/inference/context-length.js';
 import { ExoError } from '../../src/shared/index.js';
 
 const MODEL = { id: 'm', contextTokens: 100 };
@@ -44,4 +44,9 @@ test('context that is too small is named with what was asked for', () => {
   assert.throws(of(4_000), refused(100, 4_000));
   assert.throws(of(60, 41), refused(100, 101, 60, 41, 40));
   assert.throws(of(51, undefined, 50), refused(50, 51));
+});
+
+test('more messages than tokens in the context are refused with both numbers', () => {
+  assertFew(new Array(100).fill('x'), MODEL, 100);
+  assert.throws(() => assertFew(new Array(101).fill('x'), MODEL, 100), refused(100, 101));
 });
