@@ -4,7 +4,7 @@
  * priority the round trip decides. A connection that does not answer when another one comes is lost at the other end, where nothing
  * of that has arrived here: what is sent on it would be lost for as long as TCP tries. Used by the peer table.
  */
-import { type Clock, LIMITS } from '../shared/index.js';
+import { type Clock, ExoError, LIMITS } from '../shared/index.js';
 import { preferred } from './connection-choice.js';
 import { isFaster, roundTripMs } from './path-race.js';
 import type { Link, Peer } from './peer.js';
@@ -22,6 +22,10 @@ export interface LinkSettlementComponents {
 /** A loser is closed when its last request is answered, but not later than this; nor is the other end waited for any longer. */
 const DRAIN_MS = 5_000;
 const DRAIN_CHECK_MS = 50;
+
+const LOST = new ExoError('connection-closed', 'it does not answer, and a newer connection does', {
+  retryable: true,
+});
 
 /** Decides which connections of a peer stay. */
 export class LinkSettlement {
@@ -66,16 +70,16 @@ export class LinkSettlement {
     doubt.cancel();
     await newcomerAnswers;
     if (isAnswered || !works) this.#setSilent(peer, former, false);
-    else if (peer.links.includes(newcomer)) this.#discard(peer, former);
+    else if (peer.links.includes(newcomer)) this.#discard(peer, former, LOST);
   }
 
-  /** Closes one that the other end has lost; at once out of use, because a close takes its time. */
-  #discard(peer: Peer, link: Link): void {
+  /** Closes one that the other end has lost, or has no need of; at once out of use, because a close takes its time. */
+  #discard(peer: Peer, link: Link, error?: ExoError): void {
     if (!peer.links.includes(link)) return;
     const inUse = peer.link;
     this.#takeOff(peer, link);
     if (inUse === link) this.#c.events.onLink(peer);
-    void link.connection.close();
+    void link.connection.close(error && { by: 'error', error });
     this.#c.events.onChange();
   }
 

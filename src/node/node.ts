@@ -116,7 +116,10 @@ class MeshNode implements Node {
           this.#gossip.peerLost(peer);
           this.#dialer.peerDown(peer.id);
         },
-        onLink: (peer) => this.#gossip.linkChanged(peer),
+        onLink: (peer) => {
+          this.#gossip.linkChanged(peer);
+          this.#inference.port.linkChanged(peer);
+        },
         onLinkLost: (_peer, link) => {
           const target = link.targetKey === undefined ? undefined : this.#dialer.get(link.targetKey);
           if (target !== undefined) this.#dialer.rest(target);

@@ -243,9 +243,9 @@ export class PeerTable implements Startable, Patients {
     }
   }
 
-  #dropAll(peer: Peer, reason: string): void {
+  #dropAll(peer: Peer, reason: string, error?: ExoError): void {
     const links = peer.links.splice(0);
-    for (const link of links) void link.connection.close();
+    for (const link of links) void link.connection.close(error && { by: 'error', error });
     void peer.health?.close();
     peer.health = undefined;
     if (!this.#gone(peer, reason)) return;
@@ -308,7 +308,8 @@ export class PeerTable implements Startable, Patients {
 
   /** It was silent for too long, or did not come back. */
   declareDead(peer: Peer, reason: string): void {
-    if (peer.reachable) this.#dropAll(peer, reason);
+    const error = new ExoError('connection-closed', reason, { retryable: true });
+    if (peer.reachable) this.#dropAll(peer, reason, error);
     else this.#down(peer, 'dead', reason);
     this.#c.events.onChange();
   }

@@ -13,7 +13,9 @@ import {
   ringOrder,
   type ViewSnapshot,
 } from '../topology/index.js';
+import type { Peer } from './peer.js';
 import type { PeerTable } from './peer-table.js';
+import { RecentResults } from './recent-results.js';
 
 /** What the port stands on. */
 export interface RingPortComponents {
@@ -25,14 +27,27 @@ export interface RingPortComponents {
   changedAtMs(): number;
 }
 
+/** The ring's port, and what its owner tells it. */
+export interface MeshRingPort extends RingPort {
+  /** Another connection to the peer is in use than before. */
+  linkChanged(peer: Peer): void;
+}
+
 /** The mesh as the ring sees it. */
-export function createRingPort(components: RingPortComponents): RingPort {
+export function createRingPort(components: RingPortComponents): MeshRingPort {
   const { selfId, peers, clock, snapshot } = components;
+  const results = new RecentResults(clock);
   const send = (nodeId: string, message: Message): void => {
     peers.get(nodeId)?.link?.connection.notify(message);
   };
   const broadcast = (message: Message): void => {
     for (const peer of peers.all()) if (peer.present) peer.link?.connection.notify(message);
+  };
+  const deliver = (peer: Peer, result: Result): void => {
+    const connection = peer.link?.connection;
+    connection?.notify(result);
+    // An old peer would take a result that comes twice for two tokens.
+    if (peer.protocol === 'exo') results.note(peer.id, result, connection);
   };
   const linkTo = (nodeId: string) => {
     const peer = peers.get(nodeId);
@@ -80,8 +95,18 @@ export function createRingPort(components: RingPortComponents): RingPort {
     isNew: (nodeId) => peers.get(nodeId)?.protocol === 'exo' && peers.isUp(nodeId),
     sendPrompt: request,
     sendTensor: request,
-    sendResult: (nodeId, message: Result) => send(nodeId, message),
-    broadcastResult: (message: Result) => broadcast(message),
+    sendResult: (nodeId, message: Result) => {
+      const peer = peers.get(nodeId);
+      if (peer !== undefined) deliver(peer, message);
+    },
+    broadcastResult: (message: Result) => {
+      for (const peer of peers.all()) if (peer.present) deliver(peer, message);
+    },
+    linkChanged: (peer) => {
+      const connection = peer.link?.connection;
+      if (connection === undefined || peer.protocol !== 'exo') return;
+      for (const result of results.takeOver(peer.id, connection)) connection.notify(result);
+    },
     broadcastStatus: (message: OpaqueStatus) => broadcast(message),
     sendCancel: (nodeId, message) => send(nodeId, message),
   };

@@ -82,7 +82,10 @@ export interface Connection {
   recycle(answer: Message): void;
   /** Sends without waiting. Rejects nothing; on a closed connection it does nothing and returns false. */
   notify(message: Message): boolean;
-  /** Ends the connection: flushes what is queued for at most `LIMITS.closeGraceMs`, then closes. Idempotent. */
+  /**
+   * Ends the connection: flushes what is queued for at most `LIMITS.closeGraceMs`, then closes. With an error as the reason it is
+   * dropped at once, so that the other end hears of it as soon as the path lets it. Idempotent.
+   */
   close(reason?: CloseReason): Promise<void>;
   /** Resolves when the connection is closed, with the reason. */
   readonly closed: Promise<CloseReason>;

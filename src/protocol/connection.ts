@@ -173,7 +173,7 @@ class StreamConnection implements Connection, Sender {
   }
 
   async close(reason: CloseReason = { by: 'local' }): Promise<void> {
-    this.#shut(reason, true);
+    this.#shut(reason, reason.by !== 'error');
     await this.closed;
   }
 

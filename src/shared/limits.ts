@@ -597,6 +597,14 @@ const TABLE = {
     2_000,
     'without a token before the members of the ring are doubted; a token takes a tenth of it on slow machines, and a prompt alone is no reason',
   ],
+  resultsRemembered: [
+    2_048,
+    'results of the last seconds that are sent again when the connection to their reader changes: ten answers at 20 tokens/s, for ten seconds',
+  ],
+  resultsRememberedMs: [
+    20_000,
+    'for so long a broken path may go unnoticed where another member reaches the peer; what came before has arrived, or the peer is dead',
+  ],
   ringSilentMs: [
     3_000,
     'of silence before a member of a ring that stands still is left: it was asked after two seconds, and a round trip takes less than one',
