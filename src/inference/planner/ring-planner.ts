@@ -4,7 +4,7 @@
  * mesh, the ring is the original's, by memory. Called by `generation-attempts.ts`; answers 0x72 for other planners.
  */
 import type { OfferRequest, OfferResponse } from '../../protocol/index.js';
-import { BoundedMap, type Clock, ExoError, LIMITS, printable, toExoError } from '../../shared/index.js';
+import { BoundedMap, type Clock, ExoError, LIMITS, toExoError } from '../../shared/index.js';
 import type { Downloads } from '../downloads.js';
 import type { InferenceEngine } from '../engine.js';
 import type { ModelEntry } from '../models.js';
@@ -12,7 +12,7 @@ import type { PlacedRange } from '../placement.js';
 import { placesOf, ringFault, ringOf } from '../ring-plan.js';
 import type { MeshNow, RingPort } from '../ring-port.js';
 import { reservedPositions, shareInOrder } from './assign.js';
-import { type Choice, type ChosenRing, chooseRing, soloRing, valued } from './choose.js';
+import { type Choice, chooseRing, soloRing, valued } from './choose.js';
 import { isMeasured, NodeCosts } from './costs.js';
 import { within } from './deadline.js';
 import { makeOffer, noOffer, tryOffer } from './offer.js';
@@ -21,6 +21,7 @@ import { Paths } from './paths.js';
 import type { PlanQuestion, RingPlan } from './plan.js';
 import { assertLinked, assertPresent, cannot, noRoom, type Outsider, tooLarge } from './plan-errors.js';
 import { PlanRecord } from './plan-record.js';
+import { placed, planOf, reasonOf, type Situation } from './situation.js';
 
 /** What the planner works with. */
 export interface RingPlannerComponents {
@@ -35,14 +36,6 @@ export interface RingPlannerComponents {
 const USUAL_TOKENS = 512;
 /** Beyond it, a cache that may never be filled would keep a model out of memory that it fits. */
 const RESERVED_TOKENS_MAX = 2_048;
-
-/** Everything that is known when a ring is decided on. */
-interface Situation {
-  readonly mesh: MeshNow;
-  readonly question: PlanQuestion;
-  readonly outsiders: readonly Outsider[];
-  readonly choice: Choice;
-}
 
 /** The planner of one node. */
 export class RingPlanner {
@@ -276,7 +269,7 @@ export class RingPlanner {
     const previous = this.#rings.get(model.id);
     const choice: Choice = {
       nodes,
-      workload: { promptTokens, answerTokens, stepMs: this.record.steps.of(model.id) },
+      workload: { promptTokens, answerTokens },
       entryId: port.selfId,
       paths: new Paths(port.selfId, offers),
       isLinked: (one, two) => mesh.isLinked(one, two),
@@ -309,47 +302,4 @@ export class RingPlanner {
       measurePaths: () => port.measurePaths(),
     };
   }
-}
-
-function planOf(
-  { question, choice, outsiders }: Situation,
-  { places, prediction }: ChosenRing,
-  reason: string,
-): RingPlan {
-  const ranges = places.map(({ node, start, end }) => ({
-    nodeId: node.nodeId,
-    startLayer: start,
-    endLayer: end - 1,
-  }));
-  const { entryId, paths } = choice;
-  const way = [
-    entryId,
-    ...ranges.map(({ nodeId }) => nodeId),
-    ...(ranges.length > 1 ? [ranges[0]!.nodeId] : []),
-  ];
-  const hops = way.flatMap((from, index) => {
-    const to = way[index + 1];
-    return to === undefined || to === from ? [] : [{ from, to, ...paths.between(from, to) }];
-  });
-  return { ring: ringOf(ranges, question.model), prediction, paths: hops, reason, outsiders };
-}
-
-/** Ranges with the costs of their nodes; undefined where one of them is not measured. */
-function placed({ nodes }: Choice, ranges: readonly PlacedRange[]) {
-  const places = ranges.flatMap(({ nodeId, startLayer, endLayer }) => {
-    const node = nodes.find((each) => each.nodeId === nodeId);
-    return node === undefined ? [] : [{ node, start: startLayer, end: endLayer + 1 }];
-  });
-  return places.length === ranges.length ? places : undefined;
-}
-
-function reasonOf({ places }: ChosenRing, choice: Choice): string {
-  const named = places.map(({ node }) => printable(node.nodeId, 60)).join(', ');
-  if (places.length > 1) {
-    const isAlone = choice.nodes.some((node) => soloRing(choice, node) !== undefined);
-    return `over ${named}: ${isAlone ? 'sooner than on one node' : 'no node has the memory for all layers'}`;
-  }
-  return choice.nodes.length === 1
-    ? `all layers on ${named}: the only node that can`
-    : `all layers on ${named}: a split would be slower`;
 }
