@@ -269,7 +269,7 @@ export class RingPlanner {
     const previous = this.#rings.get(model.id);
     const choice: Choice = {
       nodes,
-      workload: { promptTokens, answerTokens },
+      workload: { promptTokens, answerTokens, stepMs: this.record.steps.of(model.id) },
       entryId: port.selfId,
       paths: new Paths(port.selfId, offers),
       isLinked: (one, two) => mesh.isLinked(one, two),
