@@ -146,3 +146,55 @@ test('more downloads than a node begins are refused in words, and those that run
   for (const { status } of await ended) assert.equal(status, 'rejected');
   await fetches.fetch(REPOSITORY, 'small', never);
 });
+
+test('a download that is held ends with the last one that holds it; one that somebody else wants goes on', async () => {
+  const begun = () =>
+    new Promise<void>((resolve) => {
+      hub.onPiece = async (sent) => {
+        if (sent.path === WEIGHTS) resolve();
+        await new Promise((next) => setTimeout(next, 5));
+      };
+    });
+  const [first, second] = [new AbortController(), new AbortController()];
+  let weights = begun();
+  const one = fetches.fetch(REPOSITORY, 'all', first.signal, { isHeld: true });
+  const two = fetches.fetch(REPOSITORY, 'all', second.signal, { isHeld: true });
+  await weights;
+  first.abort(new Error('the first leaves'));
+  await assert.rejects(one, /the first leaves/);
+  assert.equal(existsSync(path.join(directory(), WEIGHTS)), false);
+  second.abort(new Error('the second leaves'));
+  await assert.rejects(two, /the second leaves/);
+  await fetches.end(REPOSITORY);
+  const sent = hub.bytesSent(WEIGHTS);
+  assert.ok(sent < sizeOf(WEIGHTS), `${sent} bytes`);
+  // Now somebody wants it who does not hold it.
+  const third = new AbortController();
+  weights = begun();
+  const wanted = fetches.fetch(REPOSITORY, 'all', never);
+  const held = fetches.fetch(REPOSITORY, 'all', third.signal, { isHeld: true });
+  await weights;
+  third.abort(new Error('the third leaves'));
+  await assert.rejects(held, /the third leaves/);
+  hub.onPiece = () => undefined;
+  assert.equal(await wanted, directory());
+  assert.ok(readFileSync(path.join(directory(), WEIGHTS)).equals(FILES[WEIGHTS] as Buffer));
+});
+
+test('small files are told of as they come, as part of all there is, and say so', async () => {
+  const slow = { ...FILES, 'tokenizer.json': `{"model":{}}${' '.repeat(300_000)}` };
+  hub.put(REPOSITORY, slow);
+  hub.onPiece = (sent) =>
+    sent.path === 'tokenizer.json' ? new Promise((next) => setTimeout(next, 5)) : undefined;
+  await fetches.fetch(REPOSITORY, 'small', never);
+  const small = reports.filter(({ isSmall }) => isSmall);
+  assert.ok(small.length > 0, 'nothing was told');
+  for (const { downloadedBytes, totalBytes, status } of small) {
+    assert.equal(status, 'in_progress');
+    assert.ok(
+      downloadedBytes <= 310_000 && totalBytes > sizeOf(WEIGHTS),
+      `${downloadedBytes} of ${totalBytes}`,
+    );
+  }
+  assert.deepEqual([reports.at(-1)?.status, reports.at(-1)?.isSmall], ['complete', false]);
+});

@@ -51,6 +51,9 @@ export function formatFound(
     ]),
     { head: ['SHORT NAME', 'MODEL', '', 'REPOSITORY', ''] },
   );
+  // Nobody has asked a hub for all of them.
+  if (lines.length > 0)
+    lines.push('', 'a short name stands for its repository, which is looked up when it is first fetched');
   if (found === undefined) return lines.length === 0 ? ['no short name has these words in it'] : lines;
   const others = found.filter(({ repository }) => !short.some((model) => model.repository === repository));
   const rows = others.map(({ repository, downloads, gated }) => [

@@ -199,17 +199,29 @@ export class FileFetch {
       case 'peer':
         onHead();
         this.#givers.add(step.nodeId);
-        try {
-          await this.#stream(step.source, step.range, signal, () => undefined, onHead, true);
-        } catch (error) {
-          if (signal.aborted || !isAboutSource(error)) throw error;
-          this.#sharing?.failed(step.nodeId, error);
-        }
+        await this.#fromPeer(step, signal, onHead);
         return;
       case 'wait':
         onHead();
         meter.waiting(this.#file.path, true);
         await sleep(clock, step.delayMs, signal);
+    }
+  }
+
+  async #fromPeer(
+    { source, range, nodeId }: Extract<ShareStep, { readonly kind: 'peer' }>,
+    signal: AbortSignal,
+    onHead: () => void,
+  ): Promise<void> {
+    let gaveSome = false;
+    const progressed = (): void => {
+      gaveSome = true;
+    };
+    try {
+      await this.#stream(source, range, signal, progressed, onHead, true);
+    } catch (error) {
+      if (signal.aborted || !isAboutSource(error)) throw error;
+      this.#sharing?.failed(nodeId, error, gaveSome);
     }
   }
 

@@ -85,7 +85,7 @@ export class FileSharing {
   readonly #name: string;
   readonly #parts: SharingComponents;
   readonly #laneOf: (nodeId: string) => PeerLane;
-  readonly #failures = new Map<string, number>();
+  readonly #failures = new Map<string, { readonly count: number; readonly atMs: number }>();
   /** Nodes that are not asked for this file any more. */
   readonly #failed = new Set<string>();
   /** How much of the file a node had, and when that last became more. */
@@ -146,10 +146,16 @@ export class FileSharing {
     return { kind: 'wait', delayMs: (0.5 + random.next() / 2) * LIMITS.peerFilesLookMs };
   }
 
-  /** A node did not give what it said it has; it is asked again some times. */
-  failed(nodeId: string, error: unknown): void {
-    const count = (this.#failures.get(nodeId) ?? 0) + 1;
-    this.#failures.set(nodeId, count);
+  /**
+   * A node did not give what it said it has; it is asked again some times. `gaveSome`: bytes came before. The parts of a file that fail
+   * at one moment fail for one reason.
+   */
+  failed(nodeId: string, error: unknown, gaveSome: boolean): void {
+    const nowMs = this.#parts.clock.now();
+    const before = this.#failures.get(nodeId) ?? { count: 0, atMs: Number.NEGATIVE_INFINITY };
+    const counts = !gaveSome && nowMs - before.atMs >= LIMITS.peerFilesLookMs;
+    const count = counts ? before.count + 1 : before.count;
+    if (counts) this.#failures.set(nodeId, { count, atMs: nowMs });
     const isPassing = error instanceof ExoError && (error.retryable || error.code === 'model-absent');
     if (!isPassing || count >= LIMITS.peerFileFailuresMax) this.#failed.add(nodeId);
     this.#look = undefined;
