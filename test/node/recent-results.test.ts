@@ -1,7 +1,7 @@
 /** Results that nobody acknowledges reach their reader although the connection that they were sent on is lost, once each. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { ResultOrder } from '../../src/inference/result-order.js';
+import { ResultOrder } from '../../src/inference/ring/result-order.js';
 import { PeerTable } from '../../src/node/peer-table.js';
 import { createRingPort } from '../../src/node/ring-port.js';
 import type { Connection, Result } from '../../src/protocol/index.js';

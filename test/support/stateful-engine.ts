@@ -14,7 +14,7 @@ import {
   type SamplingPlace,
   type Tokenizer,
 } from '../../src/inference/index.js';
-import { sampleLogits } from '../../src/inference/sampler.js';
+import { sampleLogits } from '../../src/inference/sampling/sampler.js';
 import type { Shard, Tensor } from '../../src/protocol/index.js';
 import { type Clock, ExoError, sleep } from '../../src/shared/index.js';
 

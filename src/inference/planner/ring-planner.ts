@@ -5,12 +5,12 @@
  */
 import type { OfferRequest, OfferResponse } from '../../protocol/index.js';
 import { BoundedMap, type Clock, ExoError, LIMITS, toExoError } from '../../shared/index.js';
-import type { Downloads } from '../downloads.js';
 import type { InferenceEngine } from '../engine.js';
-import type { ModelEntry } from '../models.js';
+import type { Downloads } from '../node-models/downloads.js';
+import type { ModelEntry } from '../node-models/models.js';
 import type { PlacedRange } from '../placement.js';
-import { placesOf, ringFault, ringOf } from '../ring-plan.js';
-import type { MeshNow, RingPort } from '../ring-port.js';
+import { placesOf, ringFault, ringOf } from '../ring/ring-plan.js';
+import type { MeshNow, RingPort } from '../ring/ring-port.js';
 import { reservedPositions, shareInOrder } from './assign.js';
 import { type Choice, chooseRing, soloRing, valued } from './choose.js';
 import { isMeasured, NodeCosts } from './costs.js';

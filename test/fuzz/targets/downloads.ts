@@ -1,6 +1,6 @@
 /** What is read of downloads: the record beside a file that is being fetched, and the reports of other nodes. */
 import assert from 'node:assert/strict';
-import { downloadStatus, readDownloadStatus } from '../../../src/inference/download-board.js';
+import { downloadStatus, readDownloadStatus } from '../../../src/inference/node-models/download-board.js';
 import { parseJournal, printDone, printHead, printOpen } from '../../../src/models/download/journal.js';
 import { normalized, sum } from '../../../src/models/download/ranges.js';
 import { isPrintable } from '../../../src/shared/index.js';

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { readSurvey } from '../../../src/cli/connect/survey.js';
 import { parseHardwarePorts } from '../../../src/discovery/interfaces.js';
 import { parseArp, parseProcNetArp } from '../../../src/discovery/neighbours.js';
-import { readNodeStatus } from '../../../src/inference/node-status.js';
+import { readNodeStatus } from '../../../src/inference/ring/node-status.js';
 import { isPrintable, type Random } from '../../../src/shared/index.js';
 import {
   explainFarRefusal,

@@ -9,7 +9,7 @@ import {
   type Placement,
 } from '../../../src/inference/index.js';
 import { RingPlanner } from '../../../src/inference/planner/index.js';
-import type { RingPort } from '../../../src/inference/ring-port.js';
+import type { RingPort } from '../../../src/inference/ring/ring-port.js';
 import type { Prompt, TensorRequest } from '../../../src/protocol/index.js';
 import { ExoError, LIMITS, VirtualClock } from '../../../src/shared/index.js';
 import { RingNet, type RingNetOptions } from '../../support/ring-net.js';

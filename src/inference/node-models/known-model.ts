@@ -1,0 +1,96 @@
+/**
+ * Models on disk as entries that requests can name: what one looks like in the folder of a store, the demo model, a folder that
+ * somebody named. Which of them are known at a moment is the matter of `known-models.ts`.
+ */
+import {
+  Checkpoint,
+  type LayerRange,
+  resolveReference,
+  type StoredModel,
+  shortNameOf,
+  smallFiles,
+  surveyModel,
+} from '../../models/index.js';
+import type { Shard } from '../../protocol/index.js';
+import { ExoError, printable } from '../../shared/index.js';
+import { DEMO_MODEL, type ModelEntry } from './models.js';
+
+/** An entry, and where its files are. */
+export interface KnownModel extends ModelEntry {
+  readonly directory: string;
+  /** Absent: it is where it is, and nothing of it is fetched. */
+  readonly repository?: string;
+  /** Its configuration is here, and of the other small files not all: somebody has begun to fetch it. */
+  readonly isBegun?: true;
+}
+
+/** The models by name; those of the first place win, unless a later one has more of it. */
+export function addStored(
+  known: Map<string, KnownModel>,
+  { repository, directory, survey, record }: StoredModel,
+): void {
+  const id = nameOf(repository);
+  const isComplete = survey.has();
+  if (survey.layers === undefined || (known.has(id) && !(isComplete && !known.get(id)!.ready))) return;
+  const { layers, contextTokens } = survey;
+  const small = record === undefined ? [] : smallFiles([...record.files.keys()]);
+  known.set(id, {
+    ...{ id, name: repository, layers, ready: isComplete, directory, repository },
+    storedLayers: survey.presentLayers,
+    ...(small.every((name) => survey.others.has(name)) ? {} : { isBegun: true }),
+    ...(contextTokens === undefined ? {} : { contextTokens }),
+    ...(survey.fault === undefined ? {} : { unusable: survey.fault }),
+  });
+}
+
+/** The model that comes with the program. Throws what `Checkpoint.open` throws. */
+export async function demoModel(directory: string, signal: AbortSignal): Promise<KnownModel> {
+  const { architecture } = await Checkpoint.open(directory, signal);
+  return {
+    id: DEMO_MODEL,
+    name: 'Demo (about exo-mesh)',
+    layers: architecture.layers.length,
+    ready: true,
+    contextTokens: architecture.contextLength,
+    directory,
+  };
+}
+
+/** A folder that was named by its path. Throws `model-unknown` where it holds no model. */
+export async function folderModel(id: string, directory: string, signal: AbortSignal): Promise<KnownModel> {
+  const survey = await surveyModel(directory, signal);
+  if (survey?.layers === undefined) {
+    const why =
+      survey === undefined ? 'holds no config.json and no weights' : 'has no config.json that can be read';
+    throw new ExoError(
+      'model-unknown',
+      `the folder ${printable(directory, 300)} ${why} (seen from this node)`,
+    );
+  }
+  const { layers, contextTokens } = survey;
+  return {
+    ...{ id, name: directory, layers, ready: survey.has(), directory },
+    ...(contextTokens === undefined ? {} : { contextTokens }),
+    ...(survey.fault === undefined ? {} : { unusable: survey.fault }),
+  };
+}
+
+/** A model's one name: the short one where it has one. */
+export function nameOf(text: string): string {
+  if (text === DEMO_MODEL) return text;
+  try {
+    const reference = resolveReference(text);
+    return reference.kind === 'repository'
+      ? (shortNameOf(reference.repository) ?? reference.repository)
+      : text;
+  } catch (error) {
+    if (error instanceof ExoError) return text;
+    throw error;
+  }
+}
+
+/** Layers of a shard, where it is one of the model. */
+export function layersOf({ startLayer, endLayer, nLayers }: Shard, layers: number): LayerRange | undefined {
+  const isShard = nLayers === layers && startLayer >= 0 && startLayer <= endLayer && endLayer < layers;
+  return isShard ? { startLayer, endLayer, layers } : undefined;
+}

@@ -1,0 +1,218 @@
+/**
+ * The work of one node in the ring: a step goes through the shard, then on to the next member; the holder of the last
+ * layer chooses a token, delivers it and sends it to the first. `ring.ts` decides what gets here and who hears of it.
+ */
+import type { JsonObject, Result, ResultLogprobs, Tensor, TensorRequest } from '../../protocol/index.js';
+import { type Clock, ExoError, LIMITS, type Random } from '../../shared/index.js';
+import type { EngineInput, InferenceEngine, TokenLogprobs } from '../engine.js';
+import { RequestSampler } from '../sampling/request-sampler.js';
+import { elementCount, sequenceLength } from '../tensor-elements.js';
+import { hopError } from './ring-errors.js';
+import { placesOf } from './ring-plan.js';
+import type { RingPort } from './ring-port.js';
+import type { RingRequest } from './ring-request.js';
+import { tokensOf, tokenTensor } from './token-tensor.js';
+
+/** How tokens are chosen and when an answer ends. */
+export interface RingWorkerOptions {
+  /** `--max-generate-tokens`: an answer ends after so many tokens. */
+  readonly maxGenerateTokens: number;
+  /** `--default-temp`, for requests that name none. */
+  readonly defaultTemperature: number;
+}
+
+/** What the worker works with. */
+export interface RingWorkerComponents {
+  readonly engine: InferenceEngine;
+  readonly port: RingPort;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** Where the worker reports. */
+export interface RingWorkerEvents {
+  /** A token was chosen. */
+  onResult(request: RingRequest, result: Result): void;
+  /** A step failed; called at most once for each step. */
+  onError(request: RingRequest, error: unknown): void;
+}
+
+/** Runs steps; those of one request in order, those of different requests at once. */
+export class RingWorker {
+  readonly #options: RingWorkerOptions;
+  readonly #engine: InferenceEngine;
+  readonly #port: RingPort;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #events: RingWorkerEvents;
+  #queuedBytes = 0;
+
+  constructor(options: RingWorkerOptions, components: RingWorkerComponents, events: RingWorkerEvents) {
+    this.#options = options;
+    this.#engine = components.engine;
+    this.#port = components.port;
+    this.#clock = components.clock;
+    this.#random = components.random;
+    this.#events = events;
+  }
+
+  /**
+   * The prompt of a request, on the holder of the first layer: in parts, so that the members after it begin before it is done.
+   * Resolves when it is computed and sent on, also if that failed.
+   * @param tokens ids of the prompt; absent: they are made of the text here
+   */
+  prompt(request: RingRequest, prompt: string, tokens?: readonly number[]): Promise<void> {
+    request.line.enqueue(
+      async () => {
+        const ids = tokens ?? (await (await this.#tokenizer(request)).encode(prompt, request.signal));
+        const size = this.#takesParts(request) ? LIMITS.prefillChunkTokens : Math.max(ids.length, 1);
+        for (let from = 0; from === 0 || from < ids.length; from += size) {
+          if (request.ended) return;
+          const part = { kind: 'tokens', tokens: ids.slice(from, from + size) } as const;
+          await this.#compute(request, part, from + size < ids.length);
+        }
+      },
+      (error) => this.#events.onError(request, error),
+    );
+    return request.idle;
+  }
+
+  /**
+   * A later step: what the member before sent. The bytes are copied, because they belong to the connection. Resolves when the
+   * next one may come: at once, unless this member is slower than the one before.
+   * @param more a part of the prompt that is not the last: no token is chosen after it
+   * Throws `tensor-invalid` or `overloaded`; then nothing was taken over.
+   */
+  tensor(request: RingRequest, tensor: Tensor, more = false): Promise<void> {
+    const bytes = tensor.data.length;
+    elementCount(tensor);
+    if (this.#queuedBytes + bytes > LIMITS.ringQueueBytesMax) {
+      throw new ExoError(
+        'overloaded',
+        `${this.#queuedBytes} bytes of tensors wait on this node; try again later`,
+        {
+          retryable: true,
+        },
+      );
+    }
+    this.#enqueue(
+      request,
+      request.isFirst ? tokensOf(tensor) : { ...tensor, data: Buffer.from(tensor.data) },
+      more,
+    );
+    return this.#room(request);
+  }
+
+  #enqueue(request: RingRequest, input: readonly number[] | Tensor, more = false): void {
+    const isTensor = 'data' in input;
+    const bytes = isTensor ? input.data.length : 0;
+    const step = isTensor
+      ? ({ kind: 'hidden', hidden: input } as const)
+      : ({ kind: 'tokens', tokens: input } as const);
+    request.line.enqueue(
+      () => this.#compute(request, step, more),
+      (error) => this.#events.onError(request, error),
+    );
+    if (bytes === 0) return;
+    this.#queuedBytes += bytes;
+    void request.idle.then(() => {
+      this.#queuedBytes -= bytes;
+    });
+  }
+
+  /** The member before waits here while this one has enough to do, but not until its own deadline passes. */
+  #room(request: RingRequest): Promise<void> {
+    if (request.line.hasRoom) return Promise.resolve();
+    const room = request.line.room();
+    return new Promise((resolve) => {
+      const timer = this.#clock.after(LIMITS.ringHoldMs, resolve);
+      void room.then(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
+  }
+
+  async #compute(request: RingRequest, input: EngineInput, more: boolean): Promise<void> {
+    const { requestId, position, signal } = request;
+    const { shard } = request.own();
+    await this.#engine.load(shard, signal);
+    request.position += input.kind === 'tokens' ? input.tokens.length : sequenceLength(input.hidden);
+    const output = await this.#engine.forward({ requestId, shard, input, position, signal });
+    if (request.ended) return;
+    request.activeAtMs = this.#clock.now();
+    if ((output.kind === 'logits') !== request.isLast) {
+      throw new ExoError('engine-failed', `layers ${shard.startLayer}-${shard.endLayer} gave ${output.kind}`);
+    }
+    if (output.kind === 'hidden') await this.#hand(request, request.place + 1, output.hidden, more);
+    else if (!more) await this.#choose(request, output.logits);
+  }
+
+  async #choose(request: RingRequest, logits: Tensor): Promise<void> {
+    const { defaultTemperature, maxGenerateTokens } = this.#options;
+    const { eosTokenIds } = await this.#tokenizer(request);
+    request.sampler ??= new RequestSampler(request.inferenceState, defaultTemperature, this.#random);
+    const { token, index, logprobs } = request.sampler.next(this.#engine, logits);
+    const isFinished = eosTokenIds.has(token) || index + 1 >= maxGenerateTokens;
+    this.#events.onResult(request, {
+      kind: 'result',
+      requestId: request.requestId,
+      result: [token],
+      isFinished,
+      index,
+      ...(logprobs === undefined ? {} : { logprobs: [logprobsToWire(logprobs)] }),
+    });
+    if (isFinished || request.ended) return;
+    if (request.isFirst) this.#enqueue(request, [token]);
+    else await this.#hand(request, 0, tokenTensor([token]));
+  }
+
+  /** Resolves when the sending has begun: the next step is computed meanwhile. */
+  async #hand(request: RingRequest, place: number, tensor: Tensor, more = false): Promise<void> {
+    const target = request.ring[place];
+    if (target === undefined) throw new ExoError('internal', `the ring has no place ${place}`);
+    const { requestId, origin, signal, line } = request;
+    await line.send(
+      async () => {
+        const first = !request.told.has(target.nodeId);
+        const message: TensorRequest = {
+          kind: 'tensor-request',
+          shard: target.shard,
+          tensor,
+          requestId,
+          inferenceState: this.#stateFor(request, target.nodeId),
+          ...(origin === undefined ? {} : { origin }),
+          ...(first && place > 0 ? { first } : {}),
+          ...(first && place > 0 && request.isTold ? { ring: placesOf(request.ring) } : {}),
+          ...(more ? { more } : {}),
+        };
+        try {
+          await this.#port.sendTensor(target.nodeId, message, signal);
+        } catch (error) {
+          throw hopError(target.nodeId, error);
+        }
+      },
+      (error) => this.#events.onError(request, error),
+    );
+  }
+
+  /** A new member keeps the state that it was sent; an old one must be sent it with each tensor. */
+  #stateFor(request: RingRequest, nodeId: string): JsonObject | null {
+    const isTold = request.told.has(nodeId);
+    request.told.add(nodeId);
+    return isTold && this.#port.isNew(nodeId) ? null : request.inferenceState;
+  }
+
+  /** An old member would choose a token after each part, and one between two new members would forget the mark of a part. */
+  #takesParts({ ring }: RingRequest): boolean {
+    return ring.every(({ nodeId }) => nodeId === this.#port.selfId || this.#port.isNew(nodeId));
+  }
+
+  #tokenizer(request: RingRequest) {
+    return this.#engine.tokenizer(request.model.id, request.signal);
+  }
+}
+
+function logprobsToWire({ logprob, top }: TokenLogprobs): ResultLogprobs {
+  return { logprob, top: top.map((each) => [each.token, each.logprob] as const) };
+}
