@@ -1,10 +1,10 @@
 /** A model that is being fetched is waited for as long as somebody else waits for the answer, and no longer. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { fetchingWords } from '../../src/inference/node-models/fetching-words.js';
-import { learnWithin } from '../../src/inference/node-models/learn-within.js';
-import type { EngineModels } from '../../src/inference/node-models/models.js';
-import { VirtualClock } from '../../src/shared/index.js';
+import { fetchingWords } from '../../../src/inference/node-models/fetching-words.js';
+import { learnWithin } from '../../../src/inference/node-models/learn-within.js';
+import type { EngineModels } from '../../../src/inference/node-models/models.js';
+import { VirtualClock } from '../../../src/shared/index.js';
 
 const { signal } = new AbortController();
 
