@@ -11,7 +11,9 @@ const retries = (clock = systemClock) => new Retries({ clock, random: seededRand
 
 test('a hub to which there is no way is asked twice at most, and the way out is named', async () => {
   const [port] = await freePorts(1);
-  for (const endpoint of [`http://127.0.0.1:${port}`, 'http://no-such-hub.invalid']) {
+  // Nobody there; no such name; a port that fetch asks nobody at.
+  const endpoints = [`http://127.0.0.1:${port}`, 'http://no-such-hub.invalid', 'http://127.0.0.1:9'];
+  for (const endpoint of endpoints) {
     const hub = new Hub({ endpoint, token: undefined }, { clock: systemClock });
     let tries = 0;
     const startMs = performance.now();

@@ -113,5 +113,6 @@ function describe(model: StoredJson): string[] {
     ...(model.commit === null ? [] : [['commit', `${model.commit} (${model.revision})`]]),
     ...(model.missing_files.length === 0 ? [] : [['not here', model.missing_files.join(', ')]]),
     ...model.damaged_files.map(({ reason }) => ['damaged', reason]),
+    ...(model.unusable === null ? [] : [['unusable', printable(model.unusable, 400)]]),
   ]);
 }

@@ -37,6 +37,19 @@ const USUAL_TOKENS = 512;
 /** Beyond it, a cache that may never be filled would keep a model out of memory that it fits. */
 const RESERVED_TOKENS_MAX = 2_048;
 
+/** It was given up here; whoever waits has cancelled nothing. */
+function isLate({ aborted, reason }: AbortSignal): boolean {
+  return aborted && reason instanceof ExoError && reason.code === 'request-timeout';
+}
+
+function notReady(): ExoError {
+  return new ExoError(
+    'engine-failed',
+    `the engine of this node was not ready within ${LIMITS.ownOfferMs / 1_000} s: it starts, or the machine is busy; ask again`,
+    { retryable: true },
+  );
+}
+
 /** The planner of one node. */
 export class RingPlanner {
   readonly #parts: RingPlannerComponents;
@@ -288,7 +301,7 @@ export class RingPlanner {
       this.#ownFaults.delete(model.id);
       return offer;
     } catch (error) {
-      const fault = toExoError(error);
+      const fault = isLate(signal) ? notReady() : toExoError(error);
       this.#ownFaults.set(model.id, fault);
       return noOffer(this.#parts.engine.name, fault.message);
     }

@@ -81,7 +81,9 @@ const CUT_OFF: ReadonlySet<string> = new Set([
   'EHOSTUNREACH',
   'ECONNREFUSED',
   'ETIMEDOUT',
-  // Of fetch: nothing of an address was heard for ten seconds.
+  // Of fetch: a port that it asks nobody at, as browsers do not.
+  'bad port',
+  // Nothing of an address was heard for ten seconds.
   'UND_ERR_CONNECT_TIMEOUT',
 ]);
 

@@ -297,6 +297,26 @@ test('plan ends with who waits for it, and goes on for others until an engine th
   });
 });
 
+test('plan where the only engine is not ready in time says that, not that somebody cancelled', async () => {
+  const slow = measured();
+  slow.profile = (_model, signal) =>
+    new Promise((_resolve, reject) => {
+      const cancelled = () => reject(new ExoError('request-cancelled', 'the request was cancelled'));
+      signal.addEventListener('abort', cancelled, { once: true });
+    });
+  await withNet({ ids: ['a'], engine: () => slow }, async (net) => {
+    const model = { id: 'dummy', name: 'dummy', layers: LAYERS, ready: true };
+    const { signal } = new AbortController();
+    const placement = { kind: 'auto' } as const;
+    const question = { model, placement, promptTokens: 1, isRetry: false, signal };
+    await assert.rejects(net.run(net.node('a').planner.plan(question)), (error: ExoError) => {
+      assert.deepEqual([error.code, error.retryable], ['engine-failed', true]);
+      assert.match(error.message, /not ready within 20 s.*ask again/);
+      return true;
+    });
+  });
+});
+
 test('plan that is only looked at has nobody fetch anything, and leaves the ring of answers as it is', async () => {
   await withNet({ ids: ['a', 'b'], engine: () => measured() }, async (net) => {
     const { generations } = net.node('a');
