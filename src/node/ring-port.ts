@@ -76,9 +76,9 @@ export function createRingPort(components: RingPortComponents): MeshRingPort {
     mesh: () => meshNow(snapshot()),
     paths: () => pathsOf(peers),
     measurePaths: () => peers.rates.refresh(),
-    askOffer: async (nodeId, message, signal) => {
+    askOffer: async (nodeId, message, waitMs, signal) => {
       const peer = peers.get(nodeId);
-      const timeoutMs = Math.max(LIMITS.offerWaitMs, 3 * (peer?.rtt?.srttMs ?? 0));
+      const timeoutMs = Math.max(waitMs, 3 * (peer?.rtt?.srttMs ?? 0));
       const answer = await linkTo(nodeId).connection.request(message, { timeoutMs, signal });
       if (answer.kind === 'offer-response') return answer;
       throw new ExoError('protocol-violation', `a question for an offer was answered by ${answer.kind}`);

@@ -632,6 +632,10 @@ const TABLE = {
     500,
     'a node that has not said by then what it offers takes no layers; a person waits for it',
   ],
+  offerPatienceMs: [
+    5_000,
+    'where there is no ring without it: a machine that computes for others says it late, and is not silent',
+  ],
   linkRateKeptMs: [
     10 * 60 * 1000,
     'what was measured of a link counts for so long, and it is not tried again before; paths seldom change sooner',

@@ -283,10 +283,11 @@ export class RingNet {
     from: string,
     to: string,
     message: OfferRequest,
+    waitMs: number,
     owner: AbortSignal,
   ): Promise<OfferResponse> {
     const abort = new AbortController();
-    const timer = this.clock.after(500, () => abort.abort());
+    const timer = this.clock.after(waitMs, () => abort.abort());
     try {
       const answer = await this.send(from, to, message, AbortSignal.any([owner, abort.signal]));
       if (answer?.kind === 'offer-response') return answer;
@@ -327,7 +328,7 @@ export class RingNet {
       }),
       paths: () => this.others(selfId).map((nodeId) => ({ nodeId, rttMs: 15, bytesPerS: null })),
       measurePaths: async () => undefined,
-      askOffer: (to, message, signal) => this.#askOffer(selfId, to, message, signal),
+      askOffer: (to, message, waitMs, signal) => this.#askOffer(selfId, to, message, waitMs, signal),
       isNew: (nodeId) => this.#nodes.has(nodeId) && this.isConnected(selfId, nodeId),
       isTrusted: () => false,
       isConnected: (nodeId) => this.isConnected(selfId, nodeId),

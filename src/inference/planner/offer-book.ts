@@ -25,6 +25,8 @@ export interface OfferTerms {
   readonly isFresh: boolean;
   /** The small files of a model that a node does not know may be fetched there. */
   readonly mayFetch: boolean;
+  /** For another node, which has no layers then. */
+  readonly waitMs: number;
 }
 
 /** A refusal holds shorter: a model is learnt, a measurement done, in a moment. */
@@ -60,30 +62,28 @@ export class OfferBook {
     return new Map(await unlessAborted(offers, signal));
   }
 
-  #offer(
-    model: ModelEntry,
-    nodeId: string,
-    { isFresh, mayFetch }: OfferTerms,
-  ): Promise<OfferResponse> | OfferResponse {
+  #offer(model: ModelEntry, nodeId: string, terms: OfferTerms): Promise<OfferResponse> | OfferResponse {
+    const { isFresh, mayFetch, waitMs } = terms;
     const key = JSON.stringify([nodeId, model.id, mayFetch]);
     const known = this.#entries.get(key);
     if (known !== undefined && !isFresh) {
       const keptMs = known.offer.reason === undefined ? LIMITS.offersKeptMs : REFUSAL_KEPT_MS;
       if (this.#parts.clock.now() - known.atMs < keptMs) return known.offer;
     }
-    let asked = this.#asked.get(key);
+    const question = `${waitMs} ${key}`;
+    let asked = this.#asked.get(question);
     if (asked === undefined) {
-      asked = this.#ask(model, nodeId, mayFetch).then((offer) => {
-        this.#asked.delete(key);
+      asked = this.#ask(model, nodeId, terms).then((offer) => {
+        this.#asked.delete(question);
         this.#entries.set(key, { atMs: this.#parts.clock.now(), offer });
         return offer;
       });
-      this.#asked.set(key, asked);
+      this.#asked.set(question, asked);
     }
     return asked;
   }
 
-  async #ask(model: ModelEntry, nodeId: string, mayFetch: boolean): Promise<OfferResponse> {
+  async #ask(model: ModelEntry, nodeId: string, { mayFetch, waitMs }: OfferTerms): Promise<OfferResponse> {
     const { port, owner } = this.#parts;
     const isOwn = nodeId === port.selfId;
     try {
@@ -93,12 +93,13 @@ export class OfferBook {
         );
       }
       const request = { kind: 'offer-request', modelId: model.id, nLayers: model.layers } as const;
-      const offer = await port.askOffer(nodeId, mayFetch ? request : { ...request, mayFetch }, owner);
+      const asked = mayFetch ? request : { ...request, mayFetch };
+      const offer = await port.askOffer(nodeId, asked, waitMs, owner);
       const isWhole = offer.reason !== undefined || offer.layers.length === model.layers;
       return isWhole ? offer : noOffer(offer.engine, `its offer is for ${offer.layers.length} layers`);
     } catch (error) {
       const { code, message } = toExoError(error);
-      const waitedMs = isOwn ? LIMITS.ownOfferMs : LIMITS.offerWaitMs;
+      const waitedMs = isOwn ? LIMITS.ownOfferMs : waitMs;
       const late = `did not say within ${waitedMs / 1000} s what it offers`;
       return noOffer('', code === 'request-timeout' ? late : printable(message, 400));
     }

@@ -82,7 +82,7 @@ export class RingPlanner {
     const model = engine.models.list().find(({ id, ready }) => id === modelId && ready);
     if (model === undefined || signal.aborted) return;
     await this.#book
-      .offers(model, [port.selfId], { isFresh: true, mayFetch: true }, signal)
+      .offers(model, [port.selfId], { isFresh: true, mayFetch: true, waitMs: LIMITS.offerWaitMs }, signal)
       .catch(() => undefined);
   }
 
@@ -114,7 +114,8 @@ export class RingPlanner {
   /**
    * The ring for an attempt, as the mesh is now. Throws `placement-invalid` (it can never be), `out-of-memory`, `ring-incomplete` (not
    * with the nodes that are there), what keeps this node from computing the model where no other can, or the signal's reason. It takes
-   * no longer than the slowest offer: `LIMITS.offerWaitMs` of the others, `LIMITS.ownOfferMs` of this node.
+   * no longer than the slowest offer: `LIMITS.offerWaitMs` of the others (where no ring goes without one of them, `LIMITS.offerPatienceMs`),
+   * `LIMITS.ownOfferMs` of this node.
    */
   async plan(question: PlanQuestion): Promise<RingPlan> {
     const signal = AbortSignal.any([question.signal, this.#stopping.signal]);
@@ -140,12 +141,25 @@ export class RingPlanner {
     const silent = question.isRetry ? mesh.present.filter((id) => port.isSilent(id)) : [];
     if (silent.length > 0) {
       try {
-        return this.#decide(await this.#situation(mesh, question, silent, signal));
+        return this.#decide(await this.#situation(mesh, question, silent, LIMITS.offerWaitMs, signal));
       } catch (error) {
         if (question.isTrial === true || signal.aborted) throw error;
       }
     }
-    return this.#decide(await this.#situation(mesh, question, [], signal));
+    return this.#planPatiently(mesh, question, signal);
+  }
+
+  /** Who has not said in time what it offers is left out, unless nothing goes without: then it has more time. */
+  async #planPatiently(mesh: MeshNow, question: PlanQuestion, signal: AbortSignal): Promise<RingPlan> {
+    const situation = await this.#situation(mesh, question, [], LIMITS.offerWaitMs, signal);
+    try {
+      return this.#decide(situation);
+    } catch (error) {
+      const isOther = ({ id }: Outsider) => id !== this.#parts.port.selfId;
+      if (question.isRetry || signal.aborted || !situation.outsiders.some(isOther)) throw error;
+      const fresh = { ...question, isRetry: true };
+      return this.#decide(await this.#situation(mesh, fresh, [], LIMITS.offerPatienceMs, signal));
+    }
   }
 
   #decide(situation: Situation): RingPlan {
@@ -263,6 +277,7 @@ export class RingPlanner {
     mesh: MeshNow,
     question: PlanQuestion,
     silent: readonly string[],
+    waitMs: number,
     signal: AbortSignal,
   ): Promise<Situation> {
     const { port } = this.#parts;
@@ -270,7 +285,7 @@ export class RingPlanner {
     const reached = mesh.present.filter(
       (id) => id === port.selfId || (port.isConnected(id) && !silent.includes(id)),
     );
-    const offers = await this.#book.offers(model, reached, { isFresh: isRetry, mayFetch }, signal);
+    const offers = await this.#book.offers(model, reached, { isFresh: isRetry, mayFetch, waitMs }, signal);
     const outsiders: Outsider[] = silent.map((id) => ({ id, reason: 'has fallen silent' }));
     const nodes: NodeCosts[] = [];
     const stored = [...offers.values()].flatMap((offer) => offer.stored);

@@ -45,8 +45,13 @@ export interface RingPort {
   paths(): readonly OfferedPath[];
   /** Has the paths measured of which too little is known; resolves when that is done, which may take seconds. Never rejects. */
   measurePaths(): Promise<void>;
-  /** Rejects as `sendPrompt`, with `request-timeout` after `LIMITS.offerWaitMs`, or a little later on a slow path. */
-  askOffer(nodeId: string, message: OfferRequest, signal: AbortSignal): Promise<OfferResponse>;
+  /** Rejects as `sendPrompt`, with `request-timeout` after `waitMs`, or a little later on a slow path. */
+  askOffer(
+    nodeId: string,
+    message: OfferRequest,
+    waitMs: number,
+    signal: AbortSignal,
+  ): Promise<OfferResponse>;
   /** Whether this is a connected peer that speaks hello, so that it can be sent errors, cancels and results of its own. */
   isNew(nodeId: string): boolean;
   /** Whether this peer has proven that this node trusts it. */

@@ -113,6 +113,33 @@ test('planner tells what keeps the only node from it, in its own words and at on
   });
 });
 
+test('planner waits longer for a node without which there is no ring', async () => {
+  await withNet({ ids: ['a', 'b'], engine: () => measured() }, async (net) => {
+    let asked = 0;
+    net.filter = ({ message }) => {
+      if (message.kind !== 'offer-request') return true;
+      asked += 1;
+      // The first one finds a machine that is busy.
+      return asked > 1;
+    };
+    const ranges = [
+      { nodeId: 'a', startLayer: 0, endLayer: 3 },
+      { nodeId: 'b', startLayer: 4, endLayer: 7 },
+    ];
+    const { ring } = await ask(net, 'a', { kind: 'manual', ranges });
+    assert.equal(ring, 'a 0-3, b 4-7');
+    net.filter = ({ message }) => message.kind !== 'offer-request';
+    await net.clock.advance(LIMITS.offersKeptMs);
+    const fromMs = net.clock.now();
+    await assert.rejects(ask(net, 'a', { kind: 'manual', ranges }), {
+      code: 'ring-incomplete',
+      message: /b: did not say/,
+    });
+    const { offerWaitMs, offerPatienceMs, generationRetryMs } = LIMITS;
+    assert.ok(net.clock.now() - fromMs < offerWaitMs + offerPatienceMs + generationRetryMs + 300);
+  });
+});
+
 test('planner waits for a silent node once, and no longer than a person notices', async () => {
   await withNet({ ids: ['a', 'b'], engine: () => measured() }, async (net) => {
     let asked = 0;
