@@ -127,6 +127,7 @@ describe('status', () => {
         { node_id: 'b', start_layer: 5, end_layer: 6 },
         { node_id: 'c', start_layer: 7, end_layer: 7 },
       ],
+      unusable: null,
     });
   });
 
