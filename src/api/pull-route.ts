@@ -15,8 +15,11 @@ const layer = z.int().min(0).max(LIMITS.modelLayersMax);
 const text = z.string().min(1, { error: 'must not be empty' }).max(PATH_CHARS_MAX);
 const pullBody = z.looseObject(
   {
-    model: text,
-    layers: z.tuple([layer, layer], { error: 'must be [first, last]' }).optional(),
+    model: text.max(LIMITS.modelIdCharsMax),
+    layers: z
+      .tuple([layer, layer], { error: 'must be [first, last]' })
+      .refine(([from, to]) => from <= to, { error: 'must be [first, last], the first not above the last' })
+      .optional(),
     directory: text.optional(),
     endpoint: text.optional(),
   },

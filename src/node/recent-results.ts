@@ -11,8 +11,8 @@ interface Sent {
   readonly result: Result;
   /** `clock.now()`. */
   readonly atMs: number;
-  /** Undefined: there was none. */
-  readonly over: Connection | undefined;
+  /** Serial of the connection; undefined: there was none. */
+  readonly over: number | undefined;
 }
 
 /** What was sent lately, to all peers. */
@@ -26,20 +26,20 @@ export class RecentResults {
   }
 
   /** A result was sent, or should have been. */
-  note(peerId: string, result: Result, over: Connection | undefined): void {
-    this.#sent.push({ peerId, result, atMs: this.#clock.now(), over });
+  note(peerId: string, result: Result, over: Pick<Connection, 'serial'> | undefined): void {
+    this.#sent.push({ peerId, result, atMs: this.#clock.now(), over: over?.serial });
     // Not at each of them: the list is moved when it is half too long.
     if (this.#sent.length > 1.5 * LIMITS.resultsRemembered) this.#prune();
   }
 
   /** Those for a peer that went another way than this one, in their order; from now on they went this way. */
-  takeOver(peerId: string, over: Connection): readonly Result[] {
+  takeOver(peerId: string, { serial }: Pick<Connection, 'serial'>): readonly Result[] {
     this.#prune();
     const results: Result[] = [];
     this.#sent = this.#sent.map((sent) => {
-      if (sent.peerId !== peerId || sent.over === over) return sent;
+      if (sent.peerId !== peerId || sent.over === serial) return sent;
       results.push(sent.result);
-      return { ...sent, over };
+      return { ...sent, over: serial };
     });
     return results;
   }

@@ -114,6 +114,8 @@ export class TickPlace implements Ticked {
   }
 
   tick(): boolean {
+    // It is in no list now, also where the check throws.
+    this.#isIn = false;
     this.#check();
     this.#isIn = !this.#isOver && this.#waits;
     return this.#isIn;

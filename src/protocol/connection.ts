@@ -125,7 +125,7 @@ class StreamConnection implements Connection, Sender {
     const held = this.#session.grant(access);
     if (held === undefined) return;
     this.#receive(held);
-    this.#stream.resume();
+    if (!this.#session.isHeld) this.#stream.resume();
   }
 
   get hello(): Hello | undefined {

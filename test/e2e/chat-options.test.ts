@@ -190,7 +190,7 @@ describe('an option of a chat, on a real model', { skip }, () => {
       exo: { placement: [{ node: 'z', layers: [0, 7] }] },
     };
     const response = await post('/v1/chat/completions', absent);
-    assert.equal(response.status, 503);
+    assert.equal(response.status, 400);
     const wrong = {
       model: RANDOM_MODEL,
       messages: MESSAGES,

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { ResultOrder } from '../../src/inference/ring/result-order.js';
 import { PeerTable } from '../../src/node/peer-table.js';
 import { createRingPort } from '../../src/node/ring-port.js';
-import type { Connection, Result } from '../../src/protocol/index.js';
+import { type Connection, createWireShared, type Result } from '../../src/protocol/index.js';
 import { LIMITS, seededRandom, silentLogger, VirtualClock } from '../../src/shared/index.js';
 import { establishedPair, helloOf, type Pair } from '../support/connection-pair.js';
 import '../support/leaks.js';
@@ -42,12 +42,15 @@ function sender() {
     },
     changedAtMs: () => 0,
   });
+  // One node numbers all of its connections.
+  const shared = createWireShared();
   const order = new ResultOrder();
   const read: number[] = [];
   let arrived = 0;
   const connect = async (): Promise<Pair> => {
     const pair = await establishedPair({
       clock,
+      shared,
       dialler: {
         onMessage: (_connection, message) => {
           if (message.kind !== 'result') return undefined;

@@ -247,7 +247,7 @@ export class GenerationAttempts {
     this.#leave();
     const { clock, log } = this.#parts;
     const nowMs = clock.now();
-    this.#noteBreak(attempt, nowMs);
+    this.#noteBreak(attempt, nowMs, error);
     const { requestId } = attempt;
     const delayMs = this.#delayMs(nowMs, error);
     if (delayMs === undefined) {
@@ -260,8 +260,15 @@ export class GenerationAttempts {
     this.#pause = clock.after(delayMs, () => this.#try());
   }
 
-  /** One that has worked for a while (a long prompt) is no try in vain: a new break, with a time of its own. */
-  #noteBreak({ takenOverMs }: Attempt, nowMs: number): void {
+  /**
+   * One that has worked for a while (a long prompt) is no try in vain: a new break, with a time of its own. One that waited for a model
+   * is none: its time begins with what breaks afterwards.
+   */
+  #noteBreak({ takenOverMs }: Attempt, nowMs: number, { code }: ExoError): void {
+    if (code === 'model-fetching') {
+      this.#brokenMs = undefined;
+      return;
+    }
     const hasWorked = takenOverMs !== undefined && nowMs - takenOverMs >= LIMITS.generationRetryMs;
     if (this.#brokenMs !== undefined && !hasWorked) return;
     this.#brokenMs = nowMs;

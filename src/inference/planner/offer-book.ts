@@ -34,6 +34,7 @@ const REFUSAL_KEPT_MS = 1_000;
 
 interface Entry {
   readonly atMs: number;
+  readonly waitMs: number;
   readonly offer: OfferResponse;
 }
 
@@ -42,6 +43,7 @@ export class OfferBook {
   readonly #parts: OfferBookComponents;
   readonly #entries = new BoundedMap<string, Entry>(LIMITS.offersKeptMax);
   readonly #asked = new Map<string, Promise<OfferResponse>>();
+  readonly #late = new WeakSet<OfferResponse>();
 
   constructor(components: OfferBookComponents) {
     this.#parts = components;
@@ -62,11 +64,17 @@ export class OfferBook {
     return new Map(await unlessAborted(offers, signal));
   }
 
+  /** Whether this one stands for a node that has not answered in time. */
+  isLate(offer: OfferResponse): boolean {
+    return this.#late.has(offer);
+  }
+
   #offer(model: ModelEntry, nodeId: string, terms: OfferTerms): Promise<OfferResponse> | OfferResponse {
     const { isFresh, mayFetch, waitMs } = terms;
     const key = JSON.stringify([nodeId, model.id, mayFetch]);
     const known = this.#entries.get(key);
-    if (known !== undefined && !isFresh) {
+    const hasMoreTime = known !== undefined && this.isLate(known.offer) && waitMs > known.waitMs;
+    if (known !== undefined && !isFresh && !hasMoreTime) {
       const keptMs = known.offer.reason === undefined ? LIMITS.offersKeptMs : REFUSAL_KEPT_MS;
       if (this.#parts.clock.now() - known.atMs < keptMs) return known.offer;
     }
@@ -75,7 +83,7 @@ export class OfferBook {
     if (asked === undefined) {
       asked = this.#ask(model, nodeId, terms).then((offer) => {
         this.#asked.delete(question);
-        this.#entries.set(key, { atMs: this.#parts.clock.now(), offer });
+        this.#entries.set(key, { atMs: this.#parts.clock.now(), waitMs, offer });
         return offer;
       });
       this.#asked.set(question, asked);
@@ -99,9 +107,13 @@ export class OfferBook {
       return isWhole ? offer : noOffer(offer.engine, `its offer is for ${offer.layers.length} layers`);
     } catch (error) {
       const { code, message } = toExoError(error);
-      const waitedMs = isOwn ? LIMITS.ownOfferMs : waitMs;
-      const late = `did not say within ${waitedMs / 1000} s what it offers`;
-      return noOffer('', code === 'request-timeout' ? late : printable(message, 400));
+      if (isOwn || code !== 'request-timeout') {
+        const late = `did not say within ${LIMITS.ownOfferMs / 1000} s what it offers`;
+        return noOffer('', code === 'request-timeout' ? late : printable(message, 400));
+      }
+      const offer = noOffer('', `did not say within ${waitMs / 1000} s what it offers`);
+      this.#late.add(offer);
+      return offer;
     }
   }
 }

@@ -11,6 +11,8 @@ import type { CostedPlace } from './predict.js';
 export interface Outsider {
   readonly id: string;
   readonly reason: string;
+  /** It has only not said in time what it offers. */
+  readonly isLate?: true;
 }
 
 /** Throws `ring-incomplete` when one of the nodes is not there. */

@@ -155,10 +155,9 @@ export class RingPlanner {
     try {
       return this.#decide(situation);
     } catch (error) {
-      const isOther = ({ id }: Outsider) => id !== this.#parts.port.selfId;
-      if (question.isRetry || signal.aborted || !situation.outsiders.some(isOther)) throw error;
-      const fresh = { ...question, isRetry: true };
-      return this.#decide(await this.#situation(mesh, fresh, [], LIMITS.offerPatienceMs, signal));
+      const someAreLate = situation.outsiders.some(({ isLate }) => isLate === true);
+      if (question.isRetry || signal.aborted || !someAreLate) throw error;
+      return this.#decide(await this.#situation(mesh, question, [], LIMITS.offerPatienceMs, signal));
     }
   }
 
@@ -290,8 +289,10 @@ export class RingPlanner {
     const nodes: NodeCosts[] = [];
     const stored = [...offers.values()].flatMap((offer) => offer.stored);
     for (const [id, offer] of offers) {
-      if (offer.reason !== undefined) outsiders.push({ id, reason: offer.reason });
-      else if (isMeasured(offer)) nodes.push(new NodeCosts(id, offer, stored));
+      if (offer.reason !== undefined) {
+        const late = this.#book.isLate(offer) ? ({ isLate: true } as const) : {};
+        outsiders.push({ id, reason: offer.reason, ...late });
+      } else if (isMeasured(offer)) nodes.push(new NodeCosts(id, offer, stored));
     }
     const answerTokens = Math.min(maxTokens ?? USUAL_TOKENS, RESERVED_TOKENS_MAX);
     const previous = this.#rings.get(model.id);

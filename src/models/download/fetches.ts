@@ -65,6 +65,8 @@ interface Job {
   readonly done: Promise<string>;
   readonly settle: { resolve(directory: string): void; reject(error: unknown): void };
   isRunning: boolean;
+  /** Why it was ended, also where it was giving way already. */
+  dropped: ExoError | undefined;
 }
 
 /** One node's. */
@@ -154,6 +156,7 @@ export class ModelFetches {
   }
 
   #drop(job: Job, error: ExoError): void {
+    job.dropped ??= error;
     job.stop.abort(error);
     if (job.isRunning) return;
     this.#jobs = this.#jobs.filter((each) => each !== job);
@@ -192,7 +195,7 @@ export class ModelFetches {
       await this.#parts.onDone(repository);
       job.settle.resolve(directory);
     } catch (error) {
-      if (job.stop.signal.reason === GIVES_WAY) {
+      if (job.stop.signal.reason === GIVES_WAY && job.dropped === undefined) {
         this.#jobs = this.#jobs.filter((each) => each !== job);
         this.#again(job);
         return;
@@ -204,7 +207,7 @@ export class ModelFetches {
         code,
         message,
       });
-      job.settle.reject(error);
+      job.settle.reject(job.dropped ?? error);
     }
     this.#jobs = this.#jobs.filter((each) => each !== job);
   }
@@ -262,6 +265,7 @@ function newJob(repository: string, wanted: Wanted, isAhead: boolean): Job {
     done,
     settle: settle!,
     isRunning: false,
+    dropped: undefined,
   };
 }
 

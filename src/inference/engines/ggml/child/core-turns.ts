@@ -7,11 +7,15 @@
 import { closeSync, constants, openSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import type { Clock } from '../../../../shared/index.js';
+import { type Clock, sleep } from '../../../../shared/index.js';
 import { type FileLock, fileLock } from '../library/index.js';
 
 /** Longer than a step of any answer that is worth waiting for; a part of a prompt may take as long. */
 const TURN_MS_MAX = 1_000;
+
+/** After a turn of this length the next one comes a moment later: a thread that waits for the lock has to wake to get it. */
+const LONG_TURN_MS = 20;
+const YIELD_MS = 1;
 
 /** Whose turn it is among the engines of a machine. */
 export class CoreTurns {
@@ -21,6 +25,7 @@ export class CoreTurns {
   readonly #waitMsMax: number;
   /** A thread waits for the lock, and nobody for the thread. */
   #isGivenUp = false;
+  #isWaiting = false;
 
   /** @param file where the lock is; undefined: no turns are taken. One that cannot be opened is as none. */
   constructor(file: string | undefined, clock: Clock, waitMsMax = TURN_MS_MAX) {
@@ -39,11 +44,18 @@ export class CoreTurns {
     if (lock === undefined || this.#isGivenUp) return work(false);
     const hasWaited = !lock.tryTake();
     if (hasWaited && !(await this.#wait(lock))) return work(true);
+    const fromMs = this.#clock.now();
     try {
       await work(hasWaited);
     } finally {
       lock.release();
     }
+    if (this.#clock.now() - fromMs >= LONG_TURN_MS) await sleep(this.#clock, YIELD_MS);
+  }
+
+  /** Whether a thread waits for the lock; the process cannot end before it has it, unless it is killed. */
+  get isWaiting(): boolean {
+    return this.#isWaiting;
   }
 
   /** Whether somebody keeps his turn for so long that nobody is waited for. */
@@ -59,10 +71,16 @@ export class CoreTurns {
   /** Whether the lock is had; else it is released as soon as it comes, and until then this engine waits for nobody. */
   async #wait(lock: FileLock): Promise<boolean> {
     let isLate = false;
-    const isHad = lock.take().then(
-      () => true,
-      () => false,
-    );
+    this.#isWaiting = true;
+    const isHad = lock
+      .take()
+      .then(
+        () => true,
+        () => false,
+      )
+      .finally(() => {
+        this.#isWaiting = false;
+      });
     const late = new Promise<boolean>((resolve) => {
       const timer = this.#clock.after(this.#waitMsMax, () => {
         isLate = true;

@@ -35,6 +35,7 @@ interface Engine {
   readonly speeds: Speeds;
   readonly places: ResultPlaces | undefined;
   readonly made: MadeFiles | undefined;
+  readonly turns: CoreTurns;
 }
 
 const pipe = new Socket({ fd: PIPE_FD, readable: true, writable: true });
@@ -42,8 +43,14 @@ let engine: Engine | undefined;
 
 // Ctrl-C is for the node, which closes the pipe when it is done.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
-pipe.on('error', () => process.exit(0));
-pipe.on('close', () => process.exit(0));
+pipe.on('error', end);
+pipe.on('close', end);
+
+/** The node has gone, or ends this process. A thread that waits for its turn would be waited for. */
+function end(): void {
+  if (engine?.turns.isWaiting === true) process.kill(process.pid, 'SIGKILL');
+  process.exit(0);
+}
 
 function reply(head: ProcessReply, values?: Float32Array): void {
   pipe.cork();
@@ -57,10 +64,11 @@ async function start(options: ProcessOptions, hasResults: boolean): Promise<Proc
   const device = await openDevice({ device: options.device, threads, quiet: options.quiet });
   const pool = new CachePool(options, { device, clock: systemClock, freeBytes });
   const speeds = new Speeds({ device, clock: systemClock });
+  const turns = new CoreTurns(device.isCpu && fillsMachine(threads) ? turnsFile() : undefined, systemClock);
   const scheduler = new Scheduler({
     pool,
     clock: systemClock,
-    turns: new CoreTurns(device.isCpu && fillsMachine(threads) ? turnsFile() : undefined, systemClock),
+    turns,
     onStep: (shardKey, step) => speeds.note(modelOf(shardKey), step),
   });
   const made = options.madeFiles && new MadeFiles(options.madeFiles);
@@ -72,7 +80,7 @@ async function start(options: ProcessOptions, hasResults: boolean): Promise<Proc
     drained: (shard) => scheduler.drained(shard),
   });
   const places = hasResults ? ResultPlaces.open(RESULTS_FD) : undefined;
-  engine = { scheduler, shards, speeds, places, made };
+  engine = { scheduler, shards, speeds, places, made, turns };
   return { device: device.name, description: device.description, threads };
 }
 
