@@ -1,10 +1,10 @@
 /**
  * How many bytes a second go over the connections to peers, for whoever plans where layers are computed: by the large messages that
- * go over them anyway (parts of prompts, files of models), and where there were none lately by two pings with bytes in them. Only
+ * go over them anyway (parts of prompts, files of models), and now and then by two pings with bytes in them. Only
  * asked for by a planner: an idle mesh sends nothing of it. A round trip alone is `ping.ts`. Held by the peer table.
  */
 import type { Connection } from '../protocol/index.js';
-import { type Clock, ExoError, LIMITS, TokenBucket, toExoError } from '../shared/index.js';
+import { type Clock, ExoError, LIMITS, TokenBucket } from '../shared/index.js';
 import type { Peer } from './peer.js';
 
 /** What the rates are measured with. */
@@ -54,8 +54,8 @@ class BestRate {
 export class LinkRates {
   readonly #c: LinkRatesComponents;
   readonly #rates = new WeakMap<Connection, BestRate>();
-  /** `clock.now()` of the last try to measure one. */
-  readonly #triedMs = new WeakMap<Connection, number>();
+  /** `clock.now()` from which one may be measured again. */
+  readonly #dueMs = new WeakMap<Connection, number>();
   readonly #stopping = new AbortController();
   #bucket: TokenBucket | undefined;
   #refreshing: Promise<void> | undefined;
@@ -85,8 +85,8 @@ export class LinkRates {
   }
 
   /**
-   * Measures the links of which nothing is known, one after the other and the nearest first; who asks meanwhile shares it. Only the
-   * side that dialled does, so that two do not measure each other at once. Never rejects.
+   * Measures the links that were not tried lately, one after the other: new ones first, of these the nearest; who asks meanwhile shares
+   * it. Only the side that dialled does, so that two do not measure each other at once. Never rejects.
    */
   refresh(): Promise<void> {
     this.#refreshing ??= this.#measureAll().finally(() => {
@@ -103,7 +103,10 @@ export class LinkRates {
   async #measureAll(): Promise<void> {
     const { clock } = this.#c;
     const due = [...this.#c.peers()].filter((peer) => this.#isDue(peer));
-    for (const peer of due.sort((a, b) => a.rtt!.srttMs - b.rtt!.srttMs)) {
+    // Those that fail again and again leave some of what a minute allows to the others. Two new ones: infinity less itself is no number.
+    const dueMs = (peer: Peer) => this.#dueOf(peer.link!.connection);
+    const inOrder = (a: Peer, b: Peer) => dueMs(a) - dueMs(b) || a.rtt!.srttMs - b.rtt!.srttMs;
+    for (const peer of due.sort(inOrder)) {
       const nowMs = clock.now();
       const perMinute = LIMITS.linkProbesPerMinute;
       this.#bucket ??= new TokenBucket(perMinute / 60, perMinute, nowMs);
@@ -115,9 +118,12 @@ export class LinkRates {
   #isDue(peer: Peer): boolean {
     const connection = peer.link?.connection;
     if (connection?.role !== 'dialler' || peer.protocol !== 'exo' || peer.rtt === undefined) return false;
-    const triedMs = this.#triedMs.get(connection) ?? Number.NEGATIVE_INFINITY;
-    if (this.#c.clock.now() - triedMs < LIMITS.linkRateKeptMs) return false;
-    return this.of(peer) === null && this.#isFree(peer, connection);
+    // What is known does not matter: a rate that is too low sends nothing over the link that would correct it.
+    return this.#c.clock.now() >= this.#dueOf(connection) && this.#isFree(peer, connection);
+  }
+
+  #dueOf(connection: Connection): number {
+    return this.#dueMs.get(connection) ?? Number.NEGATIVE_INFINITY;
   }
 
   /** Nobody waits for a heartbeat on it, and nothing large is on its way. */
@@ -129,23 +135,22 @@ export class LinkRates {
 
   async #measure(peer: Peer, connection: Connection): Promise<void> {
     const { clock } = this.#c;
-    this.#triedMs.set(connection, clock.now());
+    this.#dueMs.set(connection, clock.now() + LIMITS.linkRateKeptMs);
     let expectedMs = 0;
     for (const bytes of PROBE_BYTES) {
       if (expectedMs > LIMITS.linkProbeMs || !this.#isFree(peer, connection)) return;
       const startedMs = clock.now();
-      // Echoed: they go there and back.
-      const carried = () => this.carried(peer, connection, 2 * bytes, clock.now() - startedMs);
       try {
         const answer = await connection.request(
           { kind: 'ping', data: Buffer.alloc(bytes) },
           { timeoutMs: LIMITS.linkProbeMs, signal: this.#stopping.signal },
         );
-        carried();
+        // Echoed: they went there and back.
+        this.carried(peer, connection, 2 * bytes, clock.now() - startedMs);
         connection.recycle(answer);
-      } catch (error) {
-        // It is no faster than this.
-        if (toExoError(error).code === 'request-timeout') carried();
+      } catch {
+        // The far node may only have been busy: that says nothing of the link.
+        this.#dueMs.set(connection, clock.now() + LIMITS.linkRetryMs);
         return;
       }
       expectedMs = (clock.now() - startedMs - peer.rtt!.minMs) * (PROBE_BYTES[1] / PROBE_BYTES[0]);

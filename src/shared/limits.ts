@@ -644,6 +644,10 @@ const TABLE = {
     1_500,
     'for a ping of 64 or 256 KiB that measures a link: what takes longer is slower than any link worth splitting a model over',
   ],
+  linkRetryMs: [
+    30_000,
+    'until a link whose measurement failed is tried again: its far node may have been busy for a moment',
+  ],
   linkProbesPerMinute: [
     8,
     'links that a node measures because somebody plans; a ring is chosen among six nodes, and a stranger may ask often',

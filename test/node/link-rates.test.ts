@@ -122,10 +122,10 @@ test('link of nodes whose engines measure nothing is not measured', async () => 
   );
 });
 
-/** A peer whose link answers pings after `tookMs`, or not at all. */
+/** A peer whose link answers pings after so long, or not at all. */
 function scripted(
   clock: VirtualClock,
-  tookMs: number | undefined,
+  answersAfterMs: () => number | undefined,
   more: Partial<Peer> & { readonly queuedBytes?: number } = {},
 ): { readonly peer: Peer; readonly asked: number[] } {
   const asked: number[] = [];
@@ -141,6 +141,7 @@ function scripted(
     request: (message: { data: Buffer }, { timeoutMs }: { timeoutMs: number }) => {
       asked.push(message.data.length);
       return new Promise((resolve, reject) => {
+        const tookMs = answersAfterMs();
         const late = () => reject(new ExoError('request-timeout', 'late'));
         if (tookMs === undefined || tookMs > timeoutMs) clock.after(timeoutMs, late);
         else clock.after(tookMs, () => resolve({ kind: 'pong', data: message.data }));
@@ -163,7 +164,7 @@ async function refreshed(clock: VirtualClock, rates: LinkRates): Promise<void> {
 
 test('link rate takes the best of what was carried, and none of what is short', async () => {
   const clock = new VirtualClock();
-  const { peer } = scripted(clock, 1);
+  const { peer } = scripted(clock, () => 1);
   const rates = new LinkRates({ clock, peers: () => [peer] });
   const { connection } = peer.link!;
   rates.carried(peer, connection, 20_000, 1);
@@ -176,25 +177,59 @@ test('link rate takes the best of what was carried, and none of what is short', 
   assert.equal(rates.of(peer), 10_000 * MB);
 });
 
-test('link that does not answer in time counts as slow, and is left alone', async () => {
+test('link that does not answer in time has no rate, and is tried again soon', async () => {
   const clock = new VirtualClock();
-  const { peer, asked } = scripted(clock, undefined);
+  let tookMs: number | undefined;
+  const { peer, asked } = scripted(clock, () => tookMs);
   const rates = new LinkRates({ clock, peers: () => [peer] });
   await refreshed(clock, rates);
   assert.deepEqual(asked, [65_536]);
-  assert.ok(rates.of(peer)! < 0.1 * MB, `${rates.of(peer)}`);
+  assert.equal(rates.of(peer), null, 'a node that was busy says nothing of its link');
   await refreshed(clock, rates);
-  assert.equal(asked.length, 1);
+  assert.equal(asked.length, 1, 'not at once');
+
+  tookMs = 6;
+  await clock.advance(LIMITS.linkRetryMs);
+  await refreshed(clock, rates);
+  assert.equal(asked.length, 3);
+  assert.ok(rates.of(peer)! > 20 * MB, `${rates.of(peer)}`);
+  await clock.advance(LIMITS.linkRetryMs);
+  await refreshed(clock, rates);
+  assert.equal(asked.length, 3, 'it was measured');
+});
+
+test('link whose messages were slow is measured all the same', async () => {
+  const clock = new VirtualClock();
+  const { peer } = scripted(clock, () => 6);
+  const rates = new LinkRates({ clock, peers: () => [peer] });
+  // By a node that was busy.
+  rates.carried(peer, peer.link!.connection, 100_000, 2_000);
+  assert.ok(rates.of(peer)! < 0.1 * MB);
+  await refreshed(clock, rates);
+  assert.ok(rates.of(peer)! > 20 * MB, `${rates.of(peer)}`);
+});
+
+test('links that fail leave room for others', async () => {
+  const clock = new VirtualClock();
+  const near = Array.from({ length: 12 }, () => scripted(clock, () => undefined));
+  const rtt = { srttMs: 9, minMs: 1, rttvarMs: 0, latestMs: 9, samples: 1 };
+  const far = scripted(clock, () => 20, { rtt });
+  const rates = new LinkRates({ clock, peers: () => [...near, far].map(({ peer }) => peer) });
+  await refreshed(clock, rates);
+  assert.equal(rates.of(far.peer), null, 'the nearest first');
+  await clock.advance(60_000);
+  await refreshed(clock, rates);
+  assert.ok(rates.of(far.peer)! > 0);
 });
 
 test('link that is busy, suspect, or waits for a heartbeat is not measured', async () => {
   const clock = new VirtualClock();
   const links = [
-    scripted(clock, 1, { queuedBytes: 100_000 }),
-    scripted(clock, 1, { state: 'suspect' }),
-    scripted(clock, 1, { pingPending: true }),
-    scripted(clock, 1, { rtt: undefined } as Partial<Peer>),
-    scripted(clock, 1, { protocol: 'legacy' }),
+    scripted(clock, () => 1, { queuedBytes: 100_000 }),
+    scripted(clock, () => 1, { state: 'suspect' }),
+    scripted(clock, () => 1, { pingPending: true }),
+    scripted(clock, () => 1, { rtt: undefined } as Partial<Peer>),
+    scripted(clock, () => 1, { protocol: 'legacy' }),
   ];
   const rates = new LinkRates({ clock, peers: () => links.map(({ peer }) => peer) });
   await refreshed(clock, rates);
@@ -206,7 +241,7 @@ test('link that is busy, suspect, or waits for a heartbeat is not measured', asy
 
 test('links are measured one at a time, and no more than a few a minute', async () => {
   const clock = new VirtualClock();
-  const links = Array.from({ length: 30 }, () => scripted(clock, 5));
+  const links = Array.from({ length: 30 }, () => scripted(clock, () => 5));
   const rates = new LinkRates({ clock, peers: () => links.map(({ peer }) => peer) });
   await Promise.all([refreshed(clock, rates), rates.refresh()]);
   const count = () => links.filter(({ asked }) => asked.length > 0).length;
