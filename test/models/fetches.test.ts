@@ -126,6 +126,28 @@ test('what is fetched ahead gives way to what somebody waits for, and goes on af
   assert.ok(readFileSync(path.join(directory(), WEIGHTS)).equals(FILES[WEIGHTS] as Buffer));
 });
 
+for (const ending of ['stop', 'end'] as const) {
+  test(`what gives way when ${ending} comes is not begun again`, async () => {
+    hub.put('mesh/other', FILES);
+    let begun: () => void = () => undefined;
+    const hasBegun = new Promise<void>((resolve) => {
+      begun = resolve;
+    });
+    hub.onPiece = () => {
+      begun();
+      return new Promise((resolve) => setTimeout(resolve, 20));
+    };
+    const ahead = fetches.fetch(REPOSITORY, 'all', never, { isAhead: true });
+    const refused = assert.rejects(ahead, { code: 'request-cancelled', message: /is stopping|was ended/ });
+    await hasBegun;
+    const other = fetches.fetch('mesh/other', 'small', never).catch(() => undefined);
+    await (ending === 'stop' ? fetches.stop() : fetches.end(REPOSITORY));
+    await refused;
+    await other;
+    assert.ok(hub.bytesSent(WEIGHTS) < sizeOf(WEIGHTS));
+  });
+}
+
 test('a hub that is away is an error after some tries, and the next one who asks begins anew', async () => {
   for (let count = 0; count < 9; count += 1) hub.failApi({ kind: 'status', status: 503 });
   await assert.rejects(fetches.fetch(REPOSITORY, 'all', never), { code: 'hub-unreachable', retryable: true });
