@@ -15,7 +15,7 @@ const layer = z.int().min(0).max(LIMITS.modelLayersMax);
 const text = z.string().min(1, { error: 'must not be empty' }).max(PATH_CHARS_MAX);
 const pullBody = z.looseObject(
   {
-    model: text.max(LIMITS.modelIdCharsMax),
+    model: text.max(LIMITS.modelIdCharsMax, { error: `at most ${LIMITS.modelIdCharsMax} characters` }),
     layers: z
       .tuple([layer, layer], { error: 'must be [first, last]' })
       .refine(([from, to]) => from <= to, { error: 'must be [first, last], the first not above the last' })

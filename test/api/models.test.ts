@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { LIMITS } from '../../src/shared/index.js';
 import { json, OWNER_TOKEN, readEvents, startApi } from './harness.js';
 
 describe('models', () => {
@@ -51,6 +52,18 @@ describe('models', () => {
     assert.equal((await post({ model: 'org/later' })).status, 501);
     assert.equal((await post({ model: 'nope' })).status, 404);
     assert.equal((await post({})).status, 400);
+    const badPulls = [
+      { model: 'org/later', layers: [5, 2] },
+      { model: 'x'.repeat(LIMITS.modelIdCharsMax + 1) },
+    ];
+    for (const body of badPulls) {
+      const refused = await api.post('/v1/download', body, { authorization });
+      assert.equal(refused.status, 400);
+      assert.match(
+        (await json(refused)).error.message,
+        /^(layers: must be \[first, last\]|model: at most 512)/,
+      );
+    }
     for (const id of ['dummy', 'nope', '../etc']) {
       const response = await fetch(`${api.url}/models/${encodeURIComponent(id)}`, {
         method: 'DELETE',
