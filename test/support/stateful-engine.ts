@@ -24,8 +24,8 @@ const EOS = 0;
 export interface StatefulEngineOptions {
   /** Computing takes so long for each element of a step. @default 0 */
   readonly elementMs?: number;
-  /** Before each step; what it throws, the step throws. */
-  readonly before?: (request: ForwardRequest) => void;
+  /** Before each step, which waits for what it returns; what it throws, the step throws. */
+  readonly before?: (request: ForwardRequest) => void | Promise<void>;
 }
 
 interface Cache {
@@ -85,7 +85,8 @@ export class StatefulEngine implements InferenceEngine {
   async forward(request: ForwardRequest): Promise<ForwardResult> {
     const { requestId, shard, input, position, signal } = request;
     const fromMs = this.#clock.now();
-    this.#options.before?.(request);
+    const held = this.#options.before?.(request);
+    if (held !== undefined) await held;
     const values = input.kind === 'tokens' ? Uint32Array.from(input.tokens) : wordsOf(input.hidden);
     const ms = (this.#options.elementMs ?? 0) * values.length;
     await sleep(this.#clock, Math.max(ms, 1), signal).catch((cause) => {

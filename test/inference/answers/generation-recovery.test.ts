@@ -7,7 +7,7 @@ import type {
   GenerationRequest,
   RingMember,
 } from '../../../src/inference/index.js';
-import { type Clock, ExoError, LIMITS } from '../../../src/shared/index.js';
+import { type Clock, ExoError, LIMITS, sleep } from '../../../src/shared/index.js';
 import { RingNet, type RingNetOptions } from '../../support/ring-net.js';
 import { StatefulEngine, type StatefulEngineOptions } from '../../support/stateful-engine.js';
 
@@ -354,5 +354,24 @@ test('cancel in the pause between two rings ends at once', async () => {
     await net.clock.advance(1_500);
     abort.abort();
     await assert.rejects(answered, { code: 'request-cancelled' });
+  });
+});
+
+test('a member that is still fetching the model is waited for, however often it says so', async () => {
+  const waits = LIMITS.generationBreaksMax + 8;
+  let fetching = 0;
+  const late: { clock?: Clock } = {};
+  const stateful = (id: string): StatefulEngineOptions => ({
+    before: async () => {
+      if (id !== 'd' || fetching >= waits) return;
+      fetching += 1;
+      await sleep(late.clock!, LIMITS.generationRetryMs + 1_000);
+      throw new ExoError('model-fetching', 'not here yet', { retryable: true });
+    },
+  });
+  await withLab({ stateful, generations: { responseTimeoutMs: 900_000 } }, async ({ net }) => {
+    late.clock = net.clock;
+    assert.equal((await answer(net, 'b', ask)).length, LENGTH);
+    assert.equal(fetching, waits);
   });
 });
