@@ -98,17 +98,18 @@ export class RingPlanner {
         retryable: true,
       });
     }
-    this.#answering += 1;
-    try {
-      const isTrusted = from !== null && this.#parts.port.isTrusted(from);
-      const question = { ...message, mayFetch: message.mayFetch !== false && isTrusted };
-      // What takes longer is given up, whoever asked.
-      return await within(LIMITS.ownOfferMs, { ...this.#parts, owner: signal }, (inner) =>
-        makeOffer(this.#offerParts(), question, inner),
-      );
-    } finally {
-      this.#answering -= 1;
-    }
+    const isTrusted = from !== null && this.#parts.port.isTrusted(from);
+    const question = { ...message, mayFetch: message.mayFetch !== false && isTrusted };
+    // What takes longer is given up, whoever asked.
+    return within(LIMITS.ownOfferMs, { ...this.#parts, owner: signal }, (inner) => {
+      const offer = makeOffer(this.#offerParts(), question, inner);
+      this.#answering += 1;
+      // One that was given up may hang at a dead disk, and holds what it holds.
+      void offer.finally(() => {
+        this.#answering -= 1;
+      });
+      return offer;
+    });
   }
 
   /**

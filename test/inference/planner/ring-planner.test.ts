@@ -344,6 +344,29 @@ test('plan where the only engine is not ready in time says that, not that somebo
   });
 });
 
+test('planner that gave up offers still counts them while an engine hangs at them', async () => {
+  const stuck = measured();
+  let resolve: (profile: EngineProfile) => void = () => undefined;
+  const profiled = new Promise<EngineProfile>((settle) => {
+    resolve = settle;
+  });
+  stuck.profile = () => profiled;
+  await withNet({ ids: ['a'], engine: () => stuck }, async (net) => {
+    const question = { kind: 'offer-request', modelId: 'dummy', nLayers: LAYERS } as const;
+    const { signal } = new AbortController();
+    const ask = () => net.node('a').planner.onOffer(question, 'b', signal);
+    const given = Array.from({ length: LIMITS.offersInFlight }, () =>
+      assert.rejects(ask(), { code: 'request-timeout' }),
+    );
+    await net.clock.advance(LIMITS.ownOfferMs);
+    await Promise.all(given);
+    await assert.rejects(ask(), { code: 'overloaded' });
+    resolve(await measured().profile('dummy', signal));
+    await net.clock.advance(1_000);
+    assert.equal((await net.run(ask())).reason, undefined);
+  });
+});
+
 test('plan that is only looked at has nobody fetch anything, and leaves the ring of answers as it is', async () => {
   await withNet({ ids: ['a', 'b'], engine: () => measured() }, async (net) => {
     const { generations } = net.node('a');
