@@ -44,6 +44,7 @@ export interface LoadedModel {
 export class ModelReader {
   readonly #options: ArchitectureOptions;
   readonly #components: ModelReaderComponents;
+  /** By model, the one that was used last at the end. */
   readonly #tokenizers = new Map<string, Promise<Tokenizer>>();
 
   constructor(options: ArchitectureOptions, components: ModelReaderComponents) {
@@ -54,9 +55,15 @@ export class ModelReader {
   /** Throws `model-unknown`, or `tokenizer-invalid`. */
   tokenizer(modelId: string, signal: AbortSignal): Promise<Tokenizer> {
     const known = this.#tokenizers.get(modelId);
-    if (known !== undefined) return known;
-    const opening = this.#openTokenizer(modelId, signal).catch((error: unknown) => {
+    if (known !== undefined) {
+      // The one that was not used for longest makes room.
       this.#tokenizers.delete(modelId);
+      this.#tokenizers.set(modelId, known);
+      return known;
+    }
+    const opening: Promise<Tokenizer> = this.#openTokenizer(modelId, signal).catch((error: unknown) => {
+      // It may have made room, and been opened anew, since.
+      if (this.#tokenizers.get(modelId) === opening) this.#tokenizers.delete(modelId);
       throw error;
     });
     const [oldest] = this.#tokenizers.keys();
