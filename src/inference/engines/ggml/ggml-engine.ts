@@ -296,6 +296,8 @@ function keyOf({ modelId, startLayer, endLayer }: Shard): string {
   return shardKeyOf(modelId, startLayer, endLayer);
 }
 
-function cancelled(signal: AbortSignal): ExoError {
-  return new ExoError('request-cancelled', 'the request was cancelled', { cause: signal.reason });
+/** A deadline of whoever asked is told as such; all else is somebody who left. */
+function cancelled({ reason }: AbortSignal): ExoError {
+  if (reason instanceof ExoError && reason.code === 'request-timeout') return reason;
+  return new ExoError('request-cancelled', 'the request was cancelled', { cause: reason });
 }
