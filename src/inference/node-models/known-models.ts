@@ -37,7 +37,7 @@ export class KnownModels {
   /** Models that were looked at by themselves since the last look at all began. */
   readonly #noted = new BoundedMap<string, KnownModel | undefined>(LIMITS.modelNamesKept);
   /** Models that are being looked for by themselves. */
-  readonly #sought = new Map<string, Promise<void>>();
+  readonly #sought = new Map<string, Promise<boolean>>();
   readonly #stop = new AbortController();
 
   constructor(components: KnownModelsComponents) {
@@ -83,20 +83,16 @@ export class KnownModels {
    * in a while, and those who ask for one name are served in the order of asking. Rejects with the signal's reason.
    */
   async seek(name: string, signal: AbortSignal): Promise<void> {
-    if (this.#look !== undefined) await unlessAborted(this.#seekAlone(name), signal);
+    const wasLookedFor = this.#look !== undefined && (await unlessAborted(this.#seekAlone(name), signal));
     const isFresh = this.#parts.clock.now() - this.#lookedAtMs < LIMITS.modelsLookEveryMs;
-    if (this.has(name) || (isFresh && this.#look === undefined)) return;
+    // In every place: a look at all of them knows no better.
+    if (this.has(name) || wasLookedFor || (isFresh && this.#look === undefined)) return;
     await unlessAborted(this.refresh(), signal);
   }
 
   /** Looks at one model again: files of it came or went. Does not wait for a look at all of them. Never rejects. */
   async filesCame(repository: string): Promise<void> {
-    const name = nameOf(repository);
-    await this.#within(async (signal) => {
-      const found = new Map<string, KnownModel>();
-      for (const model of await this.#parts.store.find(repository, signal)) addStored(found, model);
-      this.#note(name, found.get(name));
-    }).catch((error: unknown) => this.#unreadable(error));
+    await this.#lookFor(repository);
   }
 
   /** A folder that somebody named. */
@@ -113,12 +109,29 @@ export class KnownModels {
     else await this.filesCame(repository);
   }
 
-  #seekAlone(name: string): Promise<void> {
+  /** True: all places were looked at. Never rejects. */
+  async #lookFor(repository: string): Promise<boolean> {
+    const name = nameOf(repository);
+    try {
+      await this.#within(async (signal) => {
+        const found = new Map<string, KnownModel>();
+        for (const model of await this.#parts.store.find(repository, signal)) addStored(found, model);
+        this.#note(name, found.get(name));
+      });
+      return true;
+    } catch (error) {
+      this.#unreadable(error);
+      return false;
+    }
+  }
+
+  /** True: it was looked for in all places. */
+  #seekAlone(name: string): Promise<boolean> {
     const repository = repositoryNamed(name);
     const sought = this.#sought.get(name);
     if (sought !== undefined) return sought;
-    if (repository === undefined || this.#sought.size >= LIMITS.generationsMax) return Promise.resolve();
-    const found = this.filesCame(repository).finally(() => this.#sought.delete(name));
+    if (repository === undefined || this.#sought.size >= LIMITS.generationsMax) return Promise.resolve(false);
+    const found = this.#lookFor(repository).finally(() => this.#sought.delete(name));
     this.#sought.set(name, found);
     return found;
   }
