@@ -20,8 +20,8 @@ export interface KnownModel extends ModelEntry {
   readonly directory: string;
   /** Absent: it is where it is, and nothing of it is fetched. */
   readonly repository?: string;
-  /** Its configuration is here, and of the other small files not all: somebody has begun to fetch it. */
-  readonly isBegun?: true;
+  /** Its configuration is here, and of the other small files not all. `usable`: the tokenizer is. */
+  readonly isBegun?: 'usable' | 'started';
 }
 
 /** The models by name; those of the first place win, unless a later one has more of it. */
@@ -34,10 +34,11 @@ export function addStored(
   if (survey.layers === undefined || (known.has(id) && !(isComplete && !known.get(id)!.ready))) return;
   const { layers, contextTokens } = survey;
   const small = record === undefined ? [] : smallFiles([...record.files.keys()]);
+  const begun = survey.others.has('tokenizer.json') ? 'usable' : 'started';
   known.set(id, {
     ...{ id, name: repository, layers, ready: isComplete, directory, repository },
     storedLayers: survey.presentLayers,
-    ...(small.every((name) => survey.others.has(name)) ? {} : { isBegun: true }),
+    ...(small.every((name) => survey.others.has(name)) ? {} : { isBegun: begun }),
     ...(contextTokens === undefined ? {} : { contextTokens }),
     ...(survey.fault === undefined ? {} : { unusable: survey.fault }),
   });

@@ -21,6 +21,7 @@ import { fetchingWords } from './fetching-words.js';
 import { folderModel, type KnownModel, layersOf, nameOf } from './known-model.js';
 import { KnownModels, type KnownModelsComponents } from './known-models.js';
 import { DEMO_MODEL, type EngineModels, type ModelEntry, unknownModel } from './models.js';
+import { SmallFiles } from './small-files.js';
 import { SpareFiles } from './spare-files.js';
 
 /** What is looked at. */
@@ -35,6 +36,7 @@ export interface StoredModelsComponents extends KnownModelsComponents {
 export class StoredModels implements EngineModels, ModelFiles {
   readonly #parts: StoredModelsComponents;
   readonly #known: KnownModels;
+  readonly #small: SmallFiles | undefined;
   readonly #spare: SpareFiles | undefined;
   /** Names of models of which files may be fetched. */
   readonly #released = new BoundedMap<string, true>(LIMITS.modelNamesKept);
@@ -47,6 +49,7 @@ export class StoredModels implements EngineModels, ModelFiles {
     this.#parts = components;
     this.#known = new KnownModels(components);
     const { fetches, spare } = components;
+    if (fetches !== undefined) this.#small = new SmallFiles({ ...components, fetches });
     if (spare === true && fetches !== undefined) this.#spare = new SpareFiles({ ...components, fetches });
   }
 
@@ -83,7 +86,11 @@ export class StoredModels implements EngineModels, ModelFiles {
     const isHere = this.#known.has(name) && !(await this.#isGone(name, true));
     if (!isHere) await this.#known.seek(name, signal);
     const known = this.#known.get(name);
-    if (mayFetch && (known === undefined || known.isBegun === true)) await this.#meet(id, signal);
+    if (!mayFetch) return;
+    if (known === undefined) await this.#meet(id, signal);
+    else if (known.isBegun !== undefined && known.repository !== undefined) {
+      await this.#small?.complete(known.repository, known, signal);
+    }
   }
 
   /** Looks at the disk; several who ask at once share a look. Never rejects. */
@@ -188,7 +195,7 @@ export class StoredModels implements EngineModels, ModelFiles {
       throw error;
     }
     if (reference.kind === 'repository') {
-      await this.#parts.fetches?.fetch(reference.repository, 'small', signal);
+      await this.#small?.fetch(reference.repository, signal);
       return;
     }
     this.#known.addFolder(await folderModel(id, reference.directory, signal));

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { StoredModels } from '../../../src/inference/node-models/real-models.js';
-import { ModelStore } from '../../../src/models/index.js';
-import { LIMITS, silentLogger, systemRandom, VirtualClock } from '../../../src/shared/index.js';
+import { type ModelFetches, ModelStore } from '../../../src/models/index.js';
+import { ExoError, LIMITS, silentLogger, systemRandom, VirtualClock } from '../../../src/shared/index.js';
 import { ROOT } from '../../support/processes.js';
 import { writeRandomCheckpoint } from '../../support/random-checkpoint.js';
 
@@ -15,7 +15,9 @@ const golden = JSON.parse(readFileSync(path.join(ROOT, 'test/golden/llama.json')
 };
 const LAYERS = golden.config['num_hidden_layers'] as number;
 
-function shelf(t: TestContext, demo = false) {
+type Fetch = ModelFetches['fetch'];
+
+function shelf(t: TestContext, demo = false, fetch?: Fetch) {
   const folder = mkdtempSync(path.join(tmpdir(), 'exo-test-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const clock = new VirtualClock();
@@ -33,6 +35,7 @@ function shelf(t: TestContext, demo = false) {
   const models = new StoredModels({
     store,
     ...(demo ? { demoDirectory } : {}),
+    ...(fetch === undefined ? {} : { fetches: { fetch } }),
     clock,
     log: silentLogger,
   });
@@ -157,6 +160,9 @@ test('a start waits for a slow disk only a moment; who asks for a model meanwhil
   assert.ok(clock.now() >= LIMITS.modelsStartMs);
   await models.learn('someone/second', signal);
   assert.equal(models.find('someone/second').layers, LAYERS);
+  // Neither does who asks for one that is not there.
+  await models.learn('someone/none', signal);
+  assert.throws(() => models.find('someone/none'), { code: 'model-unknown' });
   await models.filesCame('someone/first');
   assert.equal(models.find('someone/first').layers, LAYERS);
   release();
@@ -207,4 +213,53 @@ test('names of peers are never paths', async (t) => {
     assert.throws(() => models.find(name), { code: 'model-unknown' }, name);
     await assert.rejects(models.directoryOf(name, signal), { code: 'model-unknown' }, name);
   }
+});
+
+/** A record of more small files than there are. */
+function recorded(directory: string): void {
+  const file = (name: string) => [name, { size: 9, hash: `sha256:${'0'.repeat(64)}` }];
+  const names = ['config.json', 'tokenizer.json', 'generation_config.json', 'model.safetensors'];
+  mkdirSync(path.join(directory, '.exo'));
+  const about = { version: 1, repository: 'someone/tiny', revision: 'main', commit: 'c'.repeat(40) };
+  const record = { ...about, files: Object.fromEntries(names.map(file)) };
+  writeFileSync(path.join(directory, '.exo', 'record.json'), JSON.stringify(record));
+}
+
+test('a model that lacks a small file is used without it when the hub is away, which is asked once in a while', async (t) => {
+  let asked = 0;
+  const { models, write, clock } = shelf(t, false, async () => {
+    asked += 1;
+    throw new ExoError('hub-unreachable', 'away', { retryable: true });
+  });
+  const directory = await write('someone--tiny');
+  recorded(directory);
+  await assert.rejects(models.learn('someone/tiny', signal, true), { code: 'hub-unreachable' });
+  await assert.rejects(models.learn('someone/tiny', signal, true), { code: 'hub-unreachable' });
+  assert.equal(asked, 1, 'without a tokenizer it is refused, and the hub is not asked each time');
+  writeFileSync(path.join(directory, 'tokenizer.json'), '{}');
+  await models.filesCame('someone/tiny');
+  for (let count = 0; count < 5; count += 1) await models.learn('someone/tiny', signal, true);
+  assert.equal(asked, 1);
+  await clock.advance(LIMITS.modelsLookEveryMs);
+  for (let count = 0; count < 5; count += 1) await models.learn('someone/tiny', signal, true);
+  assert.equal(asked, 2);
+});
+
+test('a model that lacks a small file waits only a moment for a hub that does not answer', async (t) => {
+  let asked = 0;
+  const { models, write, clock } = shelf(t, false, () => {
+    asked += 1;
+    return new Promise(() => undefined);
+  });
+  const directory = await write('someone--tiny');
+  recorded(directory);
+  writeFileSync(path.join(directory, 'tokenizer.json'), '{}');
+  await models.refresh();
+  const learnt = models.learn('someone/tiny', signal, true);
+  while (asked === 0) await new Promise((resolve) => setImmediate(resolve));
+  await new Promise((resolve) => setImmediate(resolve));
+  await clock.advance(LIMITS.modelsLookEveryMs);
+  await learnt;
+  await models.learn('someone/tiny', signal, true);
+  assert.equal(asked, 1);
 });
