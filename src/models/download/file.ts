@@ -12,7 +12,7 @@ import { HubError } from '../hub/failure.js';
 import type { ByteSource, SourceBody } from '../hub/hub.js';
 import type { FileSharing, ShareStep, Sharing } from '../peers/sharing.js';
 import { type ModelRecord, STATE_FOLDER } from '../store/record.js';
-import { writeFailure } from './failure.js';
+import { notAllHere, writeFailure } from './failure.js';
 import type { FetchRates } from './fetch-rates.js';
 import { hashFile } from './hash.js';
 import { PARTIAL_SUFFIX, PartialFile, type RangeWriter } from './partial.js';
@@ -228,7 +228,7 @@ export class FileFetch {
   #fromHub(range: ByteRange, signal: AbortSignal, onHead: () => void): Promise<void> {
     const { retries, hub } = this.#context;
     return retries.run(signal, async (progressed) => {
-      if (hub === undefined) throw this.#corrupt();
+      if (hub === undefined) throw notAllHere(this.#context.model.repository, this.#file.path);
       for (const missing of without([range], this.#partial!.present)) {
         await this.#stream(hub, missing, signal, progressed, onHead);
       }
