@@ -8,6 +8,7 @@ import type { TemplateMessage } from './chat-template.js';
 import type { OpenedTokenizer, TokenizerAnswer, TokenizerQuestion } from './thread/messages.js';
 import { TokenizerThread } from './thread/tokenizer-thread.js';
 import { TokenTable } from './token-table.js';
+import { tooLong } from './too-long.js';
 
 /** As `ModelTokenizer`, with the other half elsewhere. */
 export interface ThreadedTokenizer {
@@ -167,7 +168,10 @@ class TokenizerLine {
       .ask(question, timeoutMs, `${what} of ${printable(this.#directory)}`)
       .catch((error: unknown) => {
         // It ran out of time or memory: of a long text that is the text's fault.
-        throw isLongText(question) && this.#stopped === undefined ? tooLong(question, error) : error;
+        if (!isLongText(question) || this.#stopped !== undefined) throw error;
+        const why = toExoError(error).message;
+        const has = `${question.text.length} characters, too many for the tokenizer of the model (${why})`;
+        throw tooLong(has, question.tokensMax, { cause: error });
       });
     if ('error' in answer) throw new ExoError(answer.error.code, answer.error.message);
     return answer;
@@ -181,15 +185,6 @@ type EncodeQuestion = Extract<TokenizerQuestion, { op: 'encode' }>;
 
 function isLongText(question: TokenizerQuestion): question is EncodeQuestion {
   return question.op === 'encode' && question.text.length >= LONG_TEXT_CHARS;
-}
-
-function tooLong({ text, tokensMax }: EncodeQuestion, cause: unknown): ExoError {
-  const fitting = tokensMax === undefined ? '' : `${tokensMax} tokens fit the context of the model; `;
-  return new ExoError(
-    'prompt-too-long',
-    `the messages have ${text.length} characters, too many for the tokenizer of the model (${toExoError(cause).message}); ${fitting}shorten them`,
-    { cause },
-  );
 }
 
 function cancelled(signal: AbortSignal): ExoError {

@@ -6,6 +6,7 @@ import { parentPort } from 'node:worker_threads';
 import { ExoError, LIMITS, toExoError } from '../../../shared/index.js';
 import { tooManyTokens } from '../count-tokens.js';
 import { readTokenizer, type TextReader } from '../tokenizer.js';
+import { tooLong } from '../too-long.js';
 import type { TokenizerAnswer, TokenizerQuestion } from './messages.js';
 
 const port = parentPort!;
@@ -29,7 +30,7 @@ async function answer(question: TokenizerQuestion): Promise<void> {
     const { text, tokensMax } = question;
     const encode = reader.encode.bind(reader);
     const least = tokensMax === undefined ? undefined : tooManyTokens(encode, text, tokensMax);
-    if (least !== undefined) throw new ExoError('prompt-too-long', tooLong(least, tokensMax!));
+    if (least !== undefined) throw tooLong(`at least ${least} tokens`, tokensMax);
     const ids = Uint32Array.from(encode(text));
     reply({ ids }, [ids.buffer]);
     return;
@@ -43,9 +44,6 @@ async function answer(question: TokenizerQuestion): Promise<void> {
   }
   reply({ text });
 }
-
-const tooLong = (least: number, most: number) =>
-  `the messages have more than ${least} tokens, and ${most} fit the context of the model; shorten them`;
 
 function reply(message: TokenizerAnswer, moved: readonly ArrayBufferLike[] = []): void {
   port.postMessage(message, moved as ArrayBuffer[]);
