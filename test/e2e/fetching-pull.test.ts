@@ -10,6 +10,9 @@ import { shardedModel } from '../support/model-files.js';
 import { type Child, Cleanup, type RunningNode, startExo } from '../support/processes.js';
 import '../support/leaks.js';
 
+/** A piece of the hub on each of its connections. */
+const ON_ITS_WAY_BYTES = 64 * 1024;
+
 const skip = canComputeGgml() ? false : 'no prebuilt ggml libraries for this machine';
 const REPOSITORY = 'mesh/watched';
 
@@ -55,7 +58,10 @@ test('pull asks the node of its EXO_HOME, which takes from peers what they have;
     const whole = pull(cleanup, a, env);
     assert.equal(await whole.closed, 0, whole.output);
     assert.match(whole.stdout, /fetched now by node a/);
-    assert.deepEqual(sentTwice(hub, files), {});
+    // What was on its way when it was called off was never here.
+    for (const [file, bytes] of Object.entries(sentTwice(hub, files))) {
+      assert.ok(bytes <= ON_ITS_WAY_BYTES, `${bytes} bytes of ${file} came twice`);
+    }
     // The other one needs no hub for it, also not by a command.
     await hub.stop();
     const other = pull(cleanup, b, env);
