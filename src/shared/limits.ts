@@ -560,6 +560,10 @@ const TABLE = {
     30 * 60 * 1000,
     'to load a shard: 32 GiB from a disk of 20 MB/s; what takes longer hangs, and the engine’s process is started anew',
   ],
+  engineTurnMs: [
+    1_000,
+    'for another engine of this machine to end its step: longer than a step of any answer that is worth waiting for; a part of a prompt may take as long',
+  ],
   engineProfileMs: [
     5 * 60 * 1000,
     'to measure a machine, which waits for the steps that run: part of a prompt takes two minutes on slow ones; a load is not counted',

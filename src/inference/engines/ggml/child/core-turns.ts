@@ -7,11 +7,8 @@
 import { closeSync, constants, openSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { type Clock, sleep } from '../../../../shared/index.js';
+import { type Clock, LIMITS, sleep } from '../../../../shared/index.js';
 import { type FileLock, fileLock } from '../library/index.js';
-
-/** Longer than a step of any answer that is worth waiting for; a part of a prompt may take as long. */
-const TURN_MS_MAX = 1_000;
 
 /** After a turn of this length the next one comes a moment later: a thread that waits for the lock has to wake to get it. */
 const LONG_TURN_MS = 20;
@@ -28,7 +25,7 @@ export class CoreTurns {
   #isWaiting = false;
 
   /** @param file where the lock is; undefined: no turns are taken. One that cannot be opened is as none. */
-  constructor(file: string | undefined, clock: Clock, waitMsMax = TURN_MS_MAX) {
+  constructor(file: string | undefined, clock: Clock, waitMsMax: number = LIMITS.engineTurnMs) {
     this.#clock = clock;
     this.#waitMsMax = waitMsMax;
     this.#fd = file === undefined ? undefined : opened(file);
