@@ -85,6 +85,8 @@ export function tunnelEndsSuite(theLab: () => TunnelLab): void {
       const signal = AbortSignal.timeout(20_000);
       assert.equal(await lab.driver.evict(spec, first.facts.farPid!, OPTIONS, signal), true);
       await first.session.closed;
+      // Also the session of the refused one, where the frost met it on its way out.
+      lab.sshd.thaw();
       await lab.up(t, { name: 'evicted', reverse });
       assert.equal(await lab.driver.evict(spec, first.facts.farPid!, OPTIONS, signal), false);
     });
