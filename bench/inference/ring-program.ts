@@ -4,6 +4,7 @@
  *
  *   ring-program.js '{"id", "directory", "layers", "options", "meet"?: PORT}'
  */
+import type { AddressInfo, Server } from 'node:net';
 import { GgmlEngine, type GgmlOptions } from '../../src/inference/engines/ggml/index.js';
 import { FixedModels, type PlacedRange, type Tokenizer } from '../../src/inference/index.js';
 import { createNode } from '../../src/node/index.js';
@@ -11,6 +12,7 @@ import { UNKNOWN_CAPABILITIES } from '../../src/protocol/index.js';
 import { silentLogger, systemClock, systemRandom } from '../../src/shared/index.js';
 import { AddressList } from '../../test/support/memory-mesh.js';
 import { freePorts } from '../../test/support/ports.js';
+import { bareTokens, serveBareRing } from './bare-ring.js';
 import { answerQuestions, middle, someTokens, timed } from './questions.js';
 
 interface Setup {
@@ -129,12 +131,29 @@ interface Question {
   readonly prompt?: number;
   readonly decode?: number;
   readonly ranges?: readonly PlacedRange[];
+  /** Of the second half of a ring without a mesh; 0: this is to be it, and tells its port. */
+  readonly barePort?: number;
 }
-await answerQuestions(async ({ requests = 1, prompt = 16, decode, ranges = [] }: Question) => {
+
+/** The layers that this node has of a ring. */
+function ownShard(ranges: readonly PlacedRange[]) {
+  const { startLayer, endLayer } = ranges.find(({ nodeId }) => nodeId === id)!;
+  return { modelId: MODEL, startLayer, endLayer, nLayers: layers };
+}
+
+let bare: Server | undefined;
+await answerQuestions(async ({ requests = 1, prompt = 16, decode, ranges = [], barePort }: Question) => {
+  if (barePort === 0) {
+    bare ??= await serveBareRing(engine, ownShard(ranges));
+    return { port: (bare.address() as AddressInfo).port };
+  }
+  if (barePort !== undefined)
+    return bareTokens(engine, ownShard(ranges), { port: barePort, prompt, steps: decode! });
   if (decode !== undefined) return answers(requests, prompt, decode, ranges);
   const { forwardMs, choiceMs } = engine;
   engine.forwardMs = [];
   engine.choiceMs = [];
   return { forwardMs: middle(forwardMs), choiceMs: choiceMs.length === 0 ? 0 : middle(choiceMs) };
 });
+bare?.close();
 await node.stop();

@@ -1,21 +1,30 @@
 /** A ring of two processes on this machine beside one of them alone: one request, four requests, and what a hop costs. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Program } from '../contender.js';
-import { atLeast, median, type Row } from '../table.js';
+import { atLeast, atMost, median, type Row } from '../table.js';
 import { type Bench, SETTLE_MS, under } from './bench.js';
 
 const RING_RATIO_MIN = 0.9;
 const BATCH_RATIO_MIN = 1.6;
 const HOP_MS_MAX = 0.3;
+/** Waking the next process between two steps has its price here, whatever is on the wire. */
+const BARE_HOP_RATIO_MAX = 2;
+const BARE_RING_RATIO_MIN = 0.95;
 const REQUESTS = 4;
 /** Members of the ring, and so hops of a token. */
 const HOPS = 2;
 const PROMPT = 32;
 
+/** Its first member; also of the one without a mesh. */
 interface Answers {
   readonly tokenMs: number;
   readonly tokensPerS: number;
   readonly forwardMs: number;
+}
+
+/** What a token takes beyond its steps, for each hop. */
+function hopMs(first: Omit<Answers, 'tokensPerS'>, second: SecondSteps): number {
+  return (first.tokenMs - first.forwardMs - (second.forwardMs ?? 0) - second.choiceMs) / HOPS;
 }
 
 /** What the second member computed; it chooses the tokens. */
@@ -69,13 +78,20 @@ export async function ringRows(bench: Bench): Promise<Row[]> {
           await delay(SETTLE_MS);
           await second.ask({});
           const answers = (await first.ask({ requests, prompt: PROMPT, decode, ranges })) as Answers;
-          const { forwardMs, choiceMs } = (await second.ask({})) as SecondSteps;
+          const steps = (await second.ask({})) as SecondSteps;
           if (round < 0) continue;
           note(`${where} ${requests}`, answers.tokensPerS);
-          if (where === 'ring' && requests === 1)
-            note('hop', (answers.tokenMs - answers.forwardMs - (forwardMs ?? 0) - choiceMs) / HOPS);
+          if (where === 'ring' && requests === 1) note('hop', hopMs(answers, steps));
         }
       }
+      await delay(SETTLE_MS);
+      const { port: barePort } = (await second.ask({ barePort: 0, ranges: both })) as { port: number };
+      await second.ask({});
+      const bare = (await first.ask({ barePort, prompt: PROMPT, decode, ranges: both })) as Answers;
+      const steps = (await second.ask({})) as SecondSteps;
+      if (round < 0) continue;
+      note('bare hop', hopMs(bare, steps));
+      note('bare ring', 1000 / bare.tokenMs);
     }
     const of = (key: string) => median(seen[key] ?? []);
     const four = `${REQUESTS} requests at once`;
@@ -105,6 +121,15 @@ export async function ringRows(bench: Bench): Promise<Row[]> {
         BATCH_RATIO_MIN,
       ),
       under('wire and queue, per token and hop', 'ms', of('hop'), HOP_MS_MAX),
+      atMost('the same', 'ms', of('hop'), 'bare sockets, no mesh', of('bare hop'), BARE_HOP_RATIO_MAX),
+      atLeast(
+        'q8_0: ring of two, one request',
+        'tokens/s',
+        of('ring 1'),
+        'bare sockets',
+        of('bare ring'),
+        BARE_RING_RATIO_MIN,
+      ),
     ];
   } finally {
     for (const program of programs.reverse()) await program.stop();
