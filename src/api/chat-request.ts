@@ -111,12 +111,29 @@ export function askedModel(name: string | null | undefined, chat: Pick<ChatServi
   return meantModel(name ?? undefined, { defaultId: chat.defaultModel });
 }
 
-/** Messages in the engine's form. Throws `http-invalid` for parts that are not text. */
+/** Who may have said nothing: an assistant that called tools or was cut short, and a function that returned nothing. */
+const MAY_BE_SILENT: ReadonlySet<string> = new Set(['assistant', 'function']);
+
+/** Messages in the engine's form. Throws `http-invalid` for parts that are not text, and where there is no content. */
 export function toMessages(messages: z.infer<typeof encodeBody>['messages']): ChatMessage[] {
-  return messages.map(({ role, content }, index) => ({
-    role: role === 'developer' ? 'system' : role === 'function' ? 'tool' : role,
-    content: joinParts(content, index),
-  }));
+  return messages.map(({ role, content }, index) => {
+    const isEmpty = content === null || content === undefined || content.length === 0;
+    // An empty string is what its client wrote; anything else that is empty is a field that somebody forgot to fill.
+    if (isEmpty && content !== '' && !MAY_BE_SILENT.has(role)) throw withoutContent(role, index);
+    return {
+      role: role === 'developer' ? 'system' : role === 'function' ? 'tool' : role,
+      content: joinParts(content, index),
+    };
+  });
+}
+
+function withoutContent(role: string, index: number): HttpError {
+  const param = `messages.${index}.content`;
+  return new HttpError(
+    'http-invalid',
+    `${param}: a message of role ${role} needs content: a string, or a list of at least one text part`,
+    { param },
+  );
 }
 
 function joinParts(content: z.infer<typeof message>['content'], index: number): string {

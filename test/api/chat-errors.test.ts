@@ -88,6 +88,12 @@ describe('chat, errors', () => {
     [{ messages: ['hi'] }, 'messages.0', /"role" and "content"/],
     [{ messages: [{ role: 'robot', content: 'x' }] }, 'messages.0.role', /must be system/],
     [{ messages: [{ role: 'user', content: 7 }] }, 'messages.0.content', /string or a list/],
+    [{ messages: [{ role: 'user' }] }, 'messages.0.content', /role user needs content: a string/],
+    [{ messages: [{ role: 'user', content: null }] }, 'messages.0.content', /at least one text part/],
+    [{ messages: [...USER, { role: 'user', content: [] }] }, 'messages.1.content', /needs content/],
+    [{ messages: [{ role: 'system', content: null }, ...USER] }, 'messages.0.content', /role system/],
+    [{ messages: [{ role: 'developer' }, ...USER] }, 'messages.0.content', /role developer/],
+    [{ messages: [...USER, { role: 'tool', content: [] }] }, 'messages.1.content', /role tool/],
     [
       { messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'data:' } }] }] },
       'messages.0.content.0',
@@ -171,6 +177,16 @@ describe('chat, errors', () => {
           ...USER,
           { role: 'assistant', content: 'x', tool_calls: [], function_call: null },
           ...USER,
+        ],
+      },
+      {
+        messages: [
+          { role: 'system', content: '' },
+          ...USER,
+          { role: 'assistant', content: null, tool_calls: [] },
+          { role: 'function', name: 'f', content: null },
+          { role: 'assistant' },
+          { role: 'user', content: '' },
         ],
       },
     ];
