@@ -5,7 +5,7 @@
  */
 import type { Shard, Tensor } from '../protocol/index.js';
 import type { Startable } from '../shared/index.js';
-import type { EngineModels } from './node-models/models.js';
+import type { EngineModels } from './engine-models.js';
 
 /**
  * Token ids entering the first shard, or hidden states from the shard before (shape [1, sequence, hidden];

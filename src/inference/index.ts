@@ -2,25 +2,22 @@
  * Inference: a chat becomes a prompt, the prompt travels the ring of shards, tokens come back as text. `node` gives the
  * ring its port to the mesh and routes messages to it; `api` and `cli` start generations.
  */
-
-export type {
-  Candidate,
-  FinishReason,
-  GeneratedLogprobs,
-  GeneratedToken,
-  Generation,
-  GenerationResult,
-} from './answers/generation.js';
 export {
   type AvailableModel,
+  type Candidate,
   type EncodedChat,
+  type FinishReason,
+  type GeneratedLogprobs,
+  type GeneratedToken,
+  type Generation,
   type GenerationRequest,
+  type GenerationResult,
   Generations,
   type GenerationsComponents,
   type GenerationsOptions,
   type PlanAsked,
   type PlannedModel,
-} from './answers/generations.js';
+} from './answers/index.js';
 export type {
   ChatMessage,
   EngineInput,
@@ -36,13 +33,6 @@ export type {
   TokenLogprob,
   TokenLogprobs,
 } from './engine.js';
-export { DUMMY_MODELS } from './engines/dummy.js';
-export type { GgmlComponents, GgmlOptions, ModelFiles } from './engines/ggml/index.js';
-export { canComputeGgml, ggmlDevices } from './engines/ggml/library/platform-package.js';
-export { QUANTISATIONS, type Quantisation } from './engines/ggml/weights/quantisation.js';
-export { createEngine, ENGINE_NAMES, type EngineName } from './engines/index.js';
-export type { BoardEntry } from './node-models/download-board.js';
-export type { Downloads, DownloadsMesh } from './node-models/downloads.js';
 export {
   DEMO_MODEL,
   type EngineModels,
@@ -50,7 +40,22 @@ export {
   type ModelEntry,
   meantModel,
   resolveModel,
-} from './node-models/models.js';
+} from './engine-models.js';
+export {
+  canComputeGgml,
+  createEngine,
+  DUMMY_MODELS,
+  ENGINE_NAMES,
+  type EngineName,
+  type GgmlComponents,
+  type GgmlOptions,
+  ggmlDevices,
+  loadGgml,
+  type ModelFiles,
+  QUANTISATIONS,
+  type Quantisation,
+} from './engines/index.js';
+export type { BoardEntry, Downloads, DownloadsMesh } from './node-models/index.js';
 export type { PlacedRange, Placement } from './placement.js';
 export {
   type Outsider,
@@ -64,13 +69,20 @@ export {
   RingPlanner,
   type RingPlannerComponents,
 } from './planner/index.js';
-export { ActiveNode } from './ring/active-node.js';
-export { Ring } from './ring/ring.js';
-export type { LocalPrompt, RingComponents, RingOptions } from './ring/ring-options.js';
-export { placesOf, ringFault } from './ring/ring-plan.js';
-export type { MeshNow, RingMember, RingPort } from './ring/ring-port.js';
-export type { RingClient } from './ring/ring-request.js';
-export type { RequestedSampling } from './sampling/sampling-state.js';
+export {
+  ActiveNode,
+  type LocalPrompt,
+  type MeshNow,
+  placesOf,
+  Ring,
+  type RingClient,
+  type RingComponents,
+  type RingMember,
+  type RingOptions,
+  type RingPort,
+  ringFault,
+} from './ring/index.js';
+export type { RequestedSampling } from './sampling/index.js';
 
-/** The parts of real models; loaded when they are needed. */
-export const loadRealModels = () => import('./node-models/real-models.js');
+/** The models of a node with a real engine; loaded when they are needed. */
+export const loadNodeModels = () => import('./node-models/index.js');

@@ -10,7 +10,8 @@ import {
   DUMMY_MODELS,
   type EngineModels,
   type InferenceEngine,
-  loadRealModels,
+  loadGgml,
+  loadNodeModels,
 } from '../inference/index.js';
 import type { Clock, Logger, Random } from '../shared/index.js';
 import type { NodeSettings } from './config/index.js';
@@ -41,23 +42,23 @@ export async function nodeModels(settings: NodeSettings, parts: NodeEngineParts)
 export async function nodeEngine(settings: NodeSettings, parts: NodeEngineParts): Promise<NodeEngine> {
   if (settings.inference.engine === 'dummy') return { engine: createEngine('dummy') };
   const { clock, log } = parts;
-  const [{ models, downloads }, { createGgmlEngine }] = await Promise.all([
+  const [{ models, downloads }, { GgmlEngine }] = await Promise.all([
     storedModels(settings, parts),
-    loadRealModels(),
+    loadGgml(),
   ]);
   const { device, threads, quantisation } = settings.inference;
   const options = {
     ...{ device, quantisation, weightsDirectory: path.join(parts.home, 'weights') },
     ...(threads === undefined ? {} : { threads }),
   };
-  return { engine: createGgmlEngine(options, { files: models, models, clock, logger: log }), downloads };
+  return { engine: new GgmlEngine(options, { files: models, models, clock, logger: log }), downloads };
 }
 
 async function storedModels({ models: settings }: NodeSettings, parts: NodeEngineParts) {
   const { home, env, clock, random, log } = parts;
   const { seedDir, spare = false } = settings;
-  const [{ Downloads, StoredModels }, room] = await Promise.all([
-    loadRealModels(),
+  const [{ Downloads, NodeModels }, room] = await Promise.all([
+    loadNodeModels(),
     import('../models/index.js'),
   ]);
   const userHome = env['HOME'] || homedir();
@@ -79,7 +80,7 @@ async function storedModels({ models: settings }: NodeSettings, parts: NodeEngin
       onDone: (repository) => models.filesCame(repository),
     },
   );
-  const models = new StoredModels({
+  const models = new NodeModels({
     ...{ store, fetches, spare, clock, log },
     demoDirectory: room.DEMO_DIRECTORY,
   });

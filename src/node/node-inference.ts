@@ -59,7 +59,8 @@ export class NodeInference {
     downloads?.connect({
       files: createPeerFiles(options.nodeId, peers, clock),
       broadcast: (status) => port.broadcastStatus(status),
-      ring: (modelId, layers) => port.ring(modelId, layers),
+      ownShard: (modelId, layers) =>
+        port.ring(modelId, layers).find(({ nodeId }) => nodeId === options.nodeId)?.shard,
     });
     const { maxGenerateTokens, defaultTemperature, responseTimeoutMs } = options;
     const { defaultModel, systemPrompt, recovery, placement, contextTokensMax } = options;

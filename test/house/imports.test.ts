@@ -133,6 +133,19 @@ const FENCES: Record<string, { readonly places: readonly string[]; readonly reas
 /** Parts of a room with an index of their own, so that a command can start without the whole room. */
 const PARTS = new Set(['src/node/config/index.ts', 'src/node/home/index.ts', 'src/node/options/index.ts']);
 
+/**
+ * Rooms inside a room: the folders of `src/inference`, and which of them each may import, through its index. What stands beside the
+ * folders (engine.ts, engine-models.ts, ...) is the ground of all of them. Engines are beside the ring: it meets them by engine.ts.
+ */
+const INFERENCE: Readonly<Record<string, readonly string[]>> = {
+  sampling: [],
+  ring: ['sampling'],
+  engines: ['sampling'],
+  'node-models': ['engines'],
+  planner: ['ring', 'node-models'],
+  answers: ['planner', 'ring', 'sampling'],
+};
+
 const all = sources();
 
 test('the table of rooms names only rooms that exist, and every room that exists', () => {
@@ -171,6 +184,31 @@ test('a room is imported through its index and nothing behind it', () => {
       }
     }
   }
+  assert.deepEqual(faults, []);
+});
+
+test('the folders of inference import each other in one direction, through their indexes', () => {
+  const folderOf = (file: string): string | undefined => /^src\/inference\/([^/]+)\//.exec(file)?.[1];
+  const faults: string[] = [];
+  for (const { file, room, imports } of all) {
+    if (room !== 'inference') continue;
+    const mine = folderOf(file);
+    if (mine !== undefined && INFERENCE[mine] === undefined)
+      faults.push(`${file}: a folder not in the table`);
+    for (const { target, specifier } of imports) {
+      const other = folderOf(target ?? '');
+      if (other === undefined || other === mine) continue;
+      if (target !== `src/inference/${other}/index.ts`) {
+        faults.push(`${file} imports ${specifier}: only ${other}/index.js is for others`);
+      }
+      const isAllowed =
+        file === 'src/inference/index.ts' || (mine !== undefined && INFERENCE[mine]?.includes(other));
+      if (!isAllowed)
+        faults.push(`${file} imports ${specifier}: ${mine ?? 'the ground'} stands below ${other}`);
+    }
+  }
+  const folders = new Set(all.map(({ file }) => folderOf(file)).filter((folder) => folder !== undefined));
+  assert.deepEqual([...folders].sort(), Object.keys(INFERENCE).sort());
   assert.deepEqual(faults, []);
 });
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createEngine, DUMMY_MODELS, resolveModel } from '../../src/inference/index.js';
-import { tokensOf, tokenTensor } from '../../src/inference/ring/token-tensor.js';
 import { readElements, tensorOf } from '../../src/inference/tensor-elements.js';
+import { tokensOf, tokenTensor } from '../../src/inference/token-tensor.js';
 import type { DType } from '../../src/protocol/index.js';
 import { engineSuite } from '../compliance/engine-suite.js';
 

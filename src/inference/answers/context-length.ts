@@ -3,7 +3,7 @@
  * client decides; a ring computes what it is given. Called by `generations.ts`.
  */
 import { ExoError, printable } from '../../shared/index.js';
-import type { ModelEntry } from '../node-models/models.js';
+import type { ModelEntry } from '../engine-models.js';
 
 /** The context of a model on this node, in tokens; undefined where nobody knows it. */
 export function contextOf(

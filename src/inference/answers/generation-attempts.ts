@@ -18,15 +18,12 @@ import {
   type TimerHandle,
   toExoError,
 } from '../../shared/index.js';
-import type { ModelEntry } from '../node-models/models.js';
+import type { ModelEntry } from '../engine-models.js';
 import type { Placement } from '../placement.js';
 import type { PlanWatch, RingPlan, RingPlanner } from '../planner/index.js';
-import { NoEntrance } from '../ring/entrance.js';
-import { ResultOrder } from '../ring/result-order.js';
-import type { Ring } from '../ring/ring.js';
-import { resultError, ringError } from '../ring/ring-errors.js';
-import type { RingClient } from '../ring/ring-request.js';
-import { historyFor, type RequestedSampling, samplingState } from '../sampling/sampling-state.js';
+import type { Ring, RingClient } from '../ring/index.js';
+import { NoEntrance, ResultOrder, resultError, ringError } from '../ring/index.js';
+import { historyFor, type RequestedSampling, samplingState } from '../sampling/index.js';
 import { StallWatch } from './stall-watch.js';
 
 /** A ring that is being put together again. What is unknown, too long or full stays so. */

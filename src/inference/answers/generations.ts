@@ -3,13 +3,12 @@
  */
 import { type Clock, ExoError, LIMITS, type Logger, type Random, randomUuid } from '../../shared/index.js';
 import type { ChatMessage, InferenceEngine } from '../engine.js';
-import { learnWithin } from '../node-models/learn-within.js';
-import { type ModelEntry, meantModel, resolveModel } from '../node-models/models.js';
+import { learnWithin, type ModelEntry, meantModel, resolveModel } from '../engine-models.js';
 import type { Placement } from '../placement.js';
 import type { PlanRecord, RingPlan, RingPlanner } from '../planner/index.js';
-import type { Ring } from '../ring/ring.js';
-import { ringError } from '../ring/ring-errors.js';
-import type { RequestedSampling } from '../sampling/sampling-state.js';
+import type { Ring } from '../ring/index.js';
+import { ringError } from '../ring/index.js';
+import type { RequestedSampling } from '../sampling/index.js';
 import { answerTokensMax, assertFew, contextOf } from './context-length.js';
 import { type Generation, RunningGeneration } from './generation.js';
 import { GenerationAttempts } from './generation-attempts.js';

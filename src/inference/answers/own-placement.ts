@@ -3,10 +3,10 @@
  * are made for one model, and a node may be asked for another. Called by `generations.ts`.
  */
 import { ExoError, toExoError } from '../../shared/index.js';
-import type { ModelEntry } from '../node-models/models.js';
+import type { ModelEntry } from '../engine-models.js';
 import type { Placement } from '../placement.js';
 import type { RingPlanner } from '../planner/index.js';
-import { ringFault } from '../ring/ring-plan.js';
+import { ringFault } from '../ring/index.js';
 
 /** A placement, and what is to be said of it. */
 export interface ChosenPlacement {

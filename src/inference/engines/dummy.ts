@@ -14,9 +14,9 @@ import type {
   SampledToken,
   Tokenizer,
 } from '../engine.js';
-import { FixedModels } from '../node-models/models.js';
-import { tokenTensor } from '../ring/token-tensor.js';
+import { FixedModels } from '../engine-models.js';
 import { elementAt, elementCount, mapElements } from '../tensor-elements.js';
+import { tokenTensor } from '../token-tensor.js';
 
 const PROMPT_TEXT = 'dummy_tokenized_prompt';
 const PROMPT_TOKEN = 1;

@@ -3,6 +3,14 @@ import { ExoError, printable } from '../../shared/index.js';
 import type { InferenceEngine } from '../engine.js';
 import { DummyEngine } from './dummy.js';
 
+export { DUMMY_MODELS } from './dummy.js';
+export type { GgmlComponents, GgmlOptions, ModelFiles } from './ggml/index.js';
+export { canComputeGgml, ggmlDevices } from './ggml/library/platform-package.js';
+export { QUANTISATIONS, type Quantisation } from './ggml/weights/quantisation.js';
+
+/** The engine of real models, whose process starts with it; loaded by those that compute them. */
+export const loadGgml = () => import('./ggml/index.js');
+
 /** Engines of this version. */
 export const ENGINE_NAMES = ['dummy', 'ggml'] as const;
 
@@ -16,7 +24,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
 };
 
 /**
- * Makes the dummy engine; `ggml` needs models and a process of its own (`real-models.ts`). Throws `option-unsupported` (known to
+ * Makes the dummy engine; `ggml` needs models and a process of its own (`loadGgml`). Throws `option-unsupported` (known to
  * the original only) or `option-invalid`.
  */
 export function createEngine(name: string): InferenceEngine {

@@ -14,7 +14,7 @@ import {
   Sharing,
   shortNameOf,
 } from '../../models/index.js';
-import type { OpaqueStatus } from '../../protocol/index.js';
+import type { OpaqueStatus, Shard } from '../../protocol/index.js';
 import {
   type Clock,
   ExoError,
@@ -24,7 +24,6 @@ import {
   type Random,
   toExoError,
 } from '../../shared/index.js';
-import type { RingMember } from '../ring/ring-port.js';
 import {
   type BoardEntry,
   DownloadBoard,
@@ -32,16 +31,16 @@ import {
   ownEntry,
   readDownloadStatus,
 } from './download-board.js';
-import { type ModelOnDisk, modelInventory } from './model-inventory.js';
-import type { StoredModels } from './stored-models.js';
+import { type ModelOnDisk, modelInventory } from './inventory.js';
+import type { NodeModels } from './node-models.js';
 
 /** What the mesh is to it. */
 export interface DownloadsMesh {
   /** The other nodes, as far as they share files. */
   readonly files: PeerFiles;
   broadcast(status: OpaqueStatus): void;
-  /** Throws `ring-incomplete`. */
-  ring(modelId: string, layers: number): readonly RingMember[];
+  /** What this node would hold in the ring as it is now; undefined: nothing. Throws `ring-incomplete`. */
+  ownShard(modelId: string, layers: number): Shard | undefined;
 }
 
 /** What it works with. */
@@ -80,7 +79,7 @@ export class Downloads {
   readonly #toldMs = new Map<string, number>();
   /** Those that pull; each is a client that waits. */
   readonly #watchers = new Set<(progress: DownloadProgress) => void>();
-  #models: StoredModels | undefined;
+  #models: NodeModels | undefined;
   #fetches: ModelFetches | undefined;
   #mesh: DownloadsMesh | undefined;
   #sharing: Sharing | undefined;
@@ -92,7 +91,7 @@ export class Downloads {
   }
 
   /** Where the names and the downloads are; once, before anything else. */
-  use(models: StoredModels, fetches: ModelFetches): void {
+  use(models: NodeModels, fetches: ModelFetches): void {
     this.#models = models;
     this.#fetches = fetches;
   }
@@ -170,9 +169,8 @@ export class Downloads {
     await models.learn(id, signal, true);
     const { layers, ready } = models.find(id);
     if (ready) return { id, isReady: true };
-    const own = this.#mesh?.ring(id, layers).find(({ nodeId }) => nodeId === this.#mesh?.files.selfId);
-    const shard = own?.shard ?? { modelId: id, startLayer: 0, endLayer: layers - 1, nLayers: layers };
-    const { startLayer, endLayer } = shard;
+    const shard = this.#mesh?.ownShard(id, layers);
+    const { startLayer, endLayer } = shard ?? { startLayer: 0, endLayer: layers - 1 };
     const wanted = { startLayer, endLayer, layers };
     const found = await this.#parts.store.find(repository, signal);
     if (found.some(({ survey }) => survey.has(wanted))) return { id, isReady: true };

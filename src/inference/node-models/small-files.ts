@@ -1,7 +1,7 @@
 /**
  * The small files of models (configuration, tokenizer) that somebody needs and that are not all here. One that is not on disk is asked
  * for once in a while, not by each request: the hub may be away, and a model that has what is needed is used without the rest.
- * Fetches through the downloads of the node; called by `stored-models.ts`.
+ * Fetches through the downloads of the node; called by `node-models.ts`.
  */
 import type { ModelFetches } from '../../models/index.js';
 import {
@@ -14,7 +14,7 @@ import {
   toExoError,
   unlessAborted,
 } from '../../shared/index.js';
-import type { KnownModel } from './known-model.js';
+import type { FoundModel } from './found-model.js';
 
 /** What they are fetched with. */
 export interface SmallFilesComponents {
@@ -51,7 +51,7 @@ export class SmallFiles {
    * used without them only the first time, and where weights are here no longer than that time. Rejects with the signal's reason or,
    * where the model cannot be used without them, as `ModelFetches.fetch`, also for the attempt that was the last.
    */
-  async complete(repository: string, known: KnownModel, signal: AbortSignal): Promise<void> {
+  async complete(repository: string, known: FoundModel, signal: AbortSignal): Promise<void> {
     const { clock } = this.#parts;
     const last = this.#attempts.get(repository);
     const isUsable = known.isBegun === 'usable';

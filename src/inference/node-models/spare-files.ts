@@ -1,6 +1,6 @@
 /**
  * `--spare`: the files of a neighbour's layers, fetched ahead while nobody waits for anything, so that they are here when the
- * neighbour is lost. Called by `stored-models.ts`.
+ * neighbour is lost. Called by `node-models.ts`.
  */
 import type { LayerRange, ModelFetches, ModelStore } from '../../models/index.js';
 import { type Clock, ExoError, LIMITS, type Logger, toExoError } from '../../shared/index.js';

@@ -4,8 +4,8 @@
  */
 import type { OfferResponse } from '../../protocol/index.js';
 import { BoundedMap, type Clock, LIMITS, printable, toExoError, unlessAborted } from '../../shared/index.js';
-import type { ModelEntry } from '../node-models/models.js';
-import type { RingPort } from '../ring/ring-port.js';
+import type { ModelEntry } from '../engine-models.js';
+import type { RingPort } from '../ring/index.js';
 import { within } from './deadline.js';
 import { noOffer } from './offer.js';
 

@@ -5,7 +5,7 @@
 import type { OfferedPath, OfferRequest, OfferResponse } from '../../protocol/index.js';
 import { type Clock, ExoError, toExoError } from '../../shared/index.js';
 import type { InferenceEngine } from '../engine.js';
-import type { Downloads } from '../node-models/downloads.js';
+import type { Downloads } from '../node-models/index.js';
 import { isMeasured } from './costs.js';
 
 /** What an offer is made of. */

@@ -5,7 +5,7 @@
 
 import { LIMITS } from '../../shared/index.js';
 import type { PlacedRange } from '../placement.js';
-import { placesOf } from '../ring/ring-plan.js';
+import { placesOf } from '../ring/index.js';
 import type { RingPlan } from './plan.js';
 import type { Outsider } from './plan-errors.js';
 import type { Prediction } from './predict.js';

@@ -1,7 +1,7 @@
 /** What the planner is asked, and what it answers. Types only. */
-import type { ModelEntry } from '../node-models/models.js';
+import type { ModelEntry } from '../engine-models.js';
 import type { Placement } from '../placement.js';
-import type { RingMember } from '../ring/ring-port.js';
+import type { RingMember } from '../ring/index.js';
 import type { PathFigures } from './paths.js';
 import type { Outsider } from './plan-errors.js';
 import type { Prediction } from './predict.js';

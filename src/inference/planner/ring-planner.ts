@@ -6,11 +6,11 @@
 import type { OfferRequest, OfferResponse } from '../../protocol/index.js';
 import { BoundedMap, type Clock, ExoError, LIMITS, toExoError } from '../../shared/index.js';
 import type { InferenceEngine } from '../engine.js';
-import type { Downloads } from '../node-models/downloads.js';
-import type { ModelEntry } from '../node-models/models.js';
+import type { ModelEntry } from '../engine-models.js';
+import type { Downloads } from '../node-models/index.js';
 import type { PlacedRange } from '../placement.js';
-import { placesOf, ringFault, ringOf } from '../ring/ring-plan.js';
-import type { MeshNow, RingPort } from '../ring/ring-port.js';
+import type { MeshNow, RingPort } from '../ring/index.js';
+import { placesOf, ringFault, ringOf } from '../ring/index.js';
 import { reservedPositions, shareInOrder } from './assign.js';
 import { type Choice, chooseRing, soloRing, valued } from './choose.js';
 import { isMeasured, NodeCosts } from './costs.js';

@@ -2,7 +2,7 @@
 import type { JsonObject } from '../../protocol/index.js';
 import type { Clock, Logger, Random } from '../../shared/index.js';
 import type { InferenceEngine } from '../engine.js';
-import type { ModelEntry } from '../node-models/models.js';
+import type { ModelEntry } from '../engine-models.js';
 import type { ActiveNode } from './active-node.js';
 import type { RingMember, RingPort } from './ring-port.js';
 import type { RingClient } from './ring-request.js';

@@ -4,7 +4,7 @@
  */
 import type { RingPlace } from '../../protocol/index.js';
 import { ExoError, LIMITS, printable } from '../../shared/index.js';
-import type { ModelEntry } from '../node-models/models.js';
+import type { ModelEntry } from '../engine-models.js';
 import { ringError } from './ring-errors.js';
 import type { RingMember } from './ring-port.js';
 

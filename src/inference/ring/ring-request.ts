@@ -4,8 +4,8 @@
  */
 import type { JsonObject, Result, Shard } from '../../protocol/index.js';
 import { ExoError } from '../../shared/index.js';
-import type { ModelEntry } from '../node-models/models.js';
-import type { RequestSampler } from '../sampling/request-sampler.js';
+import type { ModelEntry } from '../engine-models.js';
+import type { RequestSampler } from '../sampling/index.js';
 import type { RingMember } from './ring-port.js';
 import { StepLine } from './step-line.js';
 

@@ -5,13 +5,13 @@
 import type { JsonObject, Result, ResultLogprobs, Tensor, TensorRequest } from '../../protocol/index.js';
 import { type Clock, ExoError, LIMITS, type Random } from '../../shared/index.js';
 import type { EngineInput, InferenceEngine, TokenLogprobs } from '../engine.js';
-import { RequestSampler } from '../sampling/request-sampler.js';
+import { RequestSampler } from '../sampling/index.js';
 import { elementCount, sequenceLength } from '../tensor-elements.js';
+import { tokensOf, tokenTensor } from '../token-tensor.js';
 import { hopError } from './ring-errors.js';
 import { placesOf } from './ring-plan.js';
 import type { RingPort } from './ring-port.js';
 import type { RingRequest } from './ring-request.js';
-import { tokensOf, tokenTensor } from './token-tensor.js';
 
 /** How tokens are chosen and when an answer ends. */
 export interface RingWorkerOptions {

@@ -17,8 +17,8 @@ import type {
   TensorResponse,
 } from '../../protocol/index.js';
 import { LIMITS, randomUuid, type Startable, toExoError } from '../../shared/index.js';
-import { learnWithin } from '../node-models/learn-within.js';
-import { progressOf } from '../sampling/sampling-state.js';
+import { learnWithin } from '../engine-models.js';
+import { progressOf } from '../sampling/index.js';
 import { entranceOf, noTakeUp } from './entrance.js';
 import { Gateway, hasOldMember, needsGateway } from './gateway.js';
 import { RingEndings } from './ring-endings.js';

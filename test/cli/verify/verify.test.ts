@@ -10,7 +10,8 @@ import {
   type ForwardRequest,
   type ForwardResult,
   type InferenceEngine,
-  loadRealModels,
+  loadGgml,
+  loadNodeModels,
 } from '../../../src/inference/index.js';
 import { DEMO_DIRECTORY } from '../../../src/models/index.js';
 import { createNode, type Node } from '../../../src/node/index.js';
@@ -30,13 +31,13 @@ const QUESTION_TOKENS = '8';
 async function engineOf(
   change?: (request: ForwardRequest, result: ForwardResult) => void,
 ): Promise<InferenceEngine> {
-  const { StoredModels, createGgmlEngine } = await loadRealModels();
+  const [{ NodeModels }, { GgmlEngine }] = await Promise.all([loadNodeModels(), loadGgml()]);
   const store = { async *each() {}, find: async () => [] };
-  const models = new StoredModels({
+  const models = new NodeModels({
     ...{ store, demoDirectory: DEMO_DIRECTORY, clock: systemClock, log: silentLogger },
   });
   await models.refresh();
-  const engine = createGgmlEngine(
+  const engine = new GgmlEngine(
     { device: 'cpu', threads: 1, quiet: true },
     { files: models, models, clock: systemClock, logger: silentLogger },
   );

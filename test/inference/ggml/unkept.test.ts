@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
+import { FixedModels } from '../../../src/inference/engine-models.js';
+import { GgmlEngine } from '../../../src/inference/engines/ggml/index.js';
 import { canComputeGgml } from '../../../src/inference/index.js';
-import { FixedModels } from '../../../src/inference/node-models/models.js';
-import { createGgmlEngine } from '../../../src/inference/node-models/real-models.js';
 import { type Logger, silentLogger, systemClock } from '../../../src/shared/index.js';
 import { Cleanup } from '../../support/processes.js';
 import { RANDOM_LAYERS, RANDOM_MODEL, writeRandomModel } from '../../support/real-model.js';
@@ -36,7 +36,7 @@ test('weights that cannot be kept are said once, with their size and what to do,
         { id: RANDOM_MODEL, name: 'Random', layers: RANDOM_LAYERS, ready: true },
       ]);
       const files = { directoryOf: async () => directory };
-      const engine = createGgmlEngine(
+      const engine = new GgmlEngine(
         { device: 'cpu', threads: 1, quantisation: 'q8_0', ...options },
         { files, models, clock: systemClock, logger },
       );

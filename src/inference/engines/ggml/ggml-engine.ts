@@ -24,8 +24,8 @@ import type {
   SamplingPlace,
   Tokenizer,
 } from '../../engine.js';
-import type { EngineModels } from '../../node-models/models.js';
-import { sampleLogits } from '../../sampling/sampler.js';
+import type { EngineModels } from '../../engine-models.js';
+import { sampleLogits } from '../../sampling/index.js';
 import { type LoadedModel, ModelReader, type ModelReaderComponents } from './model-reader.js';
 import { type GgmlOptions, processOptions } from './options.js';
 import type { EngineProcess } from './process/engine-process.js';

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test, { type TestContext } from 'node:test';
-import { StoredModels } from '../../../src/inference/node-models/real-models.js';
+import { NodeModels } from '../../../src/inference/node-models/index.js';
 import { type ModelFetches, ModelStore } from '../../../src/models/index.js';
 import { ExoError, LIMITS, silentLogger, systemRandom, VirtualClock } from '../../../src/shared/index.js';
 import { ROOT } from '../../support/processes.js';
@@ -32,7 +32,7 @@ function shelf(t: TestContext, demo = false, fetch?: Fetch) {
     return directory;
   };
   const demoDirectory = path.join(folder, 'demo');
-  const models = new StoredModels({
+  const models = new NodeModels({
     store,
     ...(demo ? { demoDirectory } : {}),
     ...(fetch === undefined ? {} : { fetches: { fetch } }),
@@ -147,7 +147,7 @@ test('a start waits for a slow disk only a moment; who asks for a model meanwhil
       }
     },
   };
-  const models = new StoredModels({ store: slow, clock, log: silentLogger });
+  const models = new NodeModels({ store: slow, clock, log: silentLogger });
   const started = models.start();
   let isStarted = false;
   void started.then(() => {
@@ -189,7 +189,7 @@ test('a disk that never answers ends a look; what was known stays', async (t) =>
       yield* store.each(stop);
     },
   };
-  const models = new StoredModels({ store: stuck, clock, log: silentLogger });
+  const models = new NodeModels({ store: stuck, clock, log: silentLogger });
   await models.refresh();
   isStuck = true;
   const look = models.refresh();

@@ -16,16 +16,16 @@ import {
 } from '../../models/index.js';
 import type { Shard } from '../../protocol/index.js';
 import { BoundedMap, ExoError, LIMITS, printable } from '../../shared/index.js';
-import type { ModelFiles } from '../engines/ggml/index.js';
+import { DEMO_MODEL, type EngineModels, type ModelEntry, unknownModel } from '../engine-models.js';
+import type { ModelFiles } from '../engines/index.js';
+import { DiskIndex, type DiskIndexComponents } from './disk-index.js';
 import { fetchingWords } from './fetching-words.js';
-import { folderModel, type KnownModel, layersOf, nameOf } from './known-model.js';
-import { KnownModels, type KnownModelsComponents } from './known-models.js';
-import { DEMO_MODEL, type EngineModels, type ModelEntry, unknownModel } from './models.js';
+import { type FoundModel, folderModel, layersOf, nameOf } from './found-model.js';
 import { SmallFiles } from './small-files.js';
 import { SpareFiles } from './spare-files.js';
 
 /** What is looked at. */
-export interface StoredModelsComponents extends KnownModelsComponents {
+export interface NodeModelsComponents extends DiskIndexComponents {
   /** Absent: nothing is ever fetched. */
   readonly fetches?: Pick<ModelFetches, 'fetch'>;
   /** `--spare`: files of a neighbour's layers are fetched ahead. @default false */
@@ -33,9 +33,9 @@ export interface StoredModelsComponents extends KnownModelsComponents {
 }
 
 /** Names and folders of models on disk. */
-export class StoredModels implements EngineModels, ModelFiles {
-  readonly #parts: StoredModelsComponents;
-  readonly #known: KnownModels;
+export class NodeModels implements EngineModels, ModelFiles {
+  readonly #parts: NodeModelsComponents;
+  readonly #disk: DiskIndex;
   readonly #small: SmallFiles | undefined;
   readonly #spare: SpareFiles | undefined;
   /** Names of models of which files may be fetched. */
@@ -45,9 +45,9 @@ export class StoredModels implements EngineModels, ModelFiles {
   /** When a known model was last asked for. */
   readonly #usedMs = new BoundedMap<string, number>(LIMITS.modelNamesKept);
 
-  constructor(components: StoredModelsComponents) {
+  constructor(components: NodeModelsComponents) {
     this.#parts = components;
-    this.#known = new KnownModels(components);
+    this.#disk = new DiskIndex(components);
     const { fetches, spare } = components;
     if (fetches !== undefined) this.#small = new SmallFiles({ ...components, fetches });
     if (spare === true && fetches !== undefined) this.#spare = new SpareFiles({ ...components, fetches });
@@ -55,24 +55,24 @@ export class StoredModels implements EngineModels, ModelFiles {
 
   /** Begins the first look, and waits for it as long as a start may take. Never rejects. */
   start(): Promise<void> {
-    return this.#known.start();
+    return this.#disk.start();
   }
 
   /** Looks and spare downloads end. Idempotent. */
   stop(): void {
-    this.#known.stop();
+    this.#disk.stop();
     this.#spare?.stop();
   }
 
   get defaultId(): string {
-    const own = this.#known
+    const own = this.#disk
       .all()
       .find(({ id, ready, unusable }) => ready && unusable === undefined && id !== DEMO_MODEL);
     return own?.id ?? DEMO_MODEL;
   }
 
   list(): readonly ModelEntry[] {
-    return this.#known.all().map(({ directory: _, repository: __, isBegun: ___, ...model }) => model);
+    return this.#disk.all().map(({ directory: _, repository: __, isBegun: ___, ...model }) => model);
   }
 
   find(id: string): ModelEntry {
@@ -83,9 +83,9 @@ export class StoredModels implements EngineModels, ModelFiles {
     signal.throwIfAborted();
     const name = nameOf(id);
     if (mayFetch) this.#released.set(name, true);
-    const isHere = this.#known.has(name) && !(await this.#isGone(name, true));
-    if (!isHere) await this.#known.seek(name, signal);
-    const known = this.#known.get(name);
+    const isHere = this.#disk.has(name) && !(await this.#isGone(name, true));
+    if (!isHere) await this.#disk.seek(name, signal);
+    const known = this.#disk.get(name);
     if (!mayFetch) return;
     if (known === undefined) await this.#meet(id, signal);
     else if (known.isBegun !== undefined && known.repository !== undefined) {
@@ -95,12 +95,12 @@ export class StoredModels implements EngineModels, ModelFiles {
 
   /** Looks at the disk; several who ask at once share a look. Never rejects. */
   refresh(): Promise<void> {
-    return this.#known.refresh();
+    return this.#disk.refresh();
   }
 
   /** Files of a model came or went. Never rejects. */
   filesCame(repository: string): Promise<void> {
-    return this.#known.filesCame(repository);
+    return this.#disk.filesCame(repository);
   }
 
   /** A report of a download of this node. */
@@ -139,7 +139,7 @@ export class StoredModels implements EngineModels, ModelFiles {
   }
 
   neighbour(shard: Shard): void {
-    const known = this.#known.get(nameOf(shard.modelId));
+    const known = this.#disk.get(nameOf(shard.modelId));
     const layers = known === undefined ? undefined : layersOf(shard, known.layers);
     if (known?.repository === undefined || layers === undefined || !this.#released.has(known.id)) return;
     this.#spare?.want(known.repository, layers);
@@ -147,7 +147,7 @@ export class StoredModels implements EngineModels, ModelFiles {
 
   /** What a name means, for who fetches or removes it. Throws `model-unknown` or `model-unsupported`. */
   repositoryOf(id: string): { readonly id: string; readonly repository: string } {
-    const known = this.#known.get(nameOf(id));
+    const known = this.#disk.get(nameOf(id));
     const reference = known === undefined ? resolveReference(id) : undefined;
     const repository = reference?.kind === 'repository' ? reference.repository : known?.repository;
     if (repository !== undefined) return { id: nameOf(repository), repository };
@@ -162,7 +162,7 @@ export class StoredModels implements EngineModels, ModelFiles {
    * them nothing, and an answer of which the files were removed ends without fetching them again.
    */
   async #isGone(name: string, isUsed: boolean): Promise<boolean> {
-    const known = this.#known.get(name);
+    const known = this.#disk.get(name);
     if (known === undefined) return true;
     const nowMs = this.#parts.clock.now();
     const lastMs = this.#usedMs.get(name) ?? Number.NEGATIVE_INFINITY;
@@ -174,12 +174,12 @@ export class StoredModels implements EngineModels, ModelFiles {
     );
     if (isThere) return false;
     this.#usedMs.delete(name);
-    await this.#known.gone(name);
-    return !this.#known.has(name);
+    await this.#disk.gone(name);
+    return !this.#disk.has(name);
   }
 
-  #get(id: string): KnownModel {
-    const known = this.#known.get(nameOf(id));
+  #get(id: string): FoundModel {
+    const known = this.#disk.get(nameOf(id));
     if (known !== undefined) return known;
     throw unknownModel(id, 'ggml', this.list(), '; fetch another with: exo model pull');
   }
@@ -198,7 +198,7 @@ export class StoredModels implements EngineModels, ModelFiles {
       await this.#small?.fetch(reference.repository, signal);
       return;
     }
-    this.#known.addFolder(await folderModel(id, reference.directory, signal));
+    this.#disk.addFolder(await folderModel(id, reference.directory, signal));
   }
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { tokensOf, tokenTensor } from '../../../src/inference/ring/token-tensor.js';
-import { LIMITS } from '../../../src/shared/index.js';
+import { tokensOf, tokenTensor } from '../../src/inference/token-tensor.js';
+import { LIMITS } from '../../src/shared/index.js';
 
 test('token tensor carries token ids there and back', () => {
   const tokens = Array.from({ length: LIMITS.stepTokensMax }, (_, index) => index);

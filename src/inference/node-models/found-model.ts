@@ -1,6 +1,6 @@
 /**
  * Models on disk as entries that requests can name: what one looks like in the folder of a store, the demo model, a folder that
- * somebody named. Which of them are known at a moment is the matter of `known-models.ts`.
+ * somebody named. Which of them are known at a moment is the matter of `disk-index.ts`.
  */
 import {
   Checkpoint,
@@ -13,10 +13,10 @@ import {
 } from '../../models/index.js';
 import type { Shard } from '../../protocol/index.js';
 import { ExoError, printable } from '../../shared/index.js';
-import { DEMO_MODEL, type ModelEntry } from './models.js';
+import { DEMO_MODEL, type ModelEntry } from '../engine-models.js';
 
 /** An entry, and where its files are. */
-export interface KnownModel extends ModelEntry {
+export interface FoundModel extends ModelEntry {
   readonly directory: string;
   /** Absent: it is where it is, and nothing of it is fetched. */
   readonly repository?: string;
@@ -26,7 +26,7 @@ export interface KnownModel extends ModelEntry {
 
 /** The models by name; those of the first place win, unless a later one has more of it. */
 export function addStored(
-  known: Map<string, KnownModel>,
+  known: Map<string, FoundModel>,
   { repository, directory, survey, record }: StoredModel,
 ): void {
   const id = nameOf(repository);
@@ -45,7 +45,7 @@ export function addStored(
 }
 
 /** The model that comes with the program. Throws what `Checkpoint.open` throws. */
-export async function demoModel(directory: string, signal: AbortSignal): Promise<KnownModel> {
+export async function demoModel(directory: string, signal: AbortSignal): Promise<FoundModel> {
   const { architecture } = await Checkpoint.open(directory, signal);
   return {
     id: DEMO_MODEL,
@@ -58,7 +58,7 @@ export async function demoModel(directory: string, signal: AbortSignal): Promise
 }
 
 /** A folder that was named by its path. Throws `model-unknown` where it holds no model. */
-export async function folderModel(id: string, directory: string, signal: AbortSignal): Promise<KnownModel> {
+export async function folderModel(id: string, directory: string, signal: AbortSignal): Promise<FoundModel> {
   const survey = await surveyModel(directory, signal);
   if (survey?.layers === undefined) {
     const why =

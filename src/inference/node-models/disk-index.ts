@@ -1,7 +1,7 @@
 /**
  * Which models are on the disk of this node, as of the last look: a look at all folders of the store when somebody asks for it, a
  * look at one model when files of it came. A look may take long (hundreds of models, a slow disk): a start does not wait for it, and
- * who asks for one model meanwhile gets it by itself. Fetches nothing; called by `stored-models.ts`.
+ * who asks for one model meanwhile gets it by itself. Fetches nothing; called by `node-models.ts`.
  */
 import { type ModelStore, resolveReference } from '../../models/index.js';
 import {
@@ -14,11 +14,11 @@ import {
   toExoError,
   unlessAborted,
 } from '../../shared/index.js';
-import { addStored, demoModel, type KnownModel, nameOf } from './known-model.js';
-import { DEMO_MODEL } from './models.js';
+import { DEMO_MODEL } from '../engine-models.js';
+import { addStored, demoModel, type FoundModel, nameOf } from './found-model.js';
 
 /** What is looked at. */
-export interface KnownModelsComponents {
+export interface DiskIndexComponents {
   readonly store: Pick<ModelStore, 'each' | 'find'>;
   /** Folder of the demo model; absent: there is none. */
   readonly demoDirectory?: string;
@@ -27,24 +27,24 @@ export interface KnownModelsComponents {
 }
 
 /** The models of one node by name. */
-export class KnownModels {
-  readonly #parts: KnownModelsComponents;
-  #known: ReadonlyMap<string, KnownModel> = new Map();
+export class DiskIndex {
+  readonly #parts: DiskIndexComponents;
+  #known: ReadonlyMap<string, FoundModel> = new Map();
   #look: Promise<void> | undefined;
   #lookedAtMs = Number.NEGATIVE_INFINITY;
   /** Folders that were named by their paths. */
-  readonly #folders = new BoundedMap<string, KnownModel>(LIMITS.modelNamesKept);
+  readonly #folders = new BoundedMap<string, FoundModel>(LIMITS.modelNamesKept);
   /** Models that were looked at by themselves since the last look at all began. */
-  readonly #noted = new BoundedMap<string, KnownModel | undefined>(LIMITS.modelNamesKept);
+  readonly #noted = new BoundedMap<string, FoundModel | undefined>(LIMITS.modelNamesKept);
   /** Models that are being looked for by themselves. */
   readonly #sought = new Map<string, Promise<boolean>>();
   readonly #stop = new AbortController();
 
-  constructor(components: KnownModelsComponents) {
+  constructor(components: DiskIndexComponents) {
     this.#parts = components;
   }
 
-  all(): readonly KnownModel[] {
+  all(): readonly FoundModel[] {
     return [...this.#known.values()];
   }
 
@@ -52,7 +52,7 @@ export class KnownModels {
     return this.#known.has(name);
   }
 
-  get(name: string): KnownModel | undefined {
+  get(name: string): FoundModel | undefined {
     return this.#known.get(name);
   }
 
@@ -96,7 +96,7 @@ export class KnownModels {
   }
 
   /** A folder that somebody named. */
-  addFolder(model: KnownModel): void {
+  addFolder(model: FoundModel): void {
     this.#folders.set(model.id, model);
     this.#show(this.#known);
   }
@@ -114,7 +114,7 @@ export class KnownModels {
     const name = nameOf(repository);
     try {
       await this.#within(async (signal) => {
-        const found = new Map<string, KnownModel>();
+        const found = new Map<string, FoundModel>();
         for (const model of await this.#parts.store.find(repository, signal)) addStored(found, model);
         this.#note(name, found.get(name));
       });
@@ -137,13 +137,13 @@ export class KnownModels {
   }
 
   /** What is known of one model now; a look at all that began before does not know better. Undefined: it is gone. */
-  #note(name: string, model: KnownModel | undefined): void {
+  #note(name: string, model: FoundModel | undefined): void {
     if (model === undefined && !this.#known.has(name)) return;
     this.#noted.set(name, model);
     this.#show(this.#known);
   }
 
-  #show(known: ReadonlyMap<string, KnownModel>): void {
+  #show(known: ReadonlyMap<string, FoundModel>): void {
     const shown = new Map([...known, ...this.#folders]);
     for (const [name, model] of this.#noted) {
       if (model === undefined) shown.delete(name);
@@ -156,7 +156,7 @@ export class KnownModels {
   async #lookAtAll(): Promise<void> {
     const { store, demoDirectory, log } = this.#parts;
     const isFirst = this.#known.size === 0;
-    const known = new Map<string, KnownModel>();
+    const known = new Map<string, FoundModel>();
     this.#noted.clear();
     try {
       if (demoDirectory !== undefined) {

@@ -1,7 +1,7 @@
 /** Token ids as they travel from the last shard back to the first: a 1 × n tensor of int64, as the original's. */
-import type { Tensor } from '../../protocol/index.js';
-import { ExoError, LIMITS } from '../../shared/index.js';
-import { elementCount, readElements, tensorOf } from '../tensor-elements.js';
+import type { Tensor } from '../protocol/index.js';
+import { ExoError, LIMITS } from '../shared/index.js';
+import { elementCount, readElements, tensorOf } from './tensor-elements.js';
 
 /** The tensor that carries token ids to the first shard. */
 export function tokenTensor(tokens: readonly number[]): Tensor {

@@ -1,10 +1,10 @@
 /**
- * The models that an engine of this node computes, and which of them a request means. The ring asks for the number of layers,
- * the API for the names. Which there are is the engine's matter: fixed ones (`FixedModels`), or those on disk
- * (`stored-models.ts`).
+ * The models that an engine computes, and which of them a request means. The ring asks for the number of layers, the API for the
+ * names. Which there are is the engine's matter: fixed ones (`FixedModels`), or those of a node that has them on its disk
+ * (`node-models`).
  */
-import type { Shard } from '../../protocol/index.js';
-import { ExoError, printable } from '../../shared/index.js';
+import type { Shard } from '../protocol/index.js';
+import { type Clock, ExoError, printable, unlessAborted } from '../shared/index.js';
 
 /** Name of the model that comes with the program. */
 export const DEMO_MODEL = 'demo';
@@ -98,4 +98,40 @@ export function resolveModel(
   defaultModel?: string,
 ): ModelEntry {
   return models.find(meantModel(name, models, defaultModel));
+}
+
+/** What is learnt, and how long that may take. */
+export interface LearnQuestion {
+  readonly id: string;
+  readonly mayFetch: boolean;
+  readonly patienceMs: number;
+}
+
+/**
+ * As `EngineModels.learn`, but a model is not waited for longer than somebody else waits for the answer: a tokenizer of 10 MB takes
+ * 80 s over a slow link. The download goes on; who asks again finds it further on. Throws `model-fetching`, retryable, with how far
+ * the files are, after the patience.
+ */
+export async function learnWithin(
+  models: EngineModels,
+  clock: Clock,
+  { id, mayFetch, patienceMs }: LearnQuestion,
+  signal: AbortSignal,
+): Promise<void> {
+  const late = new AbortController();
+  const timer = clock.after(patienceMs, () => {
+    const words = models.fetching?.(id) ?? 'its files are being looked for';
+    late.abort(
+      new ExoError(
+        'model-fetching',
+        `${printable(id, 200)} is not here yet: ${words}; that goes on, ask again later (exo status shows it)`,
+        { retryable: true },
+      ),
+    );
+  });
+  try {
+    await unlessAborted(models.learn(id, signal, mayFetch), late.signal);
+  } finally {
+    timer.cancel();
+  }
 }
