@@ -5,7 +5,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { z } from 'zod';
 import { LIMITS, printable } from '../shared/index.js';
-import { jsonExcess } from './json-size.js';
+import { JsonSize } from './json-size.js';
 import { HttpError } from './openai-errors.js';
 
 /** The body as the schema's type. Throws `http-invalid` (400, 415) or `http-too-large`. */
@@ -15,9 +15,7 @@ export async function readJsonBody<T>(
   bytesMax: number,
 ): Promise<T> {
   checkType(incoming);
-  const text = decodeUtf8(await readBytes(incoming, bytesMax));
-  const excess = jsonExcess(text);
-  if (excess !== undefined) throw new HttpError('http-invalid', `the body is not read: ${excess}`);
+  const text = await readText(incoming, bytesMax);
   let value: unknown;
   try {
     value = JSON.parse(text === '' ? '{}' : text);
@@ -64,17 +62,18 @@ function checkType(incoming: IncomingMessage): void {
 }
 
 /**
- * A body that is too large is read to its end and thrown away (up to the original's limit), because a client
- * that is still sending would see a reset instead of the answer.
+ * The text of a body, decoded and counted as it comes in, so that one of megabytes holds the event loop up no longer than its parts
+ * do. What is refused is read to its end and thrown away (up to the original's limit), because a client that is still sending would
+ * see a reset instead of the answer.
  */
-async function readBytes(incoming: IncomingMessage, bytesMax: number): Promise<Buffer> {
+async function readText(incoming: IncomingMessage, bytesMax: number): Promise<string> {
   const tooLarge = () =>
     new HttpError(
       'http-too-large',
       `the body is larger than ${bytesMax} bytes, the most this endpoint takes`,
     );
   if (Number(incoming.headers['content-length'] ?? 0) > LIMITS.httpBodyBytesMax) throw tooLarge();
-  const chunks: Buffer[] = [];
+  const text = new BodyText();
   let bytes = 0;
   // Not `for await`: leaving it early would destroy the socket before the answer is out.
   await new Promise<void>((resolve, reject) => {
@@ -88,27 +87,55 @@ async function readBytes(incoming: IncomingMessage, bytesMax: number): Promise<B
     };
     const onData = (chunk: Buffer) => {
       bytes += chunk.length;
-      if (bytes <= bytesMax) chunks.push(chunk);
-      else chunks.length = 0;
+      if (bytes <= bytesMax) text.add(chunk);
+      else text.refuse(tooLarge());
       if (bytes > LIMITS.httpBodyBytesMax) {
         incoming.pause();
         finish(tooLarge());
       }
     };
-    const onEnd = () => finish(bytes > bytesMax ? tooLarge() : undefined);
+    const onEnd = () => finish();
     const onCut = () => finish(new HttpError('http-invalid', 'the body ended before its announced length'));
     incoming.on('data', onData);
     incoming.on('end', onEnd);
     incoming.on('close', onCut);
     incoming.on('error', onCut);
   });
-  return Buffer.concat(chunks);
+  return text.end();
 }
 
-function decodeUtf8(bytes: Buffer): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch {
-    throw new HttpError('http-invalid', 'the body is not UTF-8');
+/** UTF-8 that comes in pieces. */
+class BodyText {
+  readonly #decoder = new TextDecoder('utf-8', { fatal: true });
+  readonly #size = new JsonSize();
+  #text = '';
+  #fault: HttpError | undefined;
+
+  add(bytes?: Buffer): void {
+    if (this.#fault !== undefined) return;
+    let piece: string;
+    try {
+      piece = this.#decoder.decode(bytes, { stream: bytes !== undefined });
+    } catch {
+      this.refuse(new HttpError('http-invalid', 'the body is not UTF-8'));
+      return;
+    }
+    this.#text += piece;
+    this.#size.feed(piece);
+    const { excess } = this.#size;
+    if (excess !== undefined) this.refuse(new HttpError('http-invalid', `the body is not read: ${excess}`));
+  }
+
+  /** Keeps nothing more. */
+  refuse(fault: HttpError): void {
+    this.#fault = fault;
+    this.#text = '';
+  }
+
+  /** The whole. Throws what is wrong with it. */
+  end(): string {
+    this.add();
+    if (this.#fault !== undefined) throw this.#fault;
+    return this.#text;
   }
 }

@@ -16,6 +16,13 @@ const between = (least: number, most: number) =>
 const SEED = 'must be a whole number that JSON carries exactly (at most 9007199254740991, also negative)';
 const BIAS = `must be an object of at most ${LIMITS.logitBiasMax} token ids with a number from -100 to 100 each`;
 
+/** A list or an object whose size is looked at before what is in it: a schema notes a fault for each entry. */
+export function few<T>(schema: z.ZodType<T>, most: number, error: string) {
+  const isFew = (value: unknown) =>
+    typeof value !== 'object' || value === null || Object.keys(value).length <= most;
+  return z.unknown().refine(isFew, { error, abort: true }).pipe(schema);
+}
+
 /** Goes into the schema of the body. */
 export const samplingFields = {
   temperature: between(0, 2),
@@ -33,11 +40,13 @@ export const samplingFields = {
   frequency_penalty: between(-2, 2),
   presence_penalty: between(-2, 2),
   seed: number(SEED, Number.isSafeInteger),
-  logit_bias: z
-    .record(z.string().regex(/^\d{1,9}$/, { error: BIAS }), z.number({ error: BIAS }), { error: BIAS })
-    .refine((bias) => Object.keys(bias).length <= LIMITS.logitBiasMax, { error: BIAS })
-    .refine((bias) => Object.values(bias).every((value) => Math.abs(value) <= 100), { error: BIAS })
-    .nullish(),
+  logit_bias: few(
+    z
+      .record(z.string().regex(/^\d{1,9}$/, { error: BIAS }), z.number({ error: BIAS }), { error: BIAS })
+      .refine((bias) => Object.values(bias).every((value) => Math.abs(value) <= 100), { error: BIAS }),
+    LIMITS.logitBiasMax,
+    BIAS,
+  ).nullish(),
   logprobs: z.boolean({ error: 'must be true or false' }).nullish(),
   top_logprobs: number(
     `must be a whole number from 0 to ${LIMITS.topLogprobsMax}`,

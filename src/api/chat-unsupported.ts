@@ -72,16 +72,18 @@ const UNSUPPORTED: Readonly<Record<string, Unsupported>> = {
 const UNSEEN = ['tool_calls', 'function_call', 'audio'] as const;
 
 /** Throws `http-unsupported` (400, `unsupported_parameter`) for the first field that would change the answer. */
-export function refuseUnsupported(body: Fields & { readonly messages: readonly object[] }): void {
+export function refuseUnsupported(body: Fields): void {
   for (const [name, { asksForNothing, instead }] of Object.entries(UNSUPPORTED)) {
     if (!Object.hasOwn(body, name) || asksForNothing(body[name], body)) continue;
     throw unsupported(name, instead);
   }
-  for (const [index, message] of body.messages.entries()) {
-    const unseen = UNSEEN.find((name) => !isEmpty((message as Fields)[name]));
-    if (unseen === undefined) continue;
-    throw unsupported(`messages.${index}.${unseen}`, 'write what it says into "content"');
-  }
+}
+
+/** The same for one message. */
+export function refuseUnseen(message: object, index: number): void {
+  const unseen = UNSEEN.find((name) => !isEmpty((message as Fields)[name]));
+  if (unseen === undefined) return;
+  throw unsupported(`messages.${index}.${unseen}`, 'write what it says into "content"');
 }
 
 function unsupported(param: string, instead: string): HttpError {

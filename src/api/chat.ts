@@ -6,7 +6,8 @@ import type { GeneratedLogprobs } from '../inference/index.js';
 import { ExoError, LIMITS, sleep } from '../shared/index.js';
 import { readAnswer } from './answer.js';
 import { readJsonBody } from './body.js';
-import { askedModel, type ChatCall, chatBody, encodeBody, toChatCall, toMessages } from './chat-request.js';
+import { toMessages } from './chat-messages.js';
+import { askedModel, type ChatCall, chatBody, encodeBody, toChatCall } from './chat-request.js';
 import { type CompletionHead, chunk, completion, usageChunk } from './chat-shapes.js';
 import { errorAnswer } from './openai-errors.js';
 import type { Generation } from './ports.js';
@@ -125,13 +126,19 @@ function logprobsOf(
 async function encode(api: ApiContext, request: ApiRequest): Promise<Response> {
   const body = await readJsonBody(request.env.incoming, encodeBody, LIMITS.httpChatBodyBytesMax);
   const model = askedModel(body.model, api.chat);
-  const { prompt, tokens } = await api.chat.encode(model, toMessages(body.messages));
-  return request.json({
-    length: prompt.length,
-    num_tokens: tokens.length,
-    encoded_tokens: tokens,
-    encoded_prompt: prompt,
-  });
+  const messages = toMessages(body.messages);
+  const scope = new WorkScope(api, request.env.outgoing);
+  try {
+    const { prompt, tokens } = await scope.race(api.chat.encode(model, messages, scope.signal));
+    return request.json({
+      length: prompt.length,
+      num_tokens: tokens.length,
+      encoded_tokens: tokens,
+      encoded_prompt: prompt,
+    });
+  } finally {
+    scope.end();
+  }
 }
 
 function head(api: ApiContext, call: ChatCall, generation: Generation): CompletionHead {

@@ -106,7 +106,8 @@ export interface ChatService {
    * `model-unknown`, `overloaded`, `ring-incomplete` or `peer-unreachable`.
    */
   start(request: ChatRequest): Promise<Generation>;
-  encode(model: string, messages: readonly ChatMessage[]): Promise<EncodedChat>;
+  /** Rejects with `model-unknown`, `prompt-too-long` or `overloaded`, and with the signal's reason. */
+  encode(model: string, messages: readonly ChatMessage[], signal: AbortSignal): Promise<EncodedChat>;
   /** Absent: nothing is told of it. */
   readonly plans?: AnswerPlans;
   /** Where a model would be computed now; absent: nobody plans. Rejects as `start`. */

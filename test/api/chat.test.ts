@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { toMessages } from '../../src/api/chat-messages.js';
 import { ExoError, LIMITS, VirtualClock } from '../../src/shared/index.js';
 import { promise } from '../support/promise.js';
 import { json, readEvents, startApi, until } from './harness.js';
@@ -298,5 +299,48 @@ describe('token encode', () => {
     }
     assert.equal((await api.post('/v1/chat/token/encode', { model: 'x', messages: USER })).status, 404);
     assert.equal((await api.post('/v1/chat/token/encode', { messages: [] })).status, 400);
+  });
+
+  it('ends with its client, and is late as an answer is', async (t) => {
+    const clock = new VirtualClock();
+    const api = await startApi(t, { clock, responseTimeoutMs: 900_000 });
+    const signals: AbortSignal[] = [];
+    api.chat.encode = async (_model, _messages, signal) => {
+      signals.push(signal);
+      return new Promise(() => undefined);
+    };
+    const client = new AbortController();
+    const body = JSON.stringify(ask());
+    const left = fetch(`${api.url}/v1/chat/token/encode`, { method: 'POST', body, signal: client.signal });
+    left.catch(() => undefined);
+    await until(() => signals.length === 1);
+    client.abort();
+    await until(() => signals[0]!.aborted);
+    const late = api.post('/v1/chat/token/encode', ask());
+    await until(() => signals.length === 2);
+    await clock.advance(900_000);
+    assert.equal((await late).status, 408);
+  });
+
+  it('reads messages up to the first that is wrong, and a body of megabytes in turns of the event loop', async (t) => {
+    const api = await startApi(t);
+    for (const path of [PATH, '/v1/chat/token/encode']) {
+      const wrong = JSON.stringify({ model: 'dummy', messages: Array.from({ length: 90_000 }, () => 1) });
+      const { error } = await json(await api.post(path, wrong));
+      assert.match(error.message, /^messages\.0: must be an object/);
+      const many = Array.from({ length: 100_000 }, () => ({ role: 'user', content: 'hi' }));
+      const response = await api.post(path, { model: 'dummy', messages: many });
+      assert.equal(response.status, 400);
+      assert.match((await json(response)).detail, /more than 100000 values/);
+    }
+    let looked = 0;
+    const wrong = Array.from({ length: 1_000 }, () => ({
+      get role() {
+        looked += 1;
+        return 'robot';
+      },
+    }));
+    assert.throws(() => toMessages(wrong), /messages\.0\.role: must be system/);
+    assert.ok(looked <= 2, `${looked} looks`);
   });
 });

@@ -86,7 +86,7 @@ export class ScriptedChat implements ChatService {
     throw new ExoError('model-unknown', `Unsupported model: ${model}; known models: ${known}`);
   }
 
-  async encode(model: string, messages: readonly ChatMessage[]): Promise<EncodedChat> {
+  async encode(model: string, messages: readonly ChatMessage[], _signal: AbortSignal): Promise<EncodedChat> {
     this.#assertKnown(model);
     const prompt = messages.map(({ role, content }) => `<${role}>${content}`).join('');
     return { prompt, tokens: [...prompt].map((char) => char.codePointAt(0) ?? 0) };

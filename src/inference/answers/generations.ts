@@ -181,14 +181,36 @@ export class Generations {
     return { model: entry.id, plan };
   }
 
-  /** The text and token ids that a conversation becomes. Throws `model-unknown`. */
-  async encode(model: string | undefined, messages: readonly ChatMessage[]): Promise<EncodedChat> {
-    const { id } = await this.#resolve(model, this.#stop.signal);
-    const tokenizer = await this.#parts.engine.tokenizer(id, this.#stop.signal);
-    const { signal } = this.#stop;
-    const prompt = await tokenizer.applyChatTemplate(this.#withSystemPrompt(messages), signal);
+  /**
+   * The text and token ids that a conversation becomes, within the same bounds as a question. Throws `model-unknown`,
+   * `prompt-too-long`, `overloaded`, and the signal's reason.
+   */
+  async encode(
+    model: string | undefined,
+    messages: readonly ChatMessage[],
+    until?: AbortSignal,
+  ): Promise<EncodedChat> {
+    const signal = AbortSignal.any([this.#stop.signal, ...(until === undefined ? [] : [until])]);
+    const entry = await this.#resolve(model, signal);
+    return this.#encode(entry, messages, signal);
+  }
+
+  async #encode(
+    model: ModelEntry,
+    asked: readonly ChatMessage[] | string,
+    signal: AbortSignal,
+  ): Promise<EncodedChat> {
+    const context = contextOf(model, this.#options.contextTokensMax) ?? LIMITS.promptTokensMax;
+    if (typeof asked !== 'string') assertFew(asked, model, context);
+    const tokenizer = await this.#parts.engine.tokenizer(model.id, signal);
+    const prompt =
+      typeof asked === 'string'
+        ? asked
+        : await tokenizer.applyChatTemplate(this.#withSystemPrompt(asked), signal);
     assertFits(prompt);
-    return { prompt, tokens: await tokenizer.encode(prompt, signal, LIMITS.promptTokensMax) };
+    const tokens = await tokenizer.encode(prompt, signal, Math.min(context, LIMITS.promptTokensMax));
+    assertSendable(tokens);
+    return { prompt, tokens };
   }
 
   #admit(requestId: string): void {
@@ -208,16 +230,9 @@ export class Generations {
     const signal = AbortSignal.any(signals);
     const model = await this.#resolve(request.model, signal);
     const chosen = choosePlacement(request.placement, this.#options.placement, model);
-    const context = contextOf(model, this.#options.contextTokensMax) ?? LIMITS.promptTokensMax;
-    if ('messages' in request) assertFew(request.messages, model, context);
+    const asked = 'prompt' in request ? request.prompt : request.messages;
+    const { prompt, tokens } = await this.#encode(model, asked, signal);
     const tokenizer = await engine.tokenizer(model.id, signal);
-    const prompt =
-      'prompt' in request
-        ? request.prompt
-        : await tokenizer.applyChatTemplate(this.#withSystemPrompt(request.messages), signal);
-    assertFits(prompt);
-    const tokens = await tokenizer.encode(prompt, signal, Math.min(context, LIMITS.promptTokensMax));
-    assertSendable(tokens);
     const maxTokens = answerTokensMax(
       { promptTokens: tokens.length, maxTokens: request.maxTokens },
       model,

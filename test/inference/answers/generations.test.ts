@@ -219,6 +219,40 @@ test('generation puts the system prompt in front only where the conversation has
   });
 });
 
+test('encoding is bounded as a question is: by the context, before the template is asked, and by its client', async () => {
+  const asked: Array<number | undefined> = [];
+  let rendered = 0;
+  const tokenizer: Tokenizer = {
+    ...BYTES,
+    applyChatTemplate: async (messages) => {
+      rendered += 1;
+      return BYTES.applyChatTemplate(messages);
+    },
+    encode: async (text, signal, tokensMax) => {
+      signal?.throwIfAborted();
+      asked.push(tokensMax);
+      return BYTES.encode(text);
+    },
+  };
+  const generationsOptions = { contextTokensMax: 100 };
+  await withNet({ ids: ['a'], hooks: { tokenizer }, generations: generationsOptions }, async ({ net }) => {
+    const { generations } = net.node('a');
+    const many = Array.from({ length: 101 }, () => ask.messages[0]!);
+    await assert.rejects(generations.encode('dummy', many), {
+      code: 'prompt-too-long',
+      message: /100 tokens, and there are 101 messages/,
+    });
+    assert.equal(rendered, 0);
+    await generations.encode('dummy', ask.messages);
+    assert.deepEqual(asked, [100]);
+    const client = new AbortController();
+    client.abort(new Error('the client left'));
+    await assert.rejects(generations.encode('dummy', ask.messages, client.signal), {
+      code: 'request-cancelled',
+    });
+  });
+});
+
 test('generation refuses unknown models and prompts that no message holds', async () => {
   await withNet({ ids: ['a'] }, async ({ net }) => {
     const { generations } = net.node('a');
