@@ -1,6 +1,6 @@
 /** exo model …: without a node, against a hub on loopback. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { runProgram } from '../../src/cli/program.js';
@@ -118,6 +118,27 @@ test('verify finds damage with exit code 1, and pull --update mends it', async (
   assert.match(found.out, /model\.safetensors +\d+ KiB +damaged[\s\S]*exo model pull --update mesh\/tiny/);
   await exo(`pull --update ${REPOSITORY}`);
   assert.equal((await exo(`verify ${REPOSITORY}`)).code, 0);
+});
+
+test('verify says of a file without a hash that it was not checked, how large it is and why', async () => {
+  hub.put(REPOSITORY, singleFileModel(3, 100_000));
+  await exo(`pull ${REPOSITORY}`);
+  const folder = path.join(models, 'mesh--tiny');
+  writeFileSync(path.join(folder, 'chat_template.jinja'), 'x'.repeat(2_048));
+  const { code, out } = await exo(`verify ${REPOSITORY}`);
+  assert.equal(code, 0);
+  assert.match(out, /chat_template\.jinja +2\.0 KiB +not checked: no hash of it is known here/);
+  assert.match(out, /checked: 4 files \(\d+ KiB\); not checked: 1 file \(2\.0 KiB\), because/);
+  type Files = {
+    folders: Array<{ files: Array<{ path: string; state: string; bytes: number; size: number }> }>;
+  };
+  const { folders } = await json<Files>(`verify ${REPOSITORY}`);
+  const file = folders[0]!.files.find((each) => each.path === 'chat_template.jinja')!;
+  assert.deepEqual([file.state, file.bytes, file.size], ['unknown', 0, 2_048]);
+  appendFileSync(path.join(folder, 'config.json'), ' ');
+  const damaged = await exo(`verify ${REPOSITORY}`);
+  assert.equal(damaged.code, 1);
+  assert.match(damaged.out, /config\.json +\d+ B +damaged: it should have \d+ bytes and has \d+/);
 });
 
 test('search: short names without a hub, both with one, and short names still when it does not answer', async () => {

@@ -15,8 +15,12 @@ const WORDS: Readonly<Record<VerifiedFile['state'], string>> = {
   right: 'right',
   damaged: 'damaged',
   partial: 'right, as far as it is here',
-  unknown: 'no hash is known',
+  unknown: 'not checked',
 };
+
+/** What was found of a file, and where it was not compared, why. */
+const wordsOf = ({ state, why }: VerifiedFile): string =>
+  why === undefined ? WORDS[state] : `${WORDS[state]}: ${why}`;
 
 /** Reads the files and compares them with their hashes; exit code 1 where something is damaged. */
 export async function verify(host: CliHost, name: string, options: ModelOptions): Promise<number> {
@@ -53,23 +57,37 @@ export async function verify(host: CliHost, name: string, options: ModelOptions)
     const lines = folders.flatMap(({ directory, files }) => [
       directory,
       ...columns(
-        files.map((file) => [file.path, bytes(file.bytes), WORDS[file.state]]),
+        files.map((file) => [file.path, bytes(file.size), wordsOf(file)]),
         {
           paint: (text, row, column) =>
             column === 2 && files[row]!.state === 'damaged' ? c.red(text) : text,
         },
       ),
     ]);
-    const verdict =
-      damaged.length === 0
+    const verdict = [
+      ...sumOf(folders.flatMap(({ files }) => files)),
+      ...(damaged.length === 0
         ? []
         : [
             `${count(damaged.length, 'file')} damaged; fetched again by: exo model pull --update ${printable(id, 100)}`,
-          ];
+          ]),
+    ];
     answer(host, options, { id, repository, damaged: damaged.length, folders }, [...lines, ...verdict]);
     return damaged.length === 0 ? EXIT.ok : EXIT.failed;
   } finally {
     progress.end();
     stop.release();
   }
+}
+
+/** What was checked and what not, where something was not. */
+function sumOf(files: readonly VerifiedFile[]): string[] {
+  const unchecked = files.filter(({ state }) => state === 'unknown');
+  if (unchecked.length === 0) return [];
+  const total = (of: readonly VerifiedFile[]) =>
+    `${count(of.length, 'file')} (${bytes(of.reduce((sum, { size }) => sum + size, 0))})`;
+  const checked = files.filter(({ state }) => state !== 'unknown');
+  return [
+    `checked: ${total(checked)}; not checked: ${total(unchecked)}, because nobody said what their hashes are: they were not fetched by exo model pull`,
+  ];
 }

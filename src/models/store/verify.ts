@@ -12,8 +12,12 @@ export interface VerifiedFile {
   readonly path: string;
   /** `partial`: the ranges that are there are right, the hash of the whole cannot be checked. `unknown`: no hash is known. */
   readonly state: 'right' | 'damaged' | 'partial' | 'unknown';
-  /** That were read. */
+  /** That were read and compared. */
   readonly bytes: number;
+  /** On disk: of a file in part, what is told to be there. */
+  readonly size: number;
+  /** What was not compared, or what is wrong before anything is; in words. */
+  readonly why?: string;
 }
 
 const READ_BYTES = 1024 * 1024;
@@ -28,10 +32,19 @@ export async function verifyFile(
 ): Promise<VerifiedFile> {
   const file = path.join(directory, name);
   const { size } = await stat(file);
-  if (known === undefined) return { path: name, state: 'unknown', bytes: 0 };
-  if (size !== known.size) return { path: name, state: 'damaged', bytes: 0 };
+  const found = { path: name, size };
+  if (known === undefined)
+    return { ...found, state: 'unknown', bytes: 0, why: 'no hash of it is known here' };
+  if (size !== known.size) {
+    return {
+      ...found,
+      state: 'damaged',
+      bytes: 0,
+      why: `it should have ${known.size} bytes and has ${size}`,
+    };
+  }
   const isRight = (await hashFile(file, known.hash.kind, signal, onBytes)) === known.hash.hex;
-  return { path: name, state: isRight ? 'right' : 'damaged', bytes: size };
+  return { ...found, state: isRight ? 'right' : 'damaged', bytes: size };
 }
 
 /** A file that is there in part; undefined where it is not. */
@@ -66,7 +79,10 @@ export async function verifyPartial(
     // A range that was damaged once may have been written again since.
     const told = sum(normalized(journal.dones.map(({ range }) => range)));
     const isRight = sum(normalized(right)) === told;
-    return { path: name, state: isRight ? 'partial' : 'damaged', bytes: told };
+    const why = 'the hash is of the whole file';
+    return isRight
+      ? { path: name, state: 'partial', bytes: told, size: told, why }
+      : { path: name, state: 'damaged', bytes: told, size: told };
   } finally {
     await handle.close();
   }
