@@ -11,6 +11,7 @@ import {
   isErrorCode,
   LIMITS,
   printable,
+  withDeadline,
 } from '../shared/index.js';
 import { HintedError } from './errors.js';
 import type { ApiTarget } from './target.js';
@@ -32,24 +33,19 @@ const TIMEOUT_MS = 5_000;
 export async function callApi<T>(clock: Clock, target: ApiTarget, call: ApiCall): Promise<T> {
   const where = formatAddress(target);
   const timeoutMs = call.timeoutMs ?? TIMEOUT_MS;
-  const late = new AbortController();
-  const timer = clock.after(timeoutMs, () =>
-    late.abort(
-      new HintedError(
-        'api-unreachable',
-        `the node at ${where} did not answer within ${timeoutMs / 1000} s`,
-        'it is busy, or something else has its port; ask again, or look at its log',
-      ),
-    ),
-  );
-  try {
-    const signal = call.signal === undefined ? late.signal : AbortSignal.any([call.signal, late.signal]);
+  const tooLate = () =>
+    new HintedError(
+      'api-unreachable',
+      `the node at ${where} did not answer within ${timeoutMs / 1000} s`,
+      'it is busy, or something else has its port; ask again, or look at its log',
+    );
+  const { signal: owner } = call;
+  const deadline = { clock, timeoutMs, tooLate, ...(owner === undefined ? {} : { owner }) };
+  return await withDeadline(deadline, async (signal) => {
     const response = await open(target, call, signal);
     const text = await readAll(response, target);
     return parseAnswer(text, where) as T;
-  } finally {
-    timer.cancel();
-  }
+  });
 }
 
 /** The answer once its headers are there, with a status below 400. The caller reads it; `signal` cuts it. */

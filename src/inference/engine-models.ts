@@ -4,7 +4,7 @@
  * (`node-models`).
  */
 import type { Shard } from '../protocol/index.js';
-import { type Clock, ExoError, printable, unlessAborted } from '../shared/index.js';
+import { type Clock, ExoError, printable, withDeadline } from '../shared/index.js';
 
 /** Name of the model that comes with the program. */
 export const DEMO_MODEL = 'demo';
@@ -118,20 +118,14 @@ export async function learnWithin(
   { id, mayFetch, patienceMs }: LearnQuestion,
   signal: AbortSignal,
 ): Promise<void> {
-  const late = new AbortController();
-  const timer = clock.after(patienceMs, () => {
+  const tooLate = () => {
     const words = models.fetching?.(id) ?? 'its files are being looked for';
-    late.abort(
-      new ExoError(
-        'model-fetching',
-        `${printable(id, 200)} is not here yet: ${words}; that goes on, ask again later (exo status shows it)`,
-        { retryable: true },
-      ),
+    return new ExoError(
+      'model-fetching',
+      `${printable(id, 200)} is not here yet: ${words}; that goes on, ask again later (exo status shows it)`,
+      { retryable: true },
     );
-  });
-  try {
-    await unlessAborted(models.learn(id, signal, mayFetch), late.signal);
-  } finally {
-    timer.cancel();
-  }
+  };
+  const deadline = { clock, timeoutMs: patienceMs, owner: signal, tooLate };
+  await withDeadline(deadline, () => models.learn(id, signal, mayFetch));
 }

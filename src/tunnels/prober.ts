@@ -3,9 +3,8 @@
  * health check through it. The only place of the room that opens streams through tunnels. Called by the runner.
  */
 import type { Duplex } from 'node:stream';
-import { type Clock, type ExoError, LIMITS, toExoError } from '../shared/index.js';
+import { type Clock, type ExoError, LIMITS, toExoError, withDeadline } from '../shared/index.js';
 import type { TunnelProbe } from './components.js';
-import { withDeadline } from './deadline.js';
 import { isEvery } from './description/listening.js';
 import type { Endpoint, TunnelSpec } from './description/tunnel-spec.js';
 import type { SessionFacts, TunnelSession } from './driver.js';
@@ -57,7 +56,8 @@ export async function measureStalls(
 ): Promise<boolean | undefined> {
   const rttsMs: number[] = [];
   try {
-    await withDeadline(tools.clock, LIMITS.tunnelBurstMs, signal, async (limited) => {
+    const deadline = { clock: tools.clock, timeoutMs: LIMITS.tunnelBurstMs, owner: signal };
+    await withDeadline(deadline, async (limited) => {
       const stream = await dial(probed, index, tools.sockets, limited);
       // Every probe adds its listeners and may leave one behind.
       stream.setMaxListeners(0);
@@ -84,7 +84,7 @@ async function probeOne(
   signal: AbortSignal,
 ): Promise<ProbeResult> {
   try {
-    return await withDeadline(tools.clock, timeoutMs, signal, async (limited) => {
+    return await withDeadline({ clock: tools.clock, timeoutMs, owner: signal }, async (limited) => {
       const stream = await dial(probed, index, tools.sockets, limited);
       try {
         return { verdict: 'ok', rttMs: (await tools.probe(stream, limited)).rttMs, detail: '' };

@@ -2,39 +2,18 @@
  * One tunnel that runs: carries out what its supervisor asks for (sessions, probes, knocks, the one timer) and tells it what
  * came of it. Decides nothing. Made and stopped by the manager.
  */
-import { type Clock, ExoError, LIMITS, type Logger, type Random, type TimerHandle } from '../shared/index.js';
-import type { TunnelProbe } from './components.js';
-import { withDeadline } from './deadline.js';
+import { ExoError, LIMITS, type TimerHandle, withDeadline } from '../shared/index.js';
 import type { TunnelSpec } from './description/tunnel-spec.js';
 import type { SessionFacts, SessionOptions, TunnelDriver, TunnelSession } from './driver.js';
 import type { TunnelFailure } from './failure.js';
-import type { FarPids } from './far-pids.js';
 import { History } from './history.js';
-import type { LocalSockets } from './local-sockets.js';
-import type { OpeningGate } from './opening-gate.js';
 import { measureStalls, type Probed, probeForwards } from './prober.js';
+import type { RunnerComponents } from './runner-components.js';
 import { statusOf } from './status.js';
 import type { ProbeTimes } from './supervisor/probe-watch.js';
 import { Supervisor } from './supervisor/supervisor.js';
 import type { ProbeResult, SupervisorAction, SupervisorEvent } from './supervisor/supervisor-events.js';
 import type { TunnelEvent, TunnelStatus } from './tunnel-status.js';
-
-/** What a runner needs. */
-export interface RunnerComponents {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly logger: Logger;
-  readonly probe: TunnelProbe;
-  readonly sockets: LocalSockets;
-  readonly farPids: FarPids;
-  readonly gate: OpeningGate;
-  /** The driver for this tunnel, or why there is none. */
-  driverOf(spec: TunnelSpec): Promise<TunnelDriver | TunnelFailure>;
-  /** Whether a peer is connected through the tunnel, as far as can be told. */
-  isInUse(spec: TunnelSpec): boolean;
-  onChange(): void;
-  onUp(spec: TunnelSpec): void;
-}
 
 /** A tunnel and its supervisor. */
 export class Runner {
@@ -247,8 +226,9 @@ export class Runner {
     const driver = await this.#c.driverOf(this.spec);
     if (!('open' in driver)) return undefined;
     // Kept for one outage. Its own deadline, because a knock that is given up may be followed by another.
-    this.#firstHop ??= withDeadline(this.#c.clock, LIMITS.tunnelFirstHopMs, this.#abort.signal, (limited) =>
-      driver.firstHop(this.spec, limited),
+    this.#firstHop ??= withDeadline(
+      { clock: this.#c.clock, timeoutMs: LIMITS.tunnelFirstHopMs, owner: this.#abort.signal },
+      (limited) => driver.firstHop(this.spec, limited),
     );
     try {
       return await this.#firstHop;
@@ -262,7 +242,8 @@ export class Runner {
   #evict(eviction: number, farPid: number): void {
     const { signal } = this.#abort;
     this.#try(signal, async () => {
-      const outcome = await withDeadline(this.#c.clock, LIMITS.tunnelEvictMs, signal, async (limited) => {
+      const deadline = { clock: this.#c.clock, timeoutMs: LIMITS.tunnelEvictMs, owner: signal };
+      const outcome = await withDeadline(deadline, async (limited) => {
         const driver = await this.#c.driverOf(this.spec);
         if (!('open' in driver)) return 'failed' as const;
         const ended = await driver.evict(this.spec, farPid, this.#sessionOptions(false), limited);

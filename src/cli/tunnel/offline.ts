@@ -7,7 +7,15 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { readPeersFile } from '../../discovery/index.js';
 import { readTunnels } from '../../node/index.js';
-import { ExoError, formatAddress, LIMITS, printable, silentLogger, toExoError } from '../../shared/index.js';
+import {
+  ExoError,
+  formatAddress,
+  LIMITS,
+  printable,
+  silentLogger,
+  toExoError,
+  withDeadline,
+} from '../../shared/index.js';
 import { type Clash, Drivers, findClashes, type TunnelDriver, type TunnelSpec } from '../../tunnels/index.js';
 import type { CliHost } from '../host.js';
 import { type Diagnosis, sshTo } from './diagnosis.js';
@@ -101,26 +109,21 @@ async function examine(
 async function knock(host: CliHost, spec: TunnelSpec, driver: TunnelDriver): Promise<Diagnosis> {
   const { text } = spec.destination;
   const step = `see what ssh itself says: ${sshTo(text, '-v')}`;
-  const abort = new AbortController();
-  const timer = host.clock.after(LIMITS.tunnelConnectTimeoutMs, () =>
-    abort.abort(
-      new ExoError('request-timeout', `no answer within ${LIMITS.tunnelConnectTimeoutMs / 1000} s`),
-    ),
-  );
   try {
-    const hop = await driver.firstHop(spec, abort.signal);
-    if (hop === undefined) {
-      return fine(
-        [`where ssh connects first for ${text} is not known without running it (a ProxyCommand?)`],
-        spec,
-      );
-    }
-    const greeting = await greets(hop, abort.signal);
-    return fine([`an sshd answers at ${formatAddress(hop)}: ${greeting}`], spec);
+    const deadline = { clock: host.clock, timeoutMs: LIMITS.tunnelConnectTimeoutMs };
+    return await withDeadline(deadline, async (signal) => {
+      const hop = await driver.firstHop(spec, signal);
+      if (hop === undefined) {
+        return fine(
+          [`where ssh connects first for ${text} is not known without running it (a ProxyCommand?)`],
+          spec,
+        );
+      }
+      const greeting = await greets(hop, signal);
+      return fine([`an sshd answers at ${formatAddress(hop)}: ${greeting}`], spec);
+    });
   } catch (error) {
     return wrong('ssh-down', toExoError(error).message, [step]);
-  } finally {
-    timer.cancel();
   }
 }
 

@@ -13,6 +13,7 @@ import {
   sleep,
   toExoError,
   unlessAborted,
+  withDeadline,
 } from '../../shared/index.js';
 import { DEMO_MODEL } from '../engine-models.js';
 import { addStored, demoModel, type FoundModel, nameOf } from './found-model.js';
@@ -182,15 +183,9 @@ export class DiskIndex {
   }
 
   /** A disk that does not answer is waited for `LIMITS.modelsLookMs`. */
-  async #within<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const late = new AbortController();
-    const timer = this.#parts.clock.after(LIMITS.modelsLookMs, () => late.abort(LATE));
-    const signal = AbortSignal.any([this.#stop.signal, late.signal]);
-    try {
-      return await unlessAborted(work(signal), signal);
-    } finally {
-      timer.cancel();
-    }
+  #within<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const deadline = { clock: this.#parts.clock, timeoutMs: LIMITS.modelsLookMs, owner: this.#stop.signal };
+    return withDeadline({ ...deadline, tooLate }, work);
   }
 
   #unreadable(error: unknown): void {
@@ -198,11 +193,13 @@ export class DiskIndex {
   }
 }
 
-const LATE = new ExoError(
-  'request-timeout',
-  `the folders of models were not looked through within ${LIMITS.modelsLookMs / 1000} s; a model that is not listed is found when it is asked for`,
-  { retryable: true },
-);
+function tooLate(): ExoError {
+  return new ExoError(
+    'request-timeout',
+    `the folders of models were not looked through within ${LIMITS.modelsLookMs / 1000} s; a model that is not listed is found when it is asked for`,
+    { retryable: true },
+  );
+}
 
 /** Undefined: it is no name of a repository. */
 function repositoryNamed(name: string): string | undefined {

@@ -3,7 +3,7 @@
  * neighbour is lost. Called by `node-models.ts`.
  */
 import type { LayerRange, ModelFetches, ModelStore } from '../../models/index.js';
-import { type Clock, ExoError, LIMITS, type Logger, toExoError } from '../../shared/index.js';
+import { type Clock, ExoError, LIMITS, type Logger, toExoError, withDeadline } from '../../shared/index.js';
 
 /** What they are fetched with. */
 export interface SpareFilesComponents {
@@ -47,16 +47,9 @@ export class SpareFiles {
   async #fetch(repository: string, layers: LayerRange): Promise<void> {
     const { store, fetches, clock } = this.#parts;
     const { signal } = this.#stop;
-    const late = new AbortController();
-    const timer = clock.after(LIMITS.modelsLookMs, () =>
-      late.abort(new ExoError('request-timeout', 'the folders of models do not answer', { retryable: true })),
-    );
-    try {
-      const stored = await store.find(repository, AbortSignal.any([signal, late.signal]));
-      if (stored.some(({ survey }) => survey.has(layers))) return;
-    } finally {
-      timer.cancel();
-    }
+    const deadline = { clock, timeoutMs: LIMITS.modelsLookMs, owner: signal };
+    const stored = await withDeadline(deadline, (limited) => store.find(repository, limited));
+    if (stored.some(({ survey }) => survey.has(layers))) return;
     await fetches.fetch(repository, layers, signal, { isAhead: true });
   }
 }

@@ -3,10 +3,17 @@
  * waits for none longer than a person notices. Called by `ring-planner.ts`.
  */
 import type { OfferResponse } from '../../protocol/index.js';
-import { BoundedMap, type Clock, LIMITS, printable, toExoError, unlessAborted } from '../../shared/index.js';
+import {
+  BoundedMap,
+  type Clock,
+  LIMITS,
+  printable,
+  toExoError,
+  unlessAborted,
+  withDeadline,
+} from '../../shared/index.js';
 import type { ModelEntry } from '../engine-models.js';
 import type { RingPort } from '../ring/index.js';
-import { within } from './deadline.js';
 import { noOffer } from './offer.js';
 
 /** What the book asks. */
@@ -92,12 +99,12 @@ export class OfferBook {
   }
 
   async #ask(model: ModelEntry, nodeId: string, { mayFetch, waitMs }: OfferTerms): Promise<OfferResponse> {
-    const { port, owner } = this.#parts;
+    const { port, clock, owner, own } = this.#parts;
     const isOwn = nodeId === port.selfId;
     try {
       if (isOwn) {
-        return await within(LIMITS.ownOfferMs, this.#parts, (signal) =>
-          this.#parts.own(model, mayFetch, signal),
+        return await withDeadline({ clock, timeoutMs: LIMITS.ownOfferMs, owner }, (signal) =>
+          own(model, mayFetch, signal),
         );
       }
       const request = { kind: 'offer-request', modelId: model.id, nLayers: model.layers } as const;

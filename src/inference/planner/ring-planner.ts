@@ -4,7 +4,7 @@
  * mesh, the ring is the original's, by memory. Called by `generation-attempts.ts`; answers 0x72 for other planners.
  */
 import type { OfferRequest, OfferResponse } from '../../protocol/index.js';
-import { BoundedMap, type Clock, ExoError, LIMITS, toExoError } from '../../shared/index.js';
+import { BoundedMap, type Clock, ExoError, LIMITS, toExoError, withDeadline } from '../../shared/index.js';
 import type { InferenceEngine } from '../engine.js';
 import type { ModelEntry } from '../engine-models.js';
 import type { Downloads } from '../node-models/index.js';
@@ -14,7 +14,6 @@ import { placesOf, ringFault, ringOf } from '../ring/index.js';
 import { reservedPositions, shareInOrder } from './assign.js';
 import { type Choice, chooseRing, soloRing, valued } from './choose.js';
 import { isMeasured, NodeCosts } from './costs.js';
-import { within } from './deadline.js';
 import { makeOffer, noOffer, tryOffer } from './offer.js';
 import { OfferBook } from './offer-book.js';
 import { Paths } from './paths.js';
@@ -101,7 +100,8 @@ export class RingPlanner {
     const isTrusted = from !== null && this.#parts.port.isTrusted(from);
     const question = { ...message, mayFetch: message.mayFetch !== false && isTrusted };
     // What takes longer is given up, whoever asked.
-    return within(LIMITS.ownOfferMs, { ...this.#parts, owner: signal }, (inner) => {
+    const deadline = { clock: this.#parts.clock, timeoutMs: LIMITS.ownOfferMs, owner: signal };
+    return withDeadline(deadline, (inner) => {
       const offer = makeOffer(this.#offerParts(), question, inner);
       this.#answering += 1;
       // One that was given up may hang at a dead disk, and holds what it holds.

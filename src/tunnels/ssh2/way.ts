@@ -1,6 +1,6 @@
 /** All connections of one session of the ssh2 driver: jump hosts in order, the destination last, each inside the one before. */
 import type { ClientChannel } from 'ssh2';
-import { type Clock, unlessAborted } from '../../shared/index.js';
+import { type Clock, unlessAborted, withDeadline } from '../../shared/index.js';
 import type { SessionOptions } from '../driver.js';
 import type { TunnelFailure } from '../failure.js';
 import { Hop, type HopOptions } from './hop.js';
@@ -90,25 +90,18 @@ export class Way {
     session: SessionOptions,
     signal: AbortSignal,
   ): Promise<ClientChannel> {
-    const late = new AbortController();
-    const timer = this.#clock.after(session.connectTimeoutMs, () => late.abort());
+    const place = `${host}:${port}`;
+    const target = { kind: 'tcp', host, port } as const;
+    const tooLate = () =>
+      new SessionFailed('connect-timeout', `the jump host ${before.label} gets no answer from ${place}`);
+    const deadline = { clock: this.#clock, timeoutMs: session.connectTimeoutMs, owner: signal, tooLate };
     try {
-      const target = { kind: 'tcp', host, port } as const;
-      return await openFar(
-        before.client,
-        target,
-        { host: '127.0.0.1', port: 0 },
-        AbortSignal.any([signal, late.signal]),
+      return await withDeadline(deadline, (limited) =>
+        openFar(before.client, target, { host: '127.0.0.1', port: 0 }, limited),
       );
     } catch (error) {
       signal.throwIfAborted();
-      const place = `${host}:${port}`;
-      if (late.signal.aborted) {
-        throw new SessionFailed(
-          'connect-timeout',
-          `the jump host ${before.label} gets no answer from ${place}`,
-        );
-      }
+      if (error instanceof SessionFailed) throw error;
       if (!(error instanceof FarRefused))
         throw new SessionFailed('connection-lost', `the jump host ${before.label} went away`);
       if (error.prohibited) {
@@ -121,8 +114,6 @@ export class Way {
         'connect-refused',
         `the jump host ${before.label} cannot connect to ${place}: ${error.message}`,
       );
-    } finally {
-      timer.cancel();
     }
   }
 }

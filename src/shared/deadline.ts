@@ -1,0 +1,43 @@
+/**
+ * Work with an end: it gets a signal that is aborted in time, and who waits for it waits no longer, also where it does not look at
+ * the signal. For what may hang: a disk, a far node, a program of others. A plain pause is `sleep`.
+ */
+import { unlessAborted } from './abort.js';
+import type { Clock } from './clock.js';
+import { ExoError } from './errors.js';
+
+/** When work ends at the latest. */
+export interface Deadline {
+  readonly clock: Clock;
+  readonly timeoutMs: number;
+  /** Whoever aborts it ends the work earlier, with its own reason. @default nobody does */
+  readonly owner?: AbortSignal;
+  /** What to say when the time is over; made at that moment. @default a retryable `request-timeout` */
+  readonly tooLate?: () => Error;
+}
+
+/**
+ * What `work` comes to. Rejects with what it throws, with `tooLate` after `timeoutMs`, or with the owner's reason (before the work
+ * has begun where the owner is aborted already). The signal that the work gets is aborted with the same reason.
+ */
+export async function withDeadline<T>(
+  { clock, timeoutMs, owner, tooLate = () => noAnswer(timeoutMs) }: Deadline,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  owner?.throwIfAborted();
+  const controller = new AbortController();
+  const onAbort = () => controller.abort(owner?.reason);
+  // An owner may live as long as the program: `AbortSignal.any` would leave something at it for each deadline.
+  owner?.addEventListener('abort', onAbort, { once: true });
+  const timer = clock.after(timeoutMs, () => controller.abort(tooLate()));
+  try {
+    return await unlessAborted(work(controller.signal), controller.signal);
+  } finally {
+    timer.cancel();
+    owner?.removeEventListener('abort', onAbort);
+  }
+}
+
+function noAnswer(timeoutMs: number): ExoError {
+  return new ExoError('request-timeout', `no answer within ${timeoutMs / 1000} s`, { retryable: true });
+}
