@@ -66,7 +66,8 @@ export interface Awaited {
   readonly stream: { readonly unsentBytes: number };
 }
 
-const BEHIND_THIS = Promise.resolve();
+/** What is told it runs as a microtask: at half to a third of what `queueMicrotask` costs, which makes an async resource each time. */
+const RESOLVED = Promise.resolve();
 
 /** The place of one connection among them. */
 export class TickPlace implements Ticked {
@@ -96,9 +97,10 @@ export class TickPlace implements Ticked {
     if (this.#awaited.session.needsTick) {
       this.#join();
     } else if (this.#awaited.stream.unsentBytes > 0 && !this.#lookPlanned) {
-      // The system usually takes it at once and says so in a callback before this one: nobody is woken later to see that.
+      // In a microtask, once for all that is written until then: the system usually takes it at once and says so before that, and
+      // the timer is not started for it.
       this.#lookPlanned = true;
-      void BEHIND_THIS.then(this.#look);
+      void RESOLVED.then(this.#look);
     }
   }
 
