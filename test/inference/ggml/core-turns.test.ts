@@ -6,6 +6,7 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { CoreTurns } from '../../../src/inference/engines/ggml/child/core-turns.js';
 import { systemClock } from '../../../src/shared/index.js';
+import { eventually } from '../../support/eventually.js';
 import '../../support/leaks.js';
 
 interface Deferred<T> {
@@ -72,15 +73,15 @@ describe('turns of engines', { skip: process.platform === 'win32' && 'no such lo
     // At once now.
     assert.equal(await waited(b), false);
     await stuck.end();
-    await a.take(async () => undefined);
-    for (let turn = 0; turn < 1_000 && b.isGivenUp; turn += 1)
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    const again = long(a);
-    await again.started;
-    assert.equal(await waited(b), true, 'it takes turns again');
-    await again.end();
-    for (let turn = 0; turn < 1_000 && b.isGivenUp; turn += 1)
-      await new Promise((resolve) => setTimeout(resolve, 5));
+    // The lock that b's thread waited for comes to it, and is released: b takes turns again.
+    await eventually({ timeoutMs: 5_000, what: 'a turn after the stuck one' }, async () => {
+      const again = long(a);
+      await again.started;
+      const hasWaited = await waited(b);
+      await again.end();
+      return hasWaited;
+    });
+    await eventually({ timeoutMs: 5_000, what: 'the lock for the thread' }, () => !b.isWaiting);
     a.close();
     b.close();
   });

@@ -55,11 +55,6 @@ export class CoreTurns {
     return this.#isWaiting;
   }
 
-  /** Whether somebody keeps his turn for so long that nobody is waited for. */
-  get isGivenUp(): boolean {
-    return this.#isGivenUp;
-  }
-
   /** No turn may be under way. */
   close(): void {
     if (this.#fd !== undefined) closeSync(this.#fd);
