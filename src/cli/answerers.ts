@@ -14,7 +14,7 @@ import {
 } from '../shared/index.js';
 import type { ChatExoJson } from './api-shapes.js';
 import { askNode, type Question } from './chat-stream.js';
-import { watchDownloads } from './download-watch.js';
+import { watchDownloads, watchOwnDownloads } from './download-watch.js';
 import { HintedError } from './errors.js';
 import { type CliHost, wantsColour } from './host.js';
 import { Progress } from './progress.js';
@@ -108,20 +108,30 @@ export async function localAnswerer(host: CliHost, raw: RawOptions, signal: Abor
   return {
     name: running.id,
     ask: (until, onText) =>
-      withProgress(host, 'the model is being made ready', until, onText, async (stop, piece) => {
-        const generation = await running.node.chat.start({
-          model: settings.question.model ?? '',
-          messages: [{ role: 'user', content: settings.question.prompt }],
-          signal: stop,
-        });
-        for await (const { text } of generation.tokens) piece(text);
-        const { finishReason, completionTokens } = await generation.result;
-        const { model, promptTokens, plan } = generation;
-        const ring = plan?.ring?.map(({ nodeId, shard: { startLayer, endLayer } }) => {
-          return { node: nodeId, layers: [startLayer, endLayer] as const };
-        });
-        const where = { ring: ring ?? null, predicted_tokens_per_s: plan?.prediction?.tokensPerS ?? null };
-        return { model, finishReason, completionTokens, promptTokens, where };
+      withProgress(host, 'the model is being made ready', until, onText, async (stop, piece, update) => {
+        const { downloads } = running;
+        // Of several nodes each fetches its own layers: the board has them all.
+        const endWatch = downloads === undefined ? undefined : watchOwnDownloads(host, downloads, update);
+        try {
+          const generation = await running.node.chat.start({
+            model: settings.question.model ?? '',
+            messages: [{ role: 'user', content: settings.question.prompt }],
+            signal: stop,
+          });
+          for await (const { text } of generation.tokens) {
+            endWatch?.();
+            piece(text);
+          }
+          const { finishReason, completionTokens } = await generation.result;
+          const { model, promptTokens, plan } = generation;
+          const ring = plan?.ring?.map(({ nodeId, shard: { startLayer, endLayer } }) => {
+            return { node: nodeId, layers: [startLayer, endLayer] as const };
+          });
+          const where = { ring: ring ?? null, predicted_tokens_per_s: plan?.prediction?.tokensPerS ?? null };
+          return { model, finishReason, completionTokens, promptTokens, where };
+        } finally {
+          endWatch?.();
+        }
       }),
     close: () => running.stop(),
     abandon: () => running.abandon(),

@@ -2,8 +2,18 @@
 import { printable } from '../shared/index.js';
 import { callApi } from './api-client.js';
 import type { CliHost } from './host.js';
-import { progressText } from './model/format.js';
+import { progressText, type ShownProgress } from './model/format.js';
 import type { ApiTarget } from './target.js';
+
+/** A download under way, as a node in this process tells of it. */
+export interface OwnDownload {
+  readonly nodeId: string;
+  readonly repository: string;
+  readonly downloadedBytes: number;
+  readonly totalBytes: number;
+  readonly bytesPerSecond: number;
+  readonly etaSeconds: number | null;
+}
 
 /** The original's report of a download, as far as it is read here. */
 interface ReportJson {
@@ -34,7 +44,7 @@ export function watchDownloads(host: CliHost, target: ApiTarget, update: (text: 
       etaSeconds: report.overall_eta > 0 ? report.overall_eta : null,
       isWaiting: false,
     };
-    update(`${printable(node, 60)} fetches ${progressText(report.repo_id, shown)}`);
+    update(lineOf(node, report.repo_id, shown));
   };
   const timer = host.clock.every(LOOK_MS, () => {
     if (isLooking) return;
@@ -50,4 +60,21 @@ export function watchDownloads(host: CliHost, target: ApiTarget, update: (text: 
     timer.cancel();
     ended.abort();
   };
+}
+
+/** The same for a node in this process, which needs no API for it. */
+export function watchOwnDownloads(
+  host: CliHost,
+  downloads: { readonly running: readonly OwnDownload[] },
+  update: (text: string) => void,
+): () => void {
+  const timer = host.clock.every(LOOK_MS, () => {
+    const [first] = downloads.running;
+    if (first !== undefined) update(lineOf(first.nodeId, first.repository, { ...first, isWaiting: false }));
+  });
+  return () => timer.cancel();
+}
+
+function lineOf(node: string, repository: string, shown: ShownProgress): string {
+  return `${printable(node, 60)} fetches ${progressText(repository, shown)}`;
 }

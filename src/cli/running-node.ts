@@ -49,6 +49,8 @@ export interface RunningNode {
   readonly id: string;
   readonly node: Node;
   readonly nodeAddress: Address;
+  /** Absent where its engine fetches nothing. */
+  readonly downloads?: NonNullable<Awaited<ReturnType<typeof nodeEngine>>['downloads']>;
   /** Absent where it runs without. */
   readonly apiAddress?: Address;
   /** Undoes everything; the first failure is thrown at the end. Idempotent. */
@@ -150,6 +152,7 @@ export async function startNode(host: CliHost, options: RunningNodeOptions): Pro
       id: identity.id,
       node,
       nodeAddress: { host: nodeHost, port: nodePort },
+      ...(downloads === undefined ? {} : { downloads }),
       ...(api === undefined ? {} : { apiAddress: api.address }),
       stop,
       abandon: () => runFile.remove(),
