@@ -29,16 +29,21 @@ export function planJson({ model, plan }: PlannedModel) {
   };
 }
 
-function predictionJson({ tokensPerS, firstTokenMs, fetchMs, isAssumed, isFetchAssumed }: Prediction) {
+function predictionJson(prediction: Prediction) {
+  const { tokensPerS, firstTokenMs, fetchMs, loadMs, isAssumed, isFetchAssumed, isLoadAssumed } = prediction;
   return {
     tokens_per_s: round3(tokensPerS),
     first_token_ms: round3(firstTokenMs),
     /** In the time to the first token. */
     fetch_ms: round3(fetchMs),
+    /** In the time to the first token, too: weights that are not in memory yet. */
+    load_ms: round3(loadMs),
     /** Paths between nodes were not measured, and taken for slow. */
     paths_assumed: isAssumed,
     /** The rate of fetching was not measured. */
     fetch_assumed: isFetchAssumed,
+    /** How fast weights are loaded was not measured. */
+    load_assumed: isLoadAssumed,
   };
 }
 

@@ -113,6 +113,8 @@ export interface PlanJson {
         readonly paths_assumed: boolean;
         /** Absent from an older node. */
         readonly fetch_assumed?: boolean;
+        readonly load_ms?: number;
+        readonly load_assumed?: boolean;
       })
     | null;
   /** Absent from an older node. */

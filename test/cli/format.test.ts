@@ -78,6 +78,8 @@ test('a plan says of each path and of fetching whether it was measured', () => {
         fetch_ms: 3_000,
         paths_assumed: true,
         fetch_assumed: true,
+        load_ms: 1_500,
+        load_assumed: true,
       },
       paths: [
         { from: 'a', to: 'b', rtt_ms: 0.31, bytes_per_s: 117_600_000, measured: true },
@@ -88,6 +90,7 @@ test('a plan says of each path and of fetching whether it was measured', () => {
     plain,
   );
   assert.match(lines.join('\n'), /3\.00 s of it to fetch files \(how fast they come was not measured\)/);
+  assert.match(lines.join('\n'), /1\.50 s of it to load weights \(how fast they come was not measured\)/);
   assert.match(lines.at(-2)!, /^ {2}a -> b +0\.31 ms +118 MB\/s, measured$/);
   assert.match(lines.at(-1)!, /^ {2}b -> a +100 ms +2\.0 MB\/s, assumed$/);
 });

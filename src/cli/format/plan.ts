@@ -8,12 +8,7 @@ import { rate, roundTrip } from './units.js';
 /** The lines of `exo plan`. */
 export function formatPlan(plan: PlanJson, c: Colours): string[] {
   const { model, reason, ring, predicted, outsiders } = plan;
-  const figures =
-    predicted === null
-      ? []
-      : [
-          `${predicted.tokens_per_s.toFixed(1)} tokens/s and ${seconds(predicted.first_token_ms)} to the first token are predicted${predicted.fetch_ms > 0 ? `, ${seconds(predicted.fetch_ms)} of it to fetch files${predicted.fetch_assumed === true ? ' (how fast they come was not measured)' : ''}` : ''}`,
-        ];
+  const figures = predicted === null ? [] : [figuresText(predicted)];
   const rows = (ring ?? []).map(({ node_id: id, start_layer: start, end_layer: end }) => [
     printable(id, 60),
     `layers ${start}-${end}`,
@@ -25,6 +20,23 @@ export function formatPlan(plan: PlanJson, c: Colours): string[] {
     ...pathLines(plan),
     ...outsiderLines(outsiders),
   ];
+}
+
+/** What is predicted, and what of it is waiting that comes once. */
+function figuresText(predicted: NonNullable<PlanJson['predicted']>): string {
+  const { fetch_ms: fetchMs, load_ms: loadMs = 0 } = predicted;
+  const once = [
+    ...(fetchMs > 0
+      ? [`${seconds(fetchMs)} of it to fetch files${unmeasured(predicted.fetch_assumed)}`]
+      : []),
+    ...(loadMs > 0 ? [`${seconds(loadMs)} of it to load weights${unmeasured(predicted.load_assumed)}`] : []),
+  ];
+  const rates = `${predicted.tokens_per_s.toFixed(1)} tokens/s and ${seconds(predicted.first_token_ms)} to the first token are predicted`;
+  return [rates, ...once].join(', ');
+}
+
+function unmeasured(isAssumed: boolean | undefined): string {
+  return isAssumed === true ? ' (how fast they come was not measured)' : '';
 }
 
 /** The way of a token, and what is known of it. */

@@ -25,13 +25,13 @@ export interface Choice {
 export interface ChosenRing {
   readonly places: readonly CostedPlace[];
   readonly prediction: Prediction;
-  /** Until the answer is there, with fetching shared by the answers to come. */
+  /** Until the answer is there, with fetching and loading shared by the answers to come. */
   readonly costMs: number;
 }
 
 /** Nodes of which all sets are tried: 63, and a split over more of them is only of use for memory. */
 const POOL = 6;
-/** What is fetched serves more than one answer. */
+/** What is fetched and loaded serves more than one answer. */
 const ANSWERS_PER_FETCH = 10;
 /** A ring is left for one that is better by more than this: files, weights and caches are where they are. */
 const WORTH_A_MOVE = 1.15;
@@ -59,9 +59,10 @@ export function soloRing(choice: Choice, node: NodeCosts): ChosenRing | undefine
 /** What is expected of a ring. */
 export function valued({ workload, entryId, paths }: Choice, places: readonly CostedPlace[]): ChosenRing {
   const prediction = predict(places, workload, entryId, paths);
-  const { firstTokenMs, fetchMs, tokensPerS } = prediction;
+  const { firstTokenMs, fetchMs, loadMs, tokensPerS } = prediction;
+  const onceMs = fetchMs + loadMs;
   const answerMs = (1_000 * workload.answerTokens) / tokensPerS;
-  return { places, prediction, costMs: firstTokenMs - fetchMs + fetchMs / ANSWERS_PER_FETCH + answerMs };
+  return { places, prediction, costMs: firstTokenMs - onceMs + onceMs / ANSWERS_PER_FETCH + answerMs };
 }
 
 /** The ring of these ranges, where its nodes are still there and it fits. */

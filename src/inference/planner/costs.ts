@@ -1,5 +1,6 @@
 /** What ranges of layers cost a node, by its offer: sums that are made once for a plan and asked for very often. Pure. */
 import type { OfferedLayer, OfferResponse } from '../../protocol/index.js';
+import type { KnownLoad } from './load-times.js';
 
 /** Layers that fit, with the caches of so many positions. */
 export interface Capacity {
@@ -25,10 +26,21 @@ export class NodeCosts {
   readonly #fetchMs: Float64Array;
   /** Of these, what was never measured. */
   readonly #assumedMs: Float64Array;
+  /** Bytes that are not in its memory yet. */
+  readonly #unloadedBytes: Float64Array;
+  readonly #load: KnownLoad | undefined;
   #capacity: Capacity | undefined;
 
-  /** @param elsewhere ranges of layers that are on the disk of any node */
-  constructor(nodeId: string, offer: OfferResponse, elsewhere: OfferResponse['stored'] = []) {
+  /**
+   * @param elsewhere ranges of layers that are on the disk of any node
+   * @param load absent: loading is left out
+   */
+  constructor(
+    nodeId: string,
+    offer: OfferResponse,
+    elsewhere: OfferResponse['stored'] = [],
+    load: KnownLoad | undefined = undefined,
+  ) {
     this.nodeId = nodeId;
     this.offer = offer;
     this.layers = offer.layers.length;
@@ -41,6 +53,11 @@ export class NodeCosts {
     const rateOf = (index: number) => (isThere[index] === 1 ? fromPeers : null) ?? offer.fetchBytesPerS;
     this.#fetchMs = sums(offer.layers, ({ weightBytes }, index) =>
       isHere[index] === 1 ? 0 : (1_000 * weightBytes) / (rateOf(index) ?? FETCH_BYTES_PER_S),
+    );
+    const isLoaded = covered(load?.loaded ?? [], this.layers);
+    this.#load = load;
+    this.#unloadedBytes = sums(offer.layers, ({ weightBytes }, index) =>
+      load === undefined || isLoaded[index] === 1 ? 0 : weightBytes,
     );
     this.#assumedMs = sums(offer.layers, ({ weightBytes }, index) =>
       isHere[index] === 1 || rateOf(index) !== null ? 0 : (1_000 * weightBytes) / FETCH_BYTES_PER_S,
@@ -68,6 +85,21 @@ export class NodeCosts {
   /** Whether the rate of fetching was never measured, and there is something to fetch. */
   isFetchAssumed(start: number, end: number): boolean {
     return this.#assumedMs[end]! > this.#assumedMs[start]!;
+  }
+
+  /** Weights of these layers that are to come into memory first. */
+  unloadedBytes(start: number, end: number): number {
+    return this.#unloadedBytes[end]! - this.#unloadedBytes[start]!;
+  }
+
+  /** Until they are there, once they are on its disk. */
+  loadMs(start: number, end: number): number {
+    return this.#load === undefined ? 0 : (1_000 * this.unloadedBytes(start, end)) / this.#load.bytesPerS;
+  }
+
+  /** Whether the rate of loading was never measured, and there is something to load. */
+  isLoadAssumed(start: number, end: number): boolean {
+    return this.#load?.isAssumed === true && this.unloadedBytes(start, end) > 0;
   }
 
   /** What weights and the cache of one request take. */

@@ -6,6 +6,7 @@
 import { LIMITS } from '../../shared/index.js';
 import type { PlacedRange } from '../placement.js';
 import { placesOf } from '../ring/index.js';
+import { LoadTimes } from './load-times.js';
 import type { RingPlan } from './plan.js';
 import type { Outsider } from './plan-errors.js';
 import type { Prediction } from './predict.js';
@@ -60,6 +61,8 @@ export class PlanRecord {
   readonly #notes: PlanNote[] = [];
   /** What answers show of the cost of a step. */
   readonly steps = new StepCosts();
+  /** And of the time to load weights. */
+  readonly loads = new LoadTimes();
   /** Attempts under way. */
   readonly #running = new Set<{ isAlone: boolean }>();
   #errors: PlanErrors | undefined;
@@ -104,6 +107,7 @@ export class PlanRecord {
     let isWhole = false;
     return {
       token: (atMs) => {
+        if (firstMs === undefined) this.#began(note.model, plan, atMs - nowMs, run.isAlone);
         firstMs ??= atMs;
         lastMs = atMs;
         tokens += 1;
@@ -124,6 +128,16 @@ export class PlanRecord {
         this.#running.delete(run);
       },
     };
+  }
+
+  /** The first token is there: what computed it is loaded. */
+  #began(model: string, { ring, prediction }: RingPlan, measuredMs: number, isAlone: boolean): void {
+    if (ring === undefined) return;
+    this.loads.used(model, placesOf(ring));
+    // Files that came meanwhile, and answers at once, hide what the load took.
+    if (prediction === undefined || prediction.fetchMs > 0 || !isAlone) return;
+    const { loadMs, loadBytes, firstTokenMs: predictedMs } = prediction;
+    this.loads.learn({ model, loadBytes, loadMs, predictedMs, measuredMs });
   }
 
   #learn(model: string, members: number, prediction: Prediction, measured: PlanFigures): void {

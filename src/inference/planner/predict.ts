@@ -31,13 +31,19 @@ export interface Prediction {
   readonly tokensPerS: number;
   /** Of a token, what the members need beside layers and paths. */
   readonly stepsMs: number;
-  /** Fetching what is not on disk is in it. */
+  /** Fetching what is not on disk, and loading what is not in memory, is in it. */
   readonly firstTokenMs: number;
   readonly fetchMs: number;
+  /** The members load at the same time. */
+  readonly loadMs: number;
+  /** Of the member that loads longest. */
+  readonly loadBytes: number;
   /** Paths in it were not measured. */
   readonly isAssumed: boolean;
   /** Files are to be fetched, and how fast they come was not measured. */
   readonly isFetchAssumed: boolean;
+  /** Weights are to be loaded, and how fast they come was not measured. */
+  readonly isLoadAssumed: boolean;
 }
 
 const FLOAT_BYTES = 4;
@@ -63,6 +69,9 @@ export function predict(
   let fetchMs = 0;
   let isAssumed = into.isAssumed || back.isAssumed;
   let isFetchAssumed = false;
+  let loadMs = 0;
+  let loadBytes = 0;
+  let isLoadAssumed = false;
   for (const [index, { node, start, end }] of places.entries()) {
     const next = places[index + 1];
     const prefillMs = node.prefillMs(start, end, chunk) + stepMs;
@@ -71,6 +80,9 @@ export function predict(
     slowestMs = Math.max(slowestMs, prefillMs);
     fetchMs = Math.max(fetchMs, node.fetchMs(start, end));
     isFetchAssumed ||= node.isFetchAssumed(start, end);
+    const nodeLoadMs = node.loadMs(start, end);
+    if (nodeLoadMs > loadMs) [loadMs, loadBytes] = [nodeLoadMs, node.unloadedBytes(start, end)];
+    isLoadAssumed ||= node.isLoadAssumed(start, end);
     if (places.length === 1) continue;
     const path = paths.between(node.nodeId, (next ?? places[0]!).node.nodeId);
     isAssumed ||= path.isAssumed;
@@ -85,10 +97,13 @@ export function predict(
   return {
     tokensPerS: 1_000 / decodeMs,
     stepsMs: places.length * stepMs,
-    firstTokenMs: firstChunkMs + (chunks - 1) * slowestMs + fetchMs,
+    firstTokenMs: firstChunkMs + (chunks - 1) * slowestMs + fetchMs + loadMs,
     fetchMs,
+    loadMs,
+    loadBytes,
     isAssumed,
     isFetchAssumed,
+    isLoadAssumed,
   };
 }
 

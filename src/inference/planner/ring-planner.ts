@@ -293,7 +293,8 @@ export class RingPlanner {
       if (offer.reason !== undefined) {
         const late = this.#book.isLate(offer) ? ({ isLate: true } as const) : {};
         outsiders.push({ id, reason: offer.reason, ...late });
-      } else if (isMeasured(offer)) nodes.push(new NodeCosts(id, offer, stored));
+      } else if (isMeasured(offer))
+        nodes.push(new NodeCosts(id, offer, stored, this.record.loads.of(model.id, id)));
     }
     const answerTokens = Math.min(maxTokens ?? USUAL_TOKENS, RESERVED_TOKENS_MAX);
     const previous = this.#rings.get(model.id);

@@ -13,7 +13,8 @@ const RING = ['a', 'b'].map((nodeId, index) => ({
 /** A plan of two members whose layers and paths take 10 ms of a token. */
 function planWith(stepMs: number): RingPlan {
   const stepsMs = 2 * stepMs;
-  const rest = { firstTokenMs: 100, fetchMs: 0, isAssumed: false, isFetchAssumed: false };
+  const times = { firstTokenMs: 100, fetchMs: 0, loadMs: 0, loadBytes: 0 };
+  const rest = { ...times, isAssumed: false, isFetchAssumed: false, isLoadAssumed: false };
   const prediction = { ...rest, tokensPerS: 1_000 / (10 + stepsMs), stepsMs };
   return { ring: RING, prediction, reason: 'why', outsiders: [] };
 }
