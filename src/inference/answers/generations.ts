@@ -287,7 +287,12 @@ export class Generations {
     const id = meantModel(name, models, defaultModel);
     // A client that is about to hear of a timeout hears how far the files are.
     const patienceMs = responseTimeoutMs - Math.min(LIMITS.modelLearnMarginMs, responseTimeoutMs / 10);
-    await learnWithin(models, clock, { id, mayFetch, patienceMs }, signal);
+    try {
+      await learnWithin(models, clock, { id, mayFetch, patienceMs }, signal);
+    } catch (error) {
+      assertLive(signal);
+      throw error;
+    }
     return resolveModel(name, models, defaultModel);
   }
 
