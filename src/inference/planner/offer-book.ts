@@ -43,6 +43,8 @@ interface Entry {
   readonly atMs: number;
   readonly waitMs: number;
   readonly offer: OfferResponse;
+  /** When the node said last that it learns about the model. */
+  readonly learningMs?: number | undefined;
 }
 
 /** Offers by node and model. */
@@ -51,6 +53,7 @@ export class OfferBook {
   readonly #entries = new BoundedMap<string, Entry>(LIMITS.offersKeptMax);
   readonly #asked = new Map<string, Promise<OfferResponse>>();
   readonly #late = new WeakSet<OfferResponse>();
+  readonly #learning = new WeakSet<OfferResponse>();
 
   constructor(components: OfferBookComponents) {
     this.#parts = components;
@@ -76,6 +79,11 @@ export class OfferBook {
     return this.#late.has(offer);
   }
 
+  /** Whether this one stands for a node to which the small files of the model are on their way. */
+  isLearning(offer: OfferResponse): boolean {
+    return this.#learning.has(offer);
+  }
+
   #offer(model: ModelEntry, nodeId: string, terms: OfferTerms): Promise<OfferResponse> | OfferResponse {
     const { isFresh, mayFetch, waitMs } = terms;
     const key = JSON.stringify([nodeId, model.id, mayFetch]);
@@ -90,12 +98,23 @@ export class OfferBook {
     if (asked === undefined) {
       asked = this.#ask(model, nodeId, terms).then((offer) => {
         this.#asked.delete(question);
-        this.#entries.set(key, { atMs: this.#parts.clock.now(), waitMs, offer });
+        const atMs = this.#parts.clock.now();
+        this.#entries.set(key, { atMs, waitMs, offer, learningMs: this.#learningMs(offer, known, atMs) });
         return offer;
       });
       this.#asked.set(question, asked);
     }
     return asked;
+  }
+
+  /** Who learns says so late: one that was asked again, with less time, learns still. */
+  #learningMs(offer: OfferResponse, before: Entry | undefined, atMs: number): number | undefined {
+    if (this.isLearning(offer)) return atMs;
+    const learningMs = before?.learningMs;
+    const isRecent = learningMs !== undefined && atMs - learningMs < LIMITS.ownOfferMs;
+    if (!isRecent || !this.isLate(offer)) return undefined;
+    this.#learning.add(offer);
+    return learningMs;
   }
 
   async #ask(model: ModelEntry, nodeId: string, { mayFetch, waitMs }: OfferTerms): Promise<OfferResponse> {
@@ -114,6 +133,11 @@ export class OfferBook {
       return isWhole ? offer : noOffer(offer.engine, `its offer is for ${offer.layers.length} layers`);
     } catch (error) {
       const { code, message } = toExoError(error);
+      if (code === 'model-fetching') {
+        const learning = noOffer('', printable(message, 400));
+        this.#learning.add(learning);
+        return learning;
+      }
       if (isOwn || code !== 'request-timeout') {
         const late = `did not say within ${LIMITS.ownOfferMs / 1000} s what it offers`;
         return noOffer('', code === 'request-timeout' ? late : printable(message, 400));

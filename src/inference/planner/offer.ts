@@ -3,8 +3,9 @@
  * weights.
  */
 import type { OfferedPath, OfferRequest, OfferResponse } from '../../protocol/index.js';
-import { type Clock, ExoError, toExoError } from '../../shared/index.js';
+import { type Clock, ExoError, LIMITS, toExoError } from '../../shared/index.js';
 import type { InferenceEngine } from '../engine.js';
+import { learnWithin } from '../engine-models.js';
 import type { Downloads } from '../node-models/index.js';
 import { isMeasured } from './costs.js';
 
@@ -27,10 +28,15 @@ export interface OfferQuestion extends Pick<OfferRequest, 'modelId' | 'nLayers'>
 
 /** A tokenizer that opens has no answer by then; one that is missing has. Well within what the asking node waits. */
 const TOKENIZER_WAIT_MS = 200;
+/** Before the end of the patience of who asks: it hears how far the files are, not nothing. */
+const LEARN_MARGIN_MS = 1_000;
 /** In a room it takes 20 ms; what takes longer stands in the next offer. */
 const PATHS_WAIT_MS = 150;
 
-/** The offer of this node. Never throws: what is wrong is the reason for taking no layers. */
+/**
+ * The offer of this node. What is wrong is the reason for taking no layers; throws only `model-fetching`, of a model whose small files
+ * are on their way.
+ */
 export async function makeOffer(
   parts: OfferComponents,
   question: OfferQuestion,
@@ -39,7 +45,9 @@ export async function makeOffer(
   try {
     return await tryOffer(parts, question, signal);
   } catch (error) {
-    return noOffer(parts.engine.name, toExoError(error).message);
+    const fault = toExoError(error);
+    if (fault.code === 'model-fetching') throw fault;
+    return noOffer(parts.engine.name, fault.message);
   }
 }
 
@@ -49,7 +57,8 @@ export async function tryOffer(
   { modelId, nLayers, mayFetch }: OfferQuestion,
   signal: AbortSignal,
 ): Promise<OfferResponse> {
-  await engine.models.learn(modelId, signal, mayFetch);
+  const patienceMs = LIMITS.offerPatienceMs - LEARN_MARGIN_MS;
+  await learnWithin(engine.models, clock, { id: modelId, mayFetch, patienceMs }, signal);
   const model = engine.models.find(modelId);
   if (model.layers !== nLayers) {
     throw new ExoError('model-unknown', `${model.id} has ${model.layers} layers here, not ${nLayers}`);

@@ -13,6 +13,8 @@ export interface Outsider {
   readonly reason: string;
   /** It has only not said in time what it offers. */
   readonly isLate?: true;
+  /** Configuration and tokenizer of the model are on their way to it. */
+  readonly isLearning?: true;
 }
 
 /** Throws `ring-incomplete` when one of the nodes is not there. */
@@ -36,6 +38,8 @@ export function assertLinked(mesh: MeshNow, one: string, two: string): void {
 
 /** No node, or not the one that is asked for, computes the model. */
 export function cannot(model: ModelEntry, outsiders: readonly Outsider[]): ExoError {
+  const learning = stillLearning(model, outsiders, 'the answer needs it');
+  if (learning !== undefined) return learning;
   const reasons = outsiders.slice(0, 3).map(({ id, reason }) => `${name(id)}: ${printable(reason, 160)}`);
   return ringError(
     'ring-incomplete',
@@ -53,9 +57,29 @@ export function noRoom(
   const needed = one?.memoryBytes(0, one.layers, reservedPositions(workload)) ?? 0;
   const free = nodes.map(({ nodeId, offer }) => `${name(nodeId)} ${gigabytes(offer.memoryBytes)}`);
   const text = `${printable(model.id, 80)} needs ${gigabytes(needed)} of memory; free are: ${free.slice(0, 5).join(', ')}`;
+  const learning = stillLearning(model, outsiders, `without it there is no room: ${text}`);
+  if (learning !== undefined) return learning;
+  const late = outsiders.find(({ isLate }) => isLate === true);
+  if (late !== undefined) {
+    return ringError(
+      'ring-incomplete',
+      `${text}; not counted is ${name(late.id)}, which ${printable(late.reason, 160)}: ask again in a moment`,
+    );
+  }
   return outsiders.length === 0
     ? new ExoError('out-of-memory', `${text}; take a smaller or more quantised model, or another node`)
     : new ExoError('out-of-memory', `${text}; not counted: ${cannot(model, outsiders).message}`);
+}
+
+/** `model-fetching` where a node that may take layers soon does not know the model yet; undefined where there is none. */
+function stillLearning(model: ModelEntry, outsiders: readonly Outsider[], why: string): ExoError | undefined {
+  const [first] = outsiders.filter(({ isLearning }) => isLearning === true);
+  if (first === undefined) return undefined;
+  return new ExoError(
+    'model-fetching',
+    `${name(first.id)} is still learning about ${printable(model.id, 80)}, and ${why}; ask again in a moment, or fetch it there before: exo model pull ${printable(model.id, 80)} (${printable(first.reason, 300)})`,
+    { retryable: true },
+  );
 }
 
 /** What was asked for by name does not fit. */

@@ -105,9 +105,10 @@ export class RingPlanner {
       const offer = makeOffer(this.#offerParts(), question, inner);
       this.#answering += 1;
       // One that was given up may hang at a dead disk, and holds what it holds.
-      void offer.finally(() => {
+      const done = () => {
         this.#answering -= 1;
-      });
+      };
+      offer.then(done, done);
       return offer;
     });
   }
@@ -157,7 +158,8 @@ export class RingPlanner {
       return this.#decide(situation);
     } catch (error) {
       const someAreLate = situation.outsiders.some(({ isLate }) => isLate === true);
-      if (question.isRetry || signal.aborted || !someAreLate) throw error;
+      const someLearn = situation.outsiders.some(({ isLearning }) => isLearning === true);
+      if (signal.aborted || !someAreLate || (question.isRetry && !someLearn)) throw error;
       return this.#decide(await this.#situation(mesh, question, [], LIMITS.offerPatienceMs, signal));
     }
   }
@@ -292,7 +294,8 @@ export class RingPlanner {
     for (const [id, offer] of offers) {
       if (offer.reason !== undefined) {
         const late = this.#book.isLate(offer) ? ({ isLate: true } as const) : {};
-        outsiders.push({ id, reason: offer.reason, ...late });
+        const learning = this.#book.isLearning(offer) ? ({ isLearning: true } as const) : {};
+        outsiders.push({ id, reason: offer.reason, ...late, ...learning });
       } else if (isMeasured(offer))
         nodes.push(new NodeCosts(id, offer, stored, this.record.loads.of(model.id, id)));
     }

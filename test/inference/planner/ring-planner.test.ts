@@ -344,6 +344,54 @@ test('plan where the only engine is not ready in time says that, not that somebo
   });
 });
 
+test('plan that needs a node that still learns about the model says so, and the answer waits for it', async () => {
+  let hasLearnt = () => {};
+  const learnt = new Promise<void>((resolve) => {
+    hasLearnt = resolve;
+  });
+  const learner = measured({ memoryMb: 100 });
+  const { models: known } = learner;
+  const models = {
+    defaultId: known.defaultId,
+    list: () => known.list(),
+    find: (id: string) => known.find(id),
+    learn: () => learnt,
+    fetching: () => 'its configuration and tokenizer are being fetched: 3.4 of 10.2 MB',
+  };
+  const engine = (id: string) =>
+    id === 'a' ? measured({ memoryMb: 5 }) : Object.assign(learner, { models });
+  await withNet({ ids: ['a', 'b'], engine }, async (net) => {
+    for (const placement of [{ kind: 'auto' }, { kind: 'solo', nodeId: 'b' }] as const) {
+      const work = net.node('a').generations.plan(undefined, { placement, mayFetch: true });
+      await assert.rejects(net.run(work), (error: ExoError) => {
+        assert.deepEqual([error.code, error.retryable], ['model-fetching', true], error.message);
+        assert.match(error.message, /^b is still learning about dummy, and .*ask again.*3\.4 of 10\.2 MB/);
+        if (placement.kind === 'auto') assert.match(error.message, /needs 0\.0 GB.*free are: a 0\.0 GB/);
+        return true;
+      });
+    }
+    const answered = ask(net, 'a');
+    await net.clock.advance(45_000);
+    hasLearnt();
+    assert.match((await answered).ring!, /b/);
+  });
+});
+
+test('plan that needs a node that has not said yet what it offers asks for another try', async () => {
+  const stuck = measured();
+  stuck.profile = () => new Promise(() => undefined);
+  const engine = (id: string) => (id === 'a' ? measured({ memoryMb: 5 }) : stuck);
+  await withNet({ ids: ['a', 'b'], engine }, async (net) => {
+    await assert.rejects(net.run(net.node('a').generations.plan(undefined)), {
+      code: 'ring-incomplete',
+      retryable: true,
+      message:
+        /free are: a 0\.0 GB; not counted is b, which did not say within 5 s what it offers: ask again/,
+    });
+    await net.clock.advance(LIMITS.ownOfferMs);
+  });
+});
+
 test('planner that gave up offers still counts them while an engine hangs at them', async () => {
   const stuck = measured();
   let resolve: (profile: EngineProfile) => void = () => undefined;
