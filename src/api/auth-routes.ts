@@ -11,25 +11,20 @@ import type { SshSessions } from './ports.js';
 import type { ApiContext, ApiRequest, Route } from './route.js';
 import { bearerOf } from './tokens.js';
 
-/** A line of authorized_keys with an RSA key of 16,384 bits has 2,800 characters; a signature of one fewer. */
-const KEY_CHARS_MAX = 8_192;
-const CHALLENGE_CHARS_MAX = 128;
-const FORMAT_CHARS_MAX = 64;
-
 const text = (what: string, charsMax: number) =>
   z
     .string({ error: `must be ${what}` })
     .min(1, { error: 'must not be empty' })
     .max(charsMax, { error: `must have at most ${charsMax} characters` });
 
-const publicKey = text('a public key as in authorized_keys', KEY_CHARS_MAX);
+const publicKey = text('a public key as in authorized_keys', LIMITS.sshKeyLineCharsMax);
 const challengeBody = z.looseObject({ public_key: publicKey }, { error: 'must be a JSON object' });
 const connectBody = z.looseObject(
   {
     public_key: publicKey,
-    challenge: text('the challenge as it was given', CHALLENGE_CHARS_MAX),
-    signature: text('the signature, in base64', KEY_CHARS_MAX),
-    signature_format: text('the name of the signature algorithm', FORMAT_CHARS_MAX).nullish(),
+    challenge: text('the challenge as it was given', LIMITS.sshChallengeCharsMax),
+    signature: text('the signature, in base64', LIMITS.sshKeyLineCharsMax),
+    signature_format: text('the name of the signature algorithm', LIMITS.sshFormatCharsMax).nullish(),
   },
   { error: 'must be a JSON object' },
 );

@@ -3,11 +3,8 @@
  * few megabytes of brackets keeps the parser, and who looks at what it has made, busy for seconds. Pure; not a check of the text.
  * Called by `body.ts`.
  */
+import { LIMITS } from '../shared/index.js';
 
-/** Deeper than the schemas that clients send in bodies. */
-const DEPTH_MAX = 64;
-/** A conversation of ten thousand messages has thirty thousand. */
-const VALUES_MAX = 100_000;
 /** Less cannot have too many, and is parsed in some milliseconds whatever it is. */
 const SMALL_CHARS = 65_536;
 
@@ -54,9 +51,10 @@ export class JsonSize {
           this.#depth -= 1;
           break;
       }
-      if (this.#depth > DEPTH_MAX)
-        this.#found = `lists and objects in it lie deeper than ${DEPTH_MAX} in each other`;
-      if (this.#values > VALUES_MAX) this.#found = `it has more than ${VALUES_MAX} values`;
+      if (this.#depth > LIMITS.httpJsonDepthMax)
+        this.#found = `lists and objects in it lie deeper than ${LIMITS.httpJsonDepthMax} in each other`;
+      if (this.#values > LIMITS.httpJsonValuesMax)
+        this.#found = `it has more than ${LIMITS.httpJsonValuesMax} values`;
     }
   }
 

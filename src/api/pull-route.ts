@@ -10,9 +10,8 @@ import type { PullProgress } from './ports.js';
 import type { ApiContext, ApiRequest, Route } from './route.js';
 import { SSE_HEADERS, SseStream } from './sse.js';
 
-const PATH_CHARS_MAX = 4_096;
 const layer = z.int().min(0).max(LIMITS.modelLayersMax);
-const text = z.string().min(1, { error: 'must not be empty' }).max(PATH_CHARS_MAX);
+const text = z.string().min(1, { error: 'must not be empty' }).max(LIMITS.httpPathCharsMax);
 const pullBody = z.looseObject(
   {
     model: text.max(LIMITS.modelIdCharsMax, { error: `at most ${LIMITS.modelIdCharsMax} characters` }),

@@ -2,14 +2,14 @@
  * Bearer tokens and whose they are. A token is compared by digest and in constant time, with every one that there is,
  * so that neither its length, nor its content, nor which of them it is shows in the time it takes.
  */
+
 import { createHash, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { LIMITS } from '../shared/index.js';
 import type { ApiTrust } from './ports.js';
 
 /** Whose token it is: of the run file, of the mesh, of a session that an ssh key opened. */
 export type Holder = 'owner' | 'mesh' | 'session';
 
-/** Longer ones are not looked at. */
-const TOKEN_CHARS_MAX = 1_024;
 /** The purpose of the derived secret (RFC 5869, `info`): no proof of the mesh key can be made of it. */
 const API_TOKEN_INFO = 'exo api token 1';
 const API_TOKEN_BYTES = 32;
@@ -57,7 +57,7 @@ export class BearerTokens {
 
 /** The token of an Authorization header, where it has one. */
 export function bearerOf(authorization: string | undefined): string | undefined {
-  if (authorization === undefined || authorization.length > TOKEN_CHARS_MAX) return undefined;
+  if (authorization === undefined || authorization.length > LIMITS.apiTokenCharsMax) return undefined;
   return /^bearer +(?<token>\S+)$/i.exec(authorization)?.groups?.['token'];
 }
 

@@ -11,11 +11,6 @@ import type { TrustControl } from './ports.js';
 import type { ApiContext, ApiRequest, Route } from './route.js';
 import { invitationJson, joinedJson, keyJson, shownKeyJson, trustedJson } from './trust-json.js';
 
-/** A key that somebody wrote has less; an invitation too. */
-const SECRET_CHARS_MAX = 4_096;
-const FINGERPRINT_CHARS_MAX = 128;
-const GRACE_MS_MAX = 30 * 24 * 60 * 60 * 1000;
-
 const text = (what: string, charsMax: number) =>
   z
     .string({ error: `must be ${what}` })
@@ -25,7 +20,7 @@ const object = { error: 'must be a JSON object' };
 
 const joinKeyBody = z.looseObject(
   {
-    key: text('a mesh key', SECRET_CHARS_MAX),
+    key: text('a mesh key', LIMITS.secretCharsMax),
     replace: z.boolean({ error: 'must be true or false' }).nullish(),
   },
   object,
@@ -35,7 +30,7 @@ const rotateBody = z.looseObject(
     grace_ms: z
       .number({ error: 'must be a number of milliseconds' })
       .min(0, { error: 'must not be negative' })
-      .max(GRACE_MS_MAX, { error: `must be at most ${GRACE_MS_MAX}` })
+      .max(LIMITS.meshKeyGraceMsMax, { error: `must be at most ${LIMITS.meshKeyGraceMsMax}` })
       .nullish(),
   },
   object,
@@ -44,12 +39,12 @@ const inviteBody = z.looseObject({ address: text('host:port', 300).nullish() }, 
 const trustBody = z.looseObject(
   {
     id: text('the id of a node', LIMITS.nodeIdCharsMax),
-    fingerprint: text('a fingerprint as SHA256:…', FINGERPRINT_CHARS_MAX),
+    fingerprint: text('a fingerprint as SHA256:…', LIMITS.fingerprintCharsMax),
     how: z.literal('connect', { error: 'must be connect, or absent' }).nullish(),
   },
   object,
 );
-const joinBody = z.looseObject({ invitation: text('an invitation', SECRET_CHARS_MAX) }, object);
+const joinBody = z.looseObject({ invitation: text('an invitation', LIMITS.secretCharsMax) }, object);
 
 type Handler = (control: TrustControl, request: ApiRequest) => object | Promise<object>;
 

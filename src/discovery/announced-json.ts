@@ -35,9 +35,6 @@ export const NODE_ID_SCHEMA = {
   pattern: PRINTABLE_PATTERN,
 } as const;
 
-/** Longest model or chip name kept; the original's longest is under 60. */
-const NAME_CHARS_MAX = 120;
-
 /** Own capabilities in the original's shape; nothing else of the object travels. */
 export function capabilitiesJson({ model, chip, memory, flops }: DeviceCapabilities): CapabilitiesJson {
   return { model, chip, memory, flops: { fp32: flops.fp32, fp16: flops.fp16, int8: flops.int8 } };
@@ -46,8 +43,8 @@ export function capabilitiesJson({ model, chip, memory, flops }: DeviceCapabilit
 /** Received capabilities as ours; what is missing is unknown, names are made printable, an absurd memory cut. */
 export function readCapabilities(json: CapabilitiesJson | undefined): DeviceCapabilities {
   return {
-    model: printable(json?.model ?? UNKNOWN_CAPABILITIES.model, NAME_CHARS_MAX),
-    chip: printable(json?.chip ?? UNKNOWN_CAPABILITIES.chip, NAME_CHARS_MAX),
+    model: printable(json?.model ?? UNKNOWN_CAPABILITIES.model, LIMITS.announcedNameCharsMax),
+    chip: printable(json?.chip ?? UNKNOWN_CAPABILITIES.chip, LIMITS.announcedNameCharsMax),
     memory: Math.min(json?.memory ?? UNKNOWN_CAPABILITIES.memory, LIMITS.memoryMbMax),
     flops: {
       fp32: json?.flops?.fp32 ?? 0,

@@ -39,7 +39,6 @@ interface DatagramJson {
 export const DATAGRAM_BYTES_SENT_MAX = 1_200;
 
 const PRIORITY_MAX = 7;
-const INTERFACE_CHARS_MAX = 64;
 const OPEN_BRACE = 0x7b;
 
 let validate: ValidateFunction<DatagramJson> | undefined;
@@ -77,7 +76,7 @@ export function encodeDatagram(announcement: Announcement): Buffer {
           ...figures,
         }),
         priority: announcement.priority,
-        interface_name: announcement.interfaceName.slice(0, INTERFACE_CHARS_MAX),
+        interface_name: announcement.interfaceName.slice(0, LIMITS.announcedInterfaceCharsMax),
         interface_type: announcement.interfaceType,
       }),
     );
@@ -105,7 +104,7 @@ export function decodeDatagram(bytes: Buffer): Announcement {
     nodePort: json.grpc_port,
     capabilities: readCapabilities(json.device_capabilities),
     priority: Math.min(PRIORITY_MAX, Math.max(0, Math.trunc(json.priority ?? 0))),
-    interfaceName: printable(json.interface_name ?? 'unknown', INTERFACE_CHARS_MAX),
-    interfaceType: printable(json.interface_type ?? 'Other', INTERFACE_CHARS_MAX),
+    interfaceName: printable(json.interface_name ?? 'unknown', LIMITS.announcedInterfaceCharsMax),
+    interfaceType: printable(json.interface_type ?? 'Other', LIMITS.announcedInterfaceCharsMax),
   };
 }

@@ -24,9 +24,6 @@ for (const type of [
   LANES[type] = 'control';
 }
 
-/** What a person reads of a failure on another machine. */
-export const ERROR_TEXT_CHARS_MAX = 1_000;
-
 /** The answer to a health check without a hello. */
 export const HEALTHY: HealthResponse = { kind: 'health-response', isHealthy: true };
 

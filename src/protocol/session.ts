@@ -12,7 +12,7 @@ import type { MemoryBudget } from './memory-budget.js';
 import type { Hello } from './messages/hello.js';
 import type { Message, MessageKind } from './messages/messages.js';
 import { type BulkMessage, Outbox } from './outbox.js';
-import { ERROR_TEXT_CHARS_MAX, encodeChecked, HEALTHY, laneOf } from './outgoing.js';
+import { encodeChecked, HEALTHY, laneOf } from './outgoing.js';
 import type { PayloadPool } from './payload-pool.js';
 import type { PendingRequest } from './pending-requests.js';
 import { Requester } from './requester.js';
@@ -264,7 +264,7 @@ export class Session {
   /** Answers a correlated request with an error. */
   answerError(id: number, error: ExoError): void {
     const { code, retryable } = error;
-    const message = error.message.slice(0, ERROR_TEXT_CHARS_MAX);
+    const message = error.message.slice(0, LIMITS.errorTextCharsMax);
     this.send({ kind: 'error-response', code, message, retryable }, id);
   }
 

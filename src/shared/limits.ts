@@ -51,6 +51,9 @@ const TABLE = {
   authProofsMax: [8, 'ways to be known that one end tries; there are four'],
   authFieldCharsMax: [4 * KIB, 'one field of a proof: an RSA public key of 16,384 bits has 2,800'],
   meshKeysMax: [8, 'mesh keys at once: the newest, and older ones in their grace time'],
+  errorTextCharsMax: [1_000, 'what a person reads of a failure on another machine'],
+  reasonCharsMax: [400, 'a reason in a message: a sentence that a person reads'],
+  tensorRankMax: [8, 'dimensions of a tensor: more than any model has'],
   // ------------------------------------------------------------------ connections
   handshakeTimeoutMs: [
     5_000,
@@ -207,6 +210,10 @@ const TABLE = {
   warningSourcesMax: [256, 'peers whose rate of warnings is remembered'],
   homeNodesMax: [64, 'nodes without --node-id beside each other with one home; more is a script gone wild'],
   runFileCharsMax: [16_384, 'a run file of another node; it has some 300 bytes'],
+  fileNameCharsMax: [
+    200,
+    'a node id or a mesh as the name of a file; every usual file system takes 255 bytes, and the atomic writer appends a few',
+  ],
   // ------------------------------------------------------------------ discovery
   candidatesMax: [1_024, 'addresses in the pool; the oldest unproven one makes room'],
   candidatesPerHostMax: [64, 'unproven addresses of one host; sixty nodes on one machine is a test bench'],
@@ -240,6 +247,8 @@ const TABLE = {
     2 * MIB,
     'asked of the system, for half a second of ten thousand announcements while a tick is busy',
   ],
+  announcedNameCharsMax: [120, 'kept of the name of a model or chip; the original’s longest is under 60'],
+  announcedInterfaceCharsMax: [64, 'the name of an interface; Linux has at most 15'],
   // ------------------------------------------------------------------ tunnels
   tunnelsMax: [256, 'ssh sessions of one node; a team has tens of machines'],
   tunnelForwardsMax: [64, '-L and -R of one tunnel together'],
@@ -342,6 +351,11 @@ const TABLE = {
     'of ssh -G, which prints 4 KiB; a configuration with hundreds of key files stays under this',
   ],
   sshBannerBytesMax: [8_192, 'lines before the banner of a server (RFC 4253, 4.2); more is no server'],
+  tunnelProbeTimeoutSecondsMax: [
+    60,
+    '`--tunnel-probe-timeout`: a path that answers later is of no use to anybody',
+  ],
+  sshGreetingBytesMax: [1_024, 'an sshd’s greeting has at most 255 bytes; what does not end is none'],
   // ------------------------------------------------------------------ trust
   nodeKeyFileBytesMax: [4 * KIB, 'an Ed25519 key has 120 bytes, the mark of the machine 65'],
   trustFileBytesMax: [4 * MIB, 'four thousand nodes have about 1 MiB'],
@@ -391,6 +405,23 @@ const TABLE = {
   sshSessionsMax: [256, 'sessions by ssh key at once; the oldest of the same key makes room'],
   sshSessionsPerKeyMax: [16, 'sessions of one ssh key at once'],
   tokenFileBytesMax: [4 * KIB, 'a file with one token'],
+  meshKeyProofsMax: [5, 'of the eight proofs of a connection; the others are for other methods'],
+  meshKeyAheadMsMax: [
+    24 * 60 * 60 * 1000,
+    'a clock may be a day wrong; a key from next year would stay the newest for a year',
+  ],
+  secretCharsMax: [4_096, 'a mesh key or an invitation as somebody wrote it; they have some hundred'],
+  fingerprintCharsMax: [128, '`SHA256:` and 43 characters, however it is written'],
+  meshKeyGraceMsMax: [
+    30 * 24 * 60 * 60 * 1000,
+    'an older mesh key is accepted for a month at most; a machine that was away longer joins anew',
+  ],
+  sshKeyLineCharsMax: [
+    8_192,
+    'a line of authorized_keys with an RSA key of 16,384 bits has 2,800; a signature of one fewer',
+  ],
+  sshChallengeCharsMax: [128, 'a challenge of ours has 44'],
+  sshFormatCharsMax: [64, 'the name of a signature format; OpenSSH’s longest has 43'],
   // ------------------------------------------------------------------ topology
   topologyNodesMax: [4_096, 'nodes in the graph'],
   topologyEdgesPerNode: [1_024, 'as peersMax'],
@@ -458,6 +489,8 @@ const TABLE = {
     16,
     'tokenizers open at once, each in a thread; more models than a few never are in use at once',
   ],
+  attentionHeadsMax: [65_536, 'heads, and elements of one: frequencies are computed for each of these'],
+  modelFilePathCharsMax: [512, 'the path of a file in a repository: some folders and a name'],
   // ------------------------------------------------------------------ models on disk
   modelLearnMs: [
     20_000,
@@ -477,6 +510,7 @@ const TABLE = {
     'for one look at all folders; what a slow disk has not shown by then is found when it is asked for',
   ],
   modelsStartMs: [400, 'that a start waits for its first look; it goes on meanwhile'],
+  modelRecordCharsMax: [16 * MIB, 'what is recorded of a model’s files; ten thousand have less'],
   // ------------------------------------------------------------------ fetching models
   hubSilenceMs: [
     30_000,
@@ -509,6 +543,11 @@ const TABLE = {
     'whoever fetches a file says so often that it lives, for other machines with the same folder',
   ],
   modelLockSilentMs: [60_000, 'of another machine’s silence before its lock is left over'],
+  parallelDownloadsMax: [
+    64,
+    '`--max-parallel-downloads`: a few fill a link, and each has a file and a connection open',
+  ],
+  hubTokenCharsMax: [1_024, 'a token of the hub has some forty'],
   // ------------------------------------------------------------------ files between nodes
   fileBytesMax: [
     1 * MIB,
@@ -591,6 +630,7 @@ const TABLE = {
     'made weights on the disk: three models of 8 billion weights in both kinds of quantisation',
   ],
   diskSpareBytes: [2 * 1024 * MIB, 'left for everybody else on that disk'],
+  engineThreadsMax: [1_024, '`--threads`: the largest machines on sale have some hundred cores'],
   // ------------------------------------------------------------------ inference and HTTP
   generationsMax: [64, 'generations running or waiting on the node that took the request'],
   generationLookMs: [
@@ -762,6 +802,14 @@ const TABLE = {
   stopSequenceCharsMax: [1_024, 'text held back while a stop sequence may be beginning'],
   pingTimeoutMsMax: [60_000, 'longest wait that POST /v1/ping takes'],
   httpClosingMax: [64, 'connections that Node may hold beside those in the table: they are being closed'],
+  generateTokensMax: [
+    1_000_000,
+    '`--max-generate-tokens`: a million are weeks of generation; more is a typing mistake',
+  ],
+  apiTokenCharsMax: [1_024, 'a token in an HTTP header; longer ones are not looked at'],
+  httpPathCharsMax: [4_096, 'a folder or the address of a hub in a body: Linux takes no longer path'],
+  httpJsonDepthMax: [64, 'deeper than the schemas that clients send in bodies'],
+  httpJsonValuesMax: [100_000, 'a conversation of ten thousand messages has thirty thousand'],
   // ------------------------------------------------------------------ the command line
   apiAnswerBytesMax: [
     64 * MIB,
@@ -778,6 +826,19 @@ const TABLE = {
   farLineCharsMax: [256 * KIB, 'a line between the two ends of exo connect; it holds one peer entry at most'],
   farStderrCharsMax: [4_000, 'kept of what the far program says beside it'],
   logBytesMax: [8 * MIB, 'of the log of a background node, which is then put aside at its next start'],
+  quotedCharsMax: [60, 'of what a person wrote, in the message that refuses it'],
+  pullNodesAskedMax: [4, 'nodes of one EXO_HOME share its folder of models; the first that can does it'],
+  searchResultsMax: [100, 'models that one search lists; a person reads no more'],
+  shellLineCharsMax: [64 * KIB, 'the longest command line that is built; every system takes 128 KiB'],
+  farMessageCharsMax: [1_000, 'an error of the far side of exo connect: a sentence or two'],
+  portTriesMax: [200, 'ports that are tried for a free one, one after the other'],
+  tunnelWaitSecondsMax: [86_400, '`exo tunnel open --wait`: a day'],
+  verifyTokensMax: [1_000, 'tokens of one answer that is compared'],
+  verifyTimeoutSecondsMax: [
+    3_600,
+    'an hour for one answer: a slow machine, which may have to fetch its model first',
+  ],
+  pingCountMax: [1_000_000, 'eleven days of one a second; more is a typing mistake'],
 } as const satisfies Record<string, readonly [number, string]>;
 
 /** The name of a bound. */

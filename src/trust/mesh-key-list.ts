@@ -10,8 +10,6 @@ import { type MeshKey, meshKeyOf, parseMeshKey, printMeshKey, SECRET_BYTES } fro
 export type MeshKeyList = readonly MeshKey[];
 
 const FILE_VERSION = 1;
-/** A clock may be a day wrong; a key from next year would stay the newest for a year. */
-const AHEAD_MS_MAX = 24 * 60 * 60 * 1000;
 
 /** Those that are accepted now. */
 export function validKeys(keys: MeshKeyList, nowMs: number): MeshKeyList {
@@ -99,7 +97,8 @@ export function fromUpdate(update: KeyUpdate, nowMs: number): MeshKeyList {
     const bytes = Buffer.from(String(secret), 'base64url');
     if (bytes.length !== SECRET_BYTES || bytes.toString('base64url') !== secret)
       throw senseless('a secret of another form');
-    if (!isDate(createdAtMs) || createdAtMs > nowMs + AHEAD_MS_MAX) throw senseless('a key from the future');
+    if (!isDate(createdAtMs) || createdAtMs > nowMs + LIMITS.meshKeyAheadMsMax)
+      throw senseless('a key from the future');
     if (untilMs !== undefined && !isDate(untilMs)) throw senseless('an end that is no date');
     const key = meshKeyOf(bytes, createdAtMs, untilMs);
     if (key.id !== id) throw senseless('an id that is not the digest of its key');

@@ -1,5 +1,5 @@
 /** `exo ping`: round trips from the running node to a peer, over the path that the mesh uses. */
-import { ExoError, sleep, toExoError } from '../../shared/index.js';
+import { ExoError, LIMITS, sleep, toExoError } from '../../shared/index.js';
 import { callApi } from '../api-client.js';
 import type { PingJson } from '../api-shapes.js';
 import { EXIT } from '../errors.js';
@@ -16,14 +16,13 @@ export interface PingOptions extends ClientOptions {
 }
 
 const INTERVAL_MS = 1_000;
-const COUNT_MAX = 1_000_000;
 /** The node has its own deadline; this is for a node that hangs. */
 const EXTRA_MS = 2_000;
-const TIMEOUT_SECONDS_MAX = 60;
+const TIMEOUT_SECONDS_MAX = LIMITS.pingTimeoutMsMax / 1_000;
 
 /** Exit code 0 when at least one try was answered. */
 export async function ping(host: CliHost, node: string, options: PingOptions): Promise<number> {
-  const count = number(options.count, '--count', 1, COUNT_MAX);
+  const count = number(options.count, '--count', 1, LIMITS.pingCountMax);
   const timeoutMs = number(options.timeout, '--timeout', 1, TIMEOUT_SECONDS_MAX) * 1000;
   const target = resolveTarget(options.api, host.env);
   const stop = stopSignal(host);

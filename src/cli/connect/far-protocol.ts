@@ -10,8 +10,6 @@ import { apiError } from '../api-client.js';
 export const FAR_SCHEMA = 2;
 /** In front of every answer: what a login script prints besides is no answer. */
 const ANSWER_MARK = 'exo-far ';
-/** Of an error of the far side: a sentence or two. */
-const MESSAGE_CHARS_MAX = 1_000;
 
 const id = z.string().min(1).max(LIMITS.nodeIdCharsMax);
 const port = z.number().int().min(1).max(65_535);
@@ -137,7 +135,7 @@ export function readAnswer<Name extends FarOperation>(name: Name, line: string):
   if (parsed?.error !== undefined) {
     const { code, message } = parsed.error ?? {};
     const said = typeof message === 'string' ? message : `exo there failed at "${name}" and did not say why`;
-    throw apiError(isErrorCode(code) ? code : 'tunnel-failed', printable(said, MESSAGE_CHARS_MAX));
+    throw apiError(isErrorCode(code) ? code : 'tunnel-failed', printable(said, LIMITS.farMessageCharsMax));
   }
   const result = OPERATIONS[name].answer.safeParse(parsed?.ok);
   if (result.success) return result.data as FarAnswer<Name>;

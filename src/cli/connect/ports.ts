@@ -1,9 +1,7 @@
 /** Ports of this machine that nobody listens on, for a node or for the end of a forward. */
 import net from 'node:net';
-import { ExoError } from '../../shared/index.js';
+import { ExoError, LIMITS } from '../../shared/index.js';
 
-/** How many are tried, one after the other. */
-const TRIES_MAX = 200;
 const LOOPBACK = '127.0.0.1';
 
 /** Whether something may listen on the port of the loopback now. */
@@ -20,12 +18,12 @@ export function isFree(port: number, host = LOOPBACK): Promise<boolean> {
  * taken: on some systems a loopback address may be bound beside it, and would get its connections.
  */
 export async function freePortFrom(prefer: number, avoid: ReadonlySet<number>): Promise<number> {
-  for (let port = prefer; port < prefer + TRIES_MAX && port <= 65_535; port += 1) {
+  for (let port = prefer; port < prefer + LIMITS.portTriesMax && port <= 65_535; port += 1) {
     if (avoid.has(port)) continue;
     if ((await isFree(port)) && (await isFree(port, '0.0.0.0'))) return port;
   }
   throw new ExoError(
     'port-in-use',
-    `no free port from ${prefer} to ${prefer + TRIES_MAX - 1} on this machine`,
+    `no free port from ${prefer} to ${prefer + LIMITS.portTriesMax - 1} on this machine`,
   );
 }

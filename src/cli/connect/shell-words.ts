@@ -3,10 +3,7 @@
  * argument behind the script, quoted here and nowhere else. The login shell that reads the line may be sh, bash, zsh, fish
  * or csh: they agree on single quotes, and differ on what is refused here. Pure.
  */
-import { ExoError, isPrintable, printable } from '../../shared/index.js';
-
-/** Longest command line that is built; every system takes 128 KiB. */
-const LINE_CHARS_MAX = 64 * 1024;
+import { ExoError, isPrintable, LIMITS, printable } from '../../shared/index.js';
 
 /** Why a text cannot be quoted for every shell; undefined when it can. */
 export function unquotable(word: string): string | undefined {
@@ -31,7 +28,7 @@ export function quoteWord(word: string): string {
 export function scriptLine(script: string, args: readonly string[]): string {
   // `exec`: no second shell waits beside it. /bin/sh is there on every system that runs sshd.
   const line = ['exec /bin/sh -c', quoteWord(script), 'exo', ...args.map(quoteWord)].join(' ');
-  if (line.length > LINE_CHARS_MAX) {
+  if (line.length > LIMITS.shellLineCharsMax) {
     throw new ExoError('option-invalid', `a remote command of ${line.length} characters is too long`);
   }
   return line;

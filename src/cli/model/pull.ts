@@ -8,7 +8,7 @@ import {
   readArchitecture,
   resolveReference,
 } from '../../models/index.js';
-import { ExoError, printable } from '../../shared/index.js';
+import { ExoError, LIMITS, printable } from '../../shared/index.js';
 import { EXIT, HintedError } from '../errors.js';
 import { bytes, count } from '../format/units.js';
 import type { CliHost } from '../host.js';
@@ -31,10 +31,6 @@ export interface PullOptions extends ModelOptions {
 }
 
 type Wanted = Omit<LayerRange, 'layers'>;
-
-const PARALLEL_MAX = 64;
-/** Nodes of one EXO_HOME share its folder of models; the first that can does it. */
-const NODES_ASKED_MAX = 4;
 
 /** Fetches a model, or some layers of it. */
 export async function pull(host: CliHost, name: string, options: PullOptions): Promise<number> {
@@ -60,7 +56,7 @@ export async function pull(host: CliHost, name: string, options: PullOptions): P
     const report = reporter(host, reference.id, progress);
     // Another version, or another way of looking at what is there, is no download of a node.
     const nodes = isAnyVersion && options.downloadQuickCheck !== true ? runningNodes(host.env) : [];
-    for (const node of nodes.slice(0, NODES_ASKED_MAX)) {
+    for (const node of nodes.slice(0, LIMITS.pullNodesAskedMax)) {
       const request = {
         model: reference.repository,
         directory: path.resolve(directory),
@@ -164,10 +160,10 @@ function layersOf(text: string): Wanted {
 
 function parallelOf(text: string): number {
   const number = /^\d{1,3}$/.test(text) ? Number(text) : 0;
-  if (number >= 1 && number <= PARALLEL_MAX) return number;
+  if (number >= 1 && number <= LIMITS.parallelDownloadsMax) return number;
   throw new ExoError(
     'option-invalid',
-    `--max-parallel-downloads: "${printable(text, 40)}" is not a whole number from 1 to ${PARALLEL_MAX}`,
+    `--max-parallel-downloads: "${printable(text, 40)}" is not a whole number from 1 to ${LIMITS.parallelDownloadsMax}`,
   );
 }
 

@@ -1,14 +1,12 @@
 /** `exo model search`. */
 import { searchCatalogue } from '../../models/index.js';
-import { ExoError, printable, toExoError } from '../../shared/index.js';
+import { ExoError, LIMITS, printable, toExoError } from '../../shared/index.js';
 import type { CliHost } from '../host.js';
 import { Progress } from '../progress.js';
 import { stopSignal } from '../stop-signal.js';
 import { answer } from '../trust/key.js';
 import { formatFound } from './format.js';
 import { isOffline, type ModelOptions, openHub, openStore } from './settings.js';
-
-const LIMIT_MAX = 100;
 
 /** Finds models by words of their names; without words shows all short names. */
 export async function search(
@@ -17,10 +15,10 @@ export async function search(
   options: ModelOptions & { readonly limit: string },
 ): Promise<number> {
   const limit = /^\d{1,3}$/.test(options.limit) ? Number(options.limit) : 0;
-  if (limit < 1 || limit > LIMIT_MAX) {
+  if (limit < 1 || limit > LIMITS.searchResultsMax) {
     throw new ExoError(
       'option-invalid',
-      `--limit: "${printable(options.limit, 40)}" is not a whole number from 1 to ${LIMIT_MAX}`,
+      `--limit: "${printable(options.limit, 40)}" is not a whole number from 1 to ${LIMITS.searchResultsMax}`,
     );
   }
   const text = words.join(' ');

@@ -1,5 +1,5 @@
 /** `exo key new`, `show`, `join`, `rotate`, `forget` and `invite`. */
-import { ExoError, printable } from '../../shared/index.js';
+import { ExoError, LIMITS, printable } from '../../shared/index.js';
 import { CLI_SCHEMA_VERSION, printJson } from '../commands/view.js';
 import { EXIT, HintedError } from '../errors.js';
 import { duration } from '../format/units.js';
@@ -22,7 +22,7 @@ export interface RotateOptions extends DeskOptions, ConfirmOptions {
 }
 
 const HOUR_MS = 60 * 60 * 1000;
-const GRACE_HOURS_MAX = 24 * 30;
+const GRACE_HOURS_MAX = LIMITS.meshKeyGraceMsMax / HOUR_MS;
 
 /** Makes the first key of a mesh. */
 export async function newKey(host: CliHost, options: DeskOptions): Promise<number> {

@@ -1,11 +1,8 @@
 /** Reads a secret: from a file, from standard input, or from the person at the terminal without an echo. Never from argv. */
 import { readFileSync } from 'node:fs';
-import { ExoError, printable } from '../../shared/index.js';
+import { ExoError, LIMITS, printable } from '../../shared/index.js';
 import { HintedError } from '../errors.js';
 import type { CliHost } from '../host.js';
-
-/** A key or an invitation has some hundred characters. */
-const SECRET_CHARS_MAX = 4_096;
 
 /** The text without the white space around it. Throws `option-invalid` or `option-missing`; no message shows the text. */
 export async function readSecret(
@@ -20,7 +17,7 @@ export async function readSecret(
   const secret = text.trim();
   if (secret === '')
     throw new HintedError('option-missing', `${what} is needed, and nothing came`, options.hint);
-  if (secret.length > SECRET_CHARS_MAX) {
+  if (secret.length > LIMITS.secretCharsMax) {
     throw new ExoError('option-invalid', `${what} has ${secret.length} characters; that is something else`);
   }
   return secret;

@@ -1,9 +1,6 @@
 /** Two small looks at the network for `exo doctor`: may a port be taken here, and does an sshd greet there. */
 import { connect, createServer } from 'node:net';
-import { type Address, ExoError, formatAddress, printable } from '../../shared/index.js';
-
-/** A greeting has at most 255 bytes; what does not end is none. */
-const GREETING_BYTES_MAX = 1_024;
+import { type Address, ExoError, formatAddress, LIMITS, printable } from '../../shared/index.js';
 
 /** Whether this machine would let somebody listen there now. */
 export function canListen({ host, port }: Address): Promise<boolean> {
@@ -44,7 +41,7 @@ export function greets(address: Address, signal: AbortSignal): Promise<string> {
       const line = /^SSH-[^\r\n]*/m.exec(said)?.[0];
       if (line !== undefined && /[\r\n]/.test(said.slice(said.indexOf(line)))) {
         finish(() => resolve(printable(line, 100)));
-      } else if (said.length > GREETING_BYTES_MAX) fail('speaks, but not ssh');
+      } else if (said.length > LIMITS.sshGreetingBytesMax) fail('speaks, but not ssh');
     });
     socket.on('error', (error: NodeJS.ErrnoException) =>
       fail(`cannot be reached (${error.code ?? error.message})`),

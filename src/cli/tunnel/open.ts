@@ -2,7 +2,7 @@
  * `exo tunnel open`: ssh's flags as a tunnel of the running node; waits until it is proven, or says what is in the way. One
  * that cannot work as it is described is taken back, so that the corrected command can follow.
  */
-import { ExoError, printable, sleep, toExoError } from '../../shared/index.js';
+import { ExoError, LIMITS, printable, sleep, toExoError } from '../../shared/index.js';
 import type { TunnelDetailJson, TunnelJson, TunnelRequestJson } from '../api-shapes.js';
 import type { Values } from '../command-spec.js';
 import { type ClientOptions, printJson } from '../commands/view.js';
@@ -18,7 +18,6 @@ import { tunnelRequest } from './request.js';
 
 /** Often enough that a person sees no difference. */
 const LOOK_EVERY_MS = 150;
-const WAIT_SECONDS_MAX = 86_400;
 /** Waits for something; everything else is settled. */
 const ON_ITS_WAY: ReadonlySet<string> = new Set(['starting', 'gate', 'backoff', 'degraded']);
 
@@ -130,9 +129,9 @@ function upLines(tunnel: TunnelJson): string[] {
 function seconds(value: unknown): number {
   const text = String(value);
   const number = /^\d{1,6}(\.\d{1,3})?$/.test(text) ? Number(text) : Number.NaN;
-  if (number <= WAIT_SECONDS_MAX) return number * 1000;
+  if (number <= LIMITS.tunnelWaitSecondsMax) return number * 1000;
   throw new ExoError(
     'option-invalid',
-    `--wait: "${printable(text, 40)}" is not a number of seconds from 0 to ${WAIT_SECONDS_MAX}`,
+    `--wait: "${printable(text, 40)}" is not a number of seconds from 0 to ${LIMITS.tunnelWaitSecondsMax}`,
   );
 }

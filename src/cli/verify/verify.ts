@@ -3,7 +3,7 @@
  * probabilities. Exit code 0 only where both are the same within the bound, and where there was something to compare.
  */
 import { parseLayerRanges } from '../../node/config/index.js';
-import { closest, ExoError, printable } from '../../shared/index.js';
+import { closest, ExoError, LIMITS, printable } from '../../shared/index.js';
 import { callApi } from '../api-client.js';
 import type { StatusJson } from '../api-shapes.js';
 import { CLI_SCHEMA_VERSION, type ClientOptions, printJson } from '../commands/view.js';
@@ -36,15 +36,13 @@ interface Checked {
   readonly comparison: Comparison;
 }
 
-const TOKENS_MAX = 1_000;
-const TIMEOUT_SECONDS_MAX = 3_600;
 const PROMPT_CHARS_SHOWN = 30;
 const PEERS_SHOWN = 3;
 
 /** Exit code 0: equal; 1: different, or nothing was compared. */
 export async function verify(host: CliHost, model: string, options: VerifyOptions): Promise<number> {
-  const tokens = number(options.tokens, '--tokens', TOKENS_MAX);
-  const timeoutMs = number(options.timeout, '--timeout', TIMEOUT_SECONDS_MAX) * 1000;
+  const tokens = number(options.tokens, '--tokens', LIMITS.verifyTokensMax);
+  const timeoutMs = number(options.timeout, '--timeout', LIMITS.verifyTimeoutSecondsMax) * 1000;
   const bound = boundOf(options.weights);
   const placement = options.layers === undefined ? 'split' : layersOf(options.layers);
   const target = resolveTarget(options.api, host.env);

@@ -3,7 +3,7 @@
  * Called by the commands, the node and the engine's port for files.
  */
 import path from 'node:path';
-import { closest, ExoError, printable } from '../../shared/index.js';
+import { closest, ExoError, LIMITS, printable } from '../../shared/index.js';
 import type { Family } from '../architecture/architecture.js';
 import { MODELS, NOT_COMPUTED } from './table.js';
 
@@ -31,7 +31,6 @@ export type ModelReference =
 
 /** A name of a repository or its owner. Two dashes stand between them in folders, so neither has two. */
 const NAME = /^[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?$/;
-const FILE_PATH_CHARS_MAX = 512;
 
 const CATALOGUE: readonly CatalogueModel[] = MODELS.map(([id, name, layers, family, repository]) => ({
   id,
@@ -109,7 +108,7 @@ export function isRepository(text: string): boolean {
 /** Whether a hub's name of a file stays below the folder of its model, and can be one on every system. */
 export function isFilePath(text: string): boolean {
   return (
-    text.length <= FILE_PATH_CHARS_MAX &&
+    text.length <= LIMITS.modelFilePathCharsMax &&
     text.split('/').every((part) => /^[A-Za-z0-9_][A-Za-z0-9_.+() -]*$/.test(part) && !/[. ]$/.test(part))
   );
 }

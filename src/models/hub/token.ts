@@ -1,10 +1,7 @@
 /** The token for a hub: from HF_TOKEN or the file in which the hub's own tools keep it. Never from argv, never shown. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { ExoError } from '../../shared/index.js';
-
-/** A token has some forty characters. */
-const TOKEN_CHARS_MAX = 1_024;
+import { ExoError, LIMITS } from '../../shared/index.js';
 
 /** Where a token may be. */
 export interface TokenPlaces {
@@ -18,7 +15,7 @@ export function readHubToken({ env, userHome }: TokenPlaces): string | undefined
   const given = env['HF_TOKEN'] ?? env['HUGGING_FACE_HUB_TOKEN'];
   const token = (given === undefined || given.trim() === '' ? fromFile(env, userHome) : given).trim();
   if (token === '') return undefined;
-  if (token.length > TOKEN_CHARS_MAX || !/^[\x21-\x7e]+$/.test(token)) {
+  if (token.length > LIMITS.hubTokenCharsMax || !/^[\x21-\x7e]+$/.test(token)) {
     throw new ExoError(
       'option-invalid',
       'the token for the hub (HF_TOKEN or $HF_HOME/token) has characters that no token has; write it anew',

@@ -5,7 +5,7 @@
  */
 import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { Clock, Random } from '../../shared/index.js';
+import { type Clock, LIMITS, type Random } from '../../shared/index.js';
 import { isFilePath } from '../catalogue/catalogue.js';
 import { takeLock } from '../disk/lock.js';
 import { writeFailure } from '../download/failure.js';
@@ -15,8 +15,6 @@ import type { FileHash, ModelFile } from '../hub/answer.js';
 export const STATE_FOLDER = '.exo';
 const RECORD_FILE = 'record.json';
 const TOKEN_BYTES = 8;
-/** Ten thousand files have less. */
-const RECORD_CHARS_MAX = 16 * 1024 * 1024;
 
 /** Tells a file from the same file after somebody wrote to it. */
 interface Stamp {
@@ -151,7 +149,7 @@ export class ModelRecord {
 export async function readRecord(directory: string): Promise<RecordData | undefined> {
   try {
     const text = await readFile(path.join(directory, STATE_FOLDER, RECORD_FILE), 'utf8');
-    return text.length > RECORD_CHARS_MAX ? undefined : parse(JSON.parse(text));
+    return text.length > LIMITS.modelRecordCharsMax ? undefined : parse(JSON.parse(text));
   } catch {
     return undefined;
   }

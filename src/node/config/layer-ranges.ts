@@ -3,17 +3,14 @@
  * seen when one is asked for.
  */
 import { type PlacedRange, ringFault } from '../../inference/index.js';
-import { printable } from '../../shared/index.js';
+import { LIMITS, printable } from '../../shared/index.js';
 import { nodeIdFault } from '../home/index.js';
-
-/** Of what the user wrote in a message. */
-const QUOTED_CHARS_MAX = 60;
 
 /** The ranges in the order given. Throws an `Error` whose message says what is wrong. */
 export function parseLayerRanges(text: string): readonly PlacedRange[] {
   const ranges = text.split(',').map((item) => {
     const [, id, start, end] = /^\s*(.*\S)\s*=\s*(\d{1,6})\s*-\s*(\d{1,6})\s*$/.exec(item) ?? [];
-    const quoted = `"${printable(item.trim(), QUOTED_CHARS_MAX)}"`;
+    const quoted = `"${printable(item.trim(), LIMITS.quotedCharsMax)}"`;
     if (id === undefined || nodeIdFault(id) !== undefined)
       throw new Error(`${quoted} is not a node and its layers; write for example n1=0-11,n2=12-23`);
     const range = { nodeId: id, startLayer: Number(start), endLayer: Number(end) };

@@ -6,15 +6,8 @@ import { DISCOVERY_MODULES, INTERFACE_TYPES } from '../options/index.js';
 import * as v from './values.js';
 
 const DAY_SECONDS = 86_400;
-/** A million tokens are weeks of generation; more is a typing mistake. */
-const GENERATE_TOKENS_MAX = 1_000_000;
-const PARALLEL_DOWNLOADS_MAX = 64;
 /** Less has no room for a question and its answer. */
 const CONTEXT_TOKENS_MIN = 16;
-/** The largest machines on sale have some hundred cores. */
-const THREADS_MAX = 1_024;
-/** A path that answers later is of no use to anybody. */
-const TUNNEL_PROBE_TIMEOUT_SECONDS_MAX = 60;
 
 /** Every option that has a value here; defaults are in the table of options. */
 export const optionSchema = z.object({
@@ -38,23 +31,23 @@ export const optionSchema = z.object({
   'ssh-authorized-keys': v.someText().optional(),
   'ssh-identity': v.someText().optional(),
   'tunnel-probe-interval': v.seconds(DAY_SECONDS),
-  'tunnel-probe-timeout': v.seconds(TUNNEL_PROBE_TIMEOUT_SECONDS_MAX),
+  'tunnel-probe-timeout': v.seconds(LIMITS.tunnelProbeTimeoutSecondsMax),
   'chatgpt-api-host': v.host(),
   'chatgpt-api-port': v.listenPort(),
   'chatgpt-api-response-timeout': v.seconds(DAY_SECONDS),
   'inference-engine': v.someText(),
   'default-model': v.someText().optional(),
   'default-temp': v.decimalNumber(0, 2),
-  'max-generate-tokens': v.wholeNumber(1, GENERATE_TOKENS_MAX),
+  'max-generate-tokens': v.wholeNumber(1, LIMITS.generateTokensMax),
   'max-context': v.wholeNumber(CONTEXT_TOKENS_MIN, LIMITS.promptTokensMax).optional(),
   quantisation: v.text(v.oneOf(QUANTISATIONS, 'a type of weights')),
   device: v.text(v.oneOf(ggmlDevices(), 'a device of this machine')),
-  threads: v.wholeNumber(1, THREADS_MAX).optional(),
+  threads: v.wholeNumber(1, LIMITS.engineThreadsMax).optional(),
   split: z.boolean().optional(),
   layers: v.layerRanges().optional(),
   'system-prompt': v.rawText().optional(),
   'models-seed-dir': v.someText().optional(),
-  'max-parallel-downloads': v.wholeNumber(1, PARALLEL_DOWNLOADS_MAX),
+  'max-parallel-downloads': v.wholeNumber(1, LIMITS.parallelDownloadsMax),
   'download-quick-check': z.boolean().optional(),
   offline: z.boolean().optional(),
   spare: z.boolean().optional(),

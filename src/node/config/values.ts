@@ -4,12 +4,9 @@
  */
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { closest, printable } from '../../shared/index.js';
+import { closest, LIMITS, printable } from '../../shared/index.js';
 import { nodeIdFault } from '../home/index.js';
 import { parseLayerRanges } from './layer-ranges.js';
-
-/** Longest text quoted in a message. */
-const QUOTED_CHARS_MAX = 60;
 
 /** A schema that reads text with `read`; what it throws is the message. */
 export function text<T>(read: (value: string) => T) {
@@ -23,7 +20,7 @@ export function text<T>(read: (value: string) => T) {
   });
 }
 
-const quoted = (value: string) => `"${printable(value, QUOTED_CHARS_MAX)}"`;
+const quoted = (value: string) => `"${printable(value, LIMITS.quotedCharsMax)}"`;
 
 /** A whole number in [min, max]. */
 export const wholeNumber = (min: number, max: number) =>

@@ -31,9 +31,6 @@ export interface RunRecord {
   readonly version: string;
 }
 
-/** Longest file name that every usual file system takes is 255 bytes; the atomic writer appends a few. */
-const FILE_NAME_CHARS_MAX = 200;
-
 /** All nodes that run on this machine with this home, oldest first. Stale files are removed on the way. */
 export function listRunning(home: string): RunRecord[] {
   const folder = runFolder(home);
@@ -119,7 +116,7 @@ export function removeStale(file: string, aside: string): void {
 export function runFilePath(home: string, id: string): string {
   const escaped = encodeURIComponent(id);
   const short =
-    escaped.length <= FILE_NAME_CHARS_MAX ? escaped : createHash('sha256').update(id).digest('hex');
+    escaped.length <= LIMITS.fileNameCharsMax ? escaped : createHash('sha256').update(id).digest('hex');
   return path.join(runFolder(home), `${short}.json`);
 }
 

@@ -1,9 +1,8 @@
 /** Where keys and trust lie in `$EXO_HOME`. Nothing is created here. */
+
 import { createHash } from 'node:crypto';
 import path from 'node:path';
-
-/** Longest name that every usual file system takes is 255 bytes. */
-const FOLDER_NAME_CHARS_MAX = 200;
+import { LIMITS } from '../../shared/index.js';
 
 /** The mesh keys of this account, which all its nodes share. */
 export function meshKeysFile(home: string): string {
@@ -13,7 +12,7 @@ export function meshKeysFile(home: string): string {
 /** What one node keeps for itself: its key, and whom it trusts. */
 export function nodeFolder(home: string, nodeId: string): string {
   const escaped = encodeURIComponent(nodeId);
-  const isShort = escaped.length <= FOLDER_NAME_CHARS_MAX;
+  const isShort = escaped.length <= LIMITS.fileNameCharsMax;
   return path.join(home, 'nodes', isShort ? escaped : createHash('sha256').update(nodeId).digest('hex'));
 }
 

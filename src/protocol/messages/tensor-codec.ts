@@ -2,7 +2,7 @@
  * Element types and metadata of tensors: both spellings of the original in, the canonical one out, sizes checked.
  * Conversions of half floats are in `half-float.ts`. Pure.
  */
-import { ExoError, printable } from '../../shared/index.js';
+import { ExoError, LIMITS, printable } from '../../shared/index.js';
 import type { DType, Tensor } from './tensor.js';
 
 /** Bytes of one element. */
@@ -22,8 +22,6 @@ export const ITEM_BYTES: Readonly<Record<DType, number>> = {
   bool: 1,
 };
 
-/** More dimensions than any model has. */
-const RANK_MAX = 8;
 /** How the original spells types on Apple silicon. */
 const MLX_PREFIX = 'mlx.core.';
 
@@ -40,10 +38,10 @@ export function parseDType(name: string): DType {
 
 /** The bytes that a tensor of this shape and type has. Throws `tensor-invalid`. */
 export function tensorBytes(shape: readonly number[], dtype: DType): number {
-  if (shape.length > RANK_MAX) {
+  if (shape.length > LIMITS.tensorRankMax) {
     throw new ExoError(
       'tensor-invalid',
-      `a tensor of ${shape.length} dimensions; at most ${RANK_MAX} are allowed`,
+      `a tensor of ${shape.length} dimensions; at most ${LIMITS.tensorRankMax} are allowed`,
     );
   }
   let bytes: number = ITEM_BYTES[dtype];

@@ -31,10 +31,8 @@ import type {
 
 /** The version that this program speaks (there is no other yet). */
 export const PROTOCOL_VERSION = 1;
-/** The frame bounds names of models and chips; what is kept of them is cut where it is kept (topology). */
-const NAME_CHARS_MAX = Number.POSITIVE_INFINITY;
-/** Of a sentence that a person reads. */
-const REASON_CHARS_MAX = 400;
+/** Names of models and chips: no bound of their own; what is kept of them is cut where it is kept (topology). */
+const BOUNDED_BY_FRAME = Number.POSITIVE_INFINITY;
 /** The highest that peers.json takes; what is above it outbids every real path. */
 const PATH_PRIORITY_MAX = 100;
 
@@ -52,8 +50,8 @@ export function capabilitiesToWire(capabilities: DeviceCapabilities): PythonJson
 /** Capabilities from the wire; figures that are missing or not finite become 0, an absurd memory the most that counts. */
 export function capabilitiesFromWire(body: CapabilitiesBody): DeviceCapabilities {
   return {
-    model: printable(body.model, NAME_CHARS_MAX),
-    chip: printable(body.chip, NAME_CHARS_MAX),
+    model: printable(body.model, BOUNDED_BY_FRAME),
+    chip: printable(body.chip, BOUNDED_BY_FRAME),
     memory: Math.min(finite(body.memory), LIMITS.memoryMbMax),
     flops: { fp32: finite(body.flops?.fp32), fp16: finite(body.flops?.fp16), int8: finite(body.flops?.int8) },
   };
@@ -87,8 +85,8 @@ export function offerToWire(offer: OfferResponse): JsonObject {
 export function offerFromWire(body: OfferBody): OfferResponse {
   return {
     kind: 'offer-response',
-    engine: printable(body.engine, NAME_CHARS_MAX),
-    ...(body.reason === undefined ? {} : { reason: printable(body.reason, REASON_CHARS_MAX) }),
+    engine: printable(body.engine, BOUNDED_BY_FRAME),
+    ...(body.reason === undefined ? {} : { reason: printable(body.reason, LIMITS.reasonCharsMax) }),
     memoryBytes: finite(body.memory_bytes),
     bytesPerS: finite(body.bytes_per_s),
     multiplyAddsPerS: finite(body.multiply_adds_per_s),

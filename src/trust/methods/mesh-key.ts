@@ -1,11 +1,9 @@
 /** `mesh-key`: both ends have the secret of the mesh. Fields: `key` (id, 8 hex digits) and `mac`. The secret never travels. */
+import { LIMITS } from '../../shared/index.js';
 import type { HandshakeFacts, Proof } from '../handshake.js';
 import { isMacOf, macOf, SECRET_BYTES } from '../mesh-key.js';
 import type { MeshKeys } from '../mesh-keys.js';
 import { bytesOf, type Finding, type Meeting, type Method } from './method.js';
-
-/** Of eight proofs of a connection, the others are for other methods. */
-const PROOFS_MAX = 5;
 
 export class MeshKeyMethod implements Method {
   readonly name = 'mesh-key';
@@ -26,7 +24,7 @@ export class MeshKeyMethod implements Method {
   /** With every key that is accepted: the other end may have an older or a newer one. */
   prove(meeting: Meeting): readonly Proof[] {
     const statement = meeting.ownStatement(this.name);
-    return this.#keys.valid.slice(0, PROOFS_MAX).map((key) => ({
+    return this.#keys.valid.slice(0, LIMITS.meshKeyProofsMax).map((key) => ({
       method: this.name,
       key: key.id,
       mac: macOf(key, statement).toString('base64url'),

@@ -27,8 +27,7 @@ export interface SizeDefaults {
   readonly isTied?: boolean;
 }
 
-/** A head and their number are small; frequencies are computed for each element of one. */
-const HEADS_MAX = { max: 65_536 };
+const HEADS_MAX = { max: LIMITS.attentionHeadsMax };
 
 /** Throws `checkpoint-invalid` when a number is missing, out of range, or does not fit with another. */
 export function readSizes(fields: Fields, defaults: SizeDefaults): Sizes {
