@@ -1,13 +1,14 @@
 /**
- * A loaded shard: its weights, the graph of the last step's shape, and the step itself. One step at a time, over the
+ * A loaded shard: its weights, the graphs of the last steps' shapes, and the step itself. One step at a time, over the
  * tokens of several requests. Called by `child/scheduler.ts`, in the engine's process.
  */
 import type { Architecture } from '../../../models/index.js';
 import { ExoError } from '../../../shared/index.js';
 import type { CacheShape } from './cache/sequence-cache.js';
+import { KeptGraphs } from './graph/kept-graphs.js';
 import { fillMask } from './graph/mask.js';
-import { buildStepGraph, type StepGraph } from './graph/step-graph.js';
-import { type StepPart, shapeKey } from './graph/step-shape.js';
+import type { StepGraph } from './graph/step-graph.js';
+import type { StepPart } from './graph/step-shape.js';
 import { type Device, type ElementType, type Pointer, TYPE } from './library/index.js';
 import { EmbeddingRows } from './weights/embedding-rows.js';
 import { type ShardCost, shardCost } from './weights/layer-cost.js';
@@ -41,11 +42,9 @@ export class Shard {
   readonly isFirst: boolean;
   readonly isLast: boolean;
   readonly #device: Device;
-  readonly #startLayer: number;
   readonly #weights: ShardWeights;
   readonly #embedding: EmbeddingRows | undefined;
-  readonly #allocator: Pointer;
-  #built: { readonly key: string; readonly graph: StepGraph } | undefined;
+  readonly #graphs: KeptGraphs;
 
   /** Throws `checkpoint-invalid` or `out-of-memory`. */
   constructor(device: Device, source: ShardSource, options: ShardOptions, made?: MadeFiles) {
@@ -53,7 +52,6 @@ export class Shard {
     const { hidden, vocab, kvHeads, headDim, embedding, embeddingScale } = architecture;
     this.#device = device;
     this.architecture = architecture;
-    this.#startLayer = startLayer;
     this.isFirst = startLayer === 0;
     this.isLast = endLayer === architecture.layers.length - 1;
     const type = cacheType(source, options);
@@ -73,7 +71,8 @@ export class Shard {
           embeddingScale,
         )
       : undefined;
-    this.#allocator = device.ggml.ggml_gallocr_new(device.bufferType);
+    const isExact = type === TYPE.F32;
+    this.#graphs = new KeptGraphs(device, { architecture, weights: this.#weights, startLayer, isExact });
   }
 
   /** Memory of its own, the mapped files aside. */
@@ -94,7 +93,7 @@ export class Shard {
    * shard [vocab] of those that want logits and nothing of the others. Throws `engine-failed` or `out-of-memory`.
    */
   async step(parts: readonly StepInput[]): Promise<(Float32Array | undefined)[]> {
-    const graph = this.#graphFor(parts);
+    const graph = this.#graphs.get(parts);
     this.#setInputs(graph, parts);
     await this.#device.compute(graph.graph);
     for (const { cache, sequence } of parts) cache.length += sequence;
@@ -103,27 +102,9 @@ export class Shard {
 
   /** No step may run. */
   close(): void {
-    this.#built?.graph.close();
-    this.#built = undefined;
-    this.#device.ggml.ggml_gallocr_free(this.#allocator);
+    this.#graphs.close();
     this.#weights.close();
     this.#embedding?.close();
-  }
-
-  #graphFor(parts: readonly StepPart[]): StepGraph {
-    const key = shapeKey(parts);
-    if (this.#built?.key === key) return this.#built.graph;
-    this.#built?.graph.close();
-    this.#built = undefined;
-    const source = {
-      architecture: this.architecture,
-      weights: this.#weights,
-      startLayer: this.#startLayer,
-      isExact: this.cacheShape.type === TYPE.F32,
-    };
-    const graph = buildStepGraph(this.#device, this.#allocator, source, parts);
-    this.#built = { key, graph };
-    return graph;
   }
 
   #setInputs(graph: StepGraph, parts: readonly StepInput[]): void {

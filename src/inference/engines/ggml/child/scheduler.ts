@@ -141,6 +141,8 @@ export class Scheduler {
       await this.#linger(this.#waiting[0]!.shardKey, this.#clock.now());
     const parts = chooseBatch(this.#waiting).filter(({ step }) => this.#admit(step));
     if (parts.length === 0) return;
+    // In whatever order they came: the same requests have the same graph.
+    parts.sort((a, b) => a.step.cache!.generation - b.step.cache!.generation);
     const { shardKey, shard } = parts[0]!.step;
     for (const { step } of parts) this.#pool.hold(step.cache!);
     this.#current = shard;
