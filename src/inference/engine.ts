@@ -144,7 +144,8 @@ export interface InferenceEngine extends Startable {
    */
   forward(request: ForwardRequest): Promise<ForwardResult>;
   /**
-   * Chooses the next token from what the last shard gave; an engine with logits calls `sampleLogits` of `sampler.ts`.
+   * Chooses the next token from what the last shard gave; an engine with logits calls `sampleLogits` of `sampler.ts`. They are used
+   * up by it: the engine may put the next ones into their memory.
    * Throws `engine-failed` when there is none to choose (NaN).
    */
   sample(logits: Tensor, options: SamplingOptions, place: SamplingPlace): SampledToken;

@@ -51,6 +51,9 @@ test('logits of a large vocabulary are those that were computed, whatever other 
             0,
           );
           assert.ok(worst <= 1e-4, `${requestId} at ${position}: error ${worst}`);
+          // Some are used up, and others get their memory.
+          if (position % 3 !== behind)
+            engine.sample(output.logits, { temperature: 0 }, { seed: 0, index: 0 });
         }
       }
       engine.release(requestId);

@@ -35,6 +35,32 @@ test('results of many requests are read as they were put, while others come and 
   file.close();
 });
 
+test('a buffer that was given back gets the next result of its size, once', { skip }, () => {
+  const file = ResultFile.open()!;
+  const places = ResultPlaces.open(file.fd)!;
+  const put = (id: string, value: number, count = RESULT_BYTES_MIN / 4) =>
+    places.put(id, new Float32Array(count).fill(value))!;
+  const [a, b] = [put('a', 1), put('b', 2)];
+  const first = file.read(a);
+  const kept = file.read(b);
+  file.giveBack(first);
+  file.giveBack(first);
+  file.giveBack(Buffer.alloc(first.length));
+  const second = file.read(b);
+  assert.equal(second, first);
+  assert.equal(second.readFloatLE(0), 2);
+  const third = file.read(a);
+  assert.ok(third !== first && third !== kept && third.readFloatLE(0) === 1);
+  // Of another model: none of the old size is left over.
+  file.giveBack(third);
+  const larger = file.read(put('c', 3, RESULT_BYTES_MIN));
+  assert.equal(larger.length, RESULT_BYTES_MIN * 4);
+  file.giveBack(larger);
+  assert.notEqual(file.read(a), third);
+  assert.equal(kept.readFloatLE(0), 2);
+  file.close();
+});
+
 test('a result that is small or has no room goes another way', { skip }, () => {
   const file = ResultFile.open()!;
   const places = ResultPlaces.open(file.fd)!;

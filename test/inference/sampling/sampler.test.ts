@@ -31,6 +31,23 @@ function gaussian(random: Random, scale: number): number {
   return Math.sqrt(-2 * Math.log(1 - random.next())) * Math.cos(2 * Math.PI * random.next()) * scale;
 }
 
+test('the first of the highest logits is taken, wherever it stands, and no NaN is passed over', () => {
+  const options = { temperature: 0 };
+  const place = { seed: 0, index: 0 };
+  for (const length of [1, 7, 8, 9, 23, 64, 65]) {
+    for (let at = 0; at < length; at += 1) {
+      const logits = new Float32Array(length).fill(Number.NEGATIVE_INFINITY);
+      logits[length - 1] = 1;
+      logits[at] = 1;
+      assert.equal(sampleToken(logits, options, place).token, at, `${at} of ${length}`);
+      logits.fill(0);
+      logits[0] = 9;
+      logits[at] = Number.NaN;
+      assert.throws(() => sampleToken(logits, options, place), { code: 'engine-failed' });
+    }
+  }
+});
+
 const sampleAt = (logits: Float32Array, options: SamplingOptions, index: number, seed = 7) =>
   sampleToken(logits, options, { seed, index }).token;
 

@@ -182,7 +182,9 @@ export class GgmlEngine implements InferenceEngine {
   }
 
   sample(logits: Tensor, options: SamplingOptions, place: SamplingPlace): SampledToken {
-    return sampleLogits(logits, options, place);
+    const sampled = sampleLogits(logits, options, place);
+    this.#supervisor.running?.giveBack(logits.data);
+    return sampled;
   }
 
   release(requestId: string): void {

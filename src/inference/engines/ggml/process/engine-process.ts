@@ -130,6 +130,11 @@ export class EngineProcess {
     if (this.#end === undefined) this.#send(message);
   }
 
+  /** The payload of an answer is used up. */
+  giveBack(payload: Buffer): void {
+    this.#results?.giveBack(payload);
+  }
+
   /** Ends the process; resolves when it is gone. */
   async stop(): Promise<void> {
     this.#stopping = true;
