@@ -1,11 +1,11 @@
 /** The mesh as JSON: the original's `/topology` to the letter, and our own fuller forms in snake_case. Pure. */
-import { placesOf } from '../inference/index.js';
+import { type NodeDownload, placesOf } from '../inference/index.js';
 import type { Mesh, MeshWarning, PeerSummary, SelfSummary, TopologySnapshot } from '../node/index.js';
 import { type DeviceCapabilities, ringToWire } from '../protocol/index.js';
 import type { Sheds } from '../shared/index.js';
 import { assignShards } from '../topology/index.js';
 import { outsidersJson, plansJson } from './plan-json.js';
-import type { AnswerPlans, ChatService, RunningDownload } from './ports.js';
+import type { AnswerPlans, ChatService } from './ports.js';
 import { tunnelJson } from './tunnels-json.js';
 
 /** Version of the shapes of `/v1/status`, `/v1/peers` and `/v1/tunnels`; rises when a field changes its meaning or goes. */
@@ -64,7 +64,7 @@ export function statusJson(
   chat: ChatService,
   wallMs: number,
   sheds: Sheds,
-  downloads: readonly RunningDownload[] = [],
+  downloads: readonly NodeDownload[] = [],
 ) {
   const self = mesh.self();
   // Once: it is computed anew at every call, and goes to every reader of events after every change.
@@ -96,7 +96,7 @@ export function statusJson(
 }
 
 /** A download of any node. */
-function downloadJson(download: RunningDownload) {
+function downloadJson(download: NodeDownload) {
   const { nodeId, repository, layers, downloadedBytes, totalBytes, bytesPerSecond, etaSeconds } = download;
   return {
     node_id: nodeId,

@@ -3,12 +3,12 @@
  * download, remove a model. Models without files (the dummy's) are always here.
  */
 import { z } from 'zod';
-import { DEMO_MODEL } from '../inference/index.js';
+import { DEMO_MODEL, type ModelOnDisk } from '../inference/index.js';
 import { ExoError, LIMITS, printable, toExoError } from '../shared/index.js';
 import { readJsonBody } from './body.js';
 import { askedModel } from './chat-request.js';
 import { HttpError } from './openai-errors.js';
-import type { ChatModel, ModelOnDisk } from './ports.js';
+import type { ChatModel } from './ports.js';
 import type { ApiContext, ApiRequest, Route } from './route.js';
 import { SSE_HEADERS } from './sse.js';
 

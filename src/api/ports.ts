@@ -5,6 +5,8 @@
 import type {
   ChatMessage,
   GeneratedLogprobs,
+  ModelOnDisk,
+  NodeDownload,
   Placement,
   PlanAsked,
   PlanErrors,
@@ -114,32 +116,6 @@ export interface ChatService {
   plan?(model: string | undefined, asked: PlanAsked): Promise<PlannedModel>;
 }
 
-/** A download of a node, as it was told last. */
-export interface RunningDownload {
-  readonly nodeId: string;
-  readonly repository: string;
-  /** Both included; null: all, or not known. */
-  readonly layers: readonly [from: number, to: number] | null;
-  readonly downloadedBytes: number;
-  readonly totalBytes: number;
-  readonly bytesPerSecond: number;
-  readonly etaSeconds: number | null;
-  /** The report in the original's form. */
-  readonly event: object;
-}
-
-/** How much of a model is on this machine. */
-export interface ModelOnDisk {
-  readonly id: string;
-  readonly name: string;
-  readonly isComplete: boolean;
-  /** 0 to 100. */
-  readonly percentage: number;
-  readonly bytes: number;
-  /** Null: not known. */
-  readonly totalBytes: number | null;
-}
-
 /** How far a download of this node is. */
 export interface PullProgress {
   readonly downloadedBytes: number;
@@ -159,7 +135,7 @@ export interface PullProgress {
 /** The files of models. */
 export interface ModelFilesService {
   /** Downloads under way, of all nodes that tell of theirs. */
-  readonly running: readonly RunningDownload[];
+  readonly running: readonly NodeDownload[];
   /**
    * Begins to fetch what this node would hold of a model; resolves when it has begun, or there is nothing to fetch. Rejects with
    * `model-unknown`, `model-unsupported`, `model-absent` or what a hub says.

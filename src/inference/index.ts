@@ -55,7 +55,7 @@ export {
   QUANTISATIONS,
   type Quantisation,
 } from './engines/index.js';
-export type { BoardEntry, Downloads, DownloadsMesh } from './node-models/index.js';
+export type { Downloads, DownloadsMesh, ModelOnDisk, NodeDownload } from './node-models/index.js';
 export type { PlacedRange, Placement } from './placement.js';
 export {
   type Outsider,

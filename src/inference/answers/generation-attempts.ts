@@ -21,8 +21,14 @@ import {
 import type { ModelEntry } from '../engine-models.js';
 import type { Placement } from '../placement.js';
 import type { PlanWatch, RingPlan, RingPlanner } from '../planner/index.js';
-import type { Ring, RingClient } from '../ring/index.js';
-import { NoEntrance, ResultOrder, resultError, ringError } from '../ring/index.js';
+import {
+  NoEntrance,
+  ResultOrder,
+  type Ring,
+  type RingClient,
+  resultError,
+  ringError,
+} from '../ring/index.js';
 import { historyFor, type RequestedSampling, samplingState } from '../sampling/index.js';
 import { StallWatch } from './stall-watch.js';
 

@@ -7,12 +7,12 @@ import { type DownloadProgress, repoProgressEvent } from '../../models/index.js'
 import type { OpaqueStatus } from '../../protocol/index.js';
 import { BoundedMap, type Clock, LIMITS, printable } from '../../shared/index.js';
 
-/** One download of one node, in the fields that both ends of a status have. */
-export interface BoardEntry {
+/** One download of one node, in the fields that both ends of a status have: as it was told last. */
+export interface NodeDownload {
   readonly nodeId: string;
   /** `org/repo`. */
   readonly repository: string;
-  /** Null: the whole model, or not known. */
+  /** Both included; null: the whole model, or not known. */
   readonly layers: readonly [from: number, to: number] | null;
   readonly downloadedBytes: number;
   readonly totalBytes: number;
@@ -23,7 +23,7 @@ export interface BoardEntry {
   readonly event: object;
 }
 
-interface Kept extends BoardEntry {
+interface Kept extends NodeDownload {
   readonly heardMs: number;
 }
 
@@ -39,7 +39,7 @@ export class DownloadBoard {
   }
 
   /** A report of this node, or of another one. Undefined where it is none that can be used. */
-  note(nodeId: string, entry: Omit<BoardEntry, 'nodeId'>): BoardEntry {
+  note(nodeId: string, entry: Omit<NodeDownload, 'nodeId'>): NodeDownload {
     const key = JSON.stringify([nodeId, entry.repository, entry.layers]);
     const before = this.#entries.get(key);
     const shown = steady(before, { ...entry, nodeId });
@@ -55,14 +55,14 @@ export class DownloadBoard {
   }
 
   /** Those under way, in the order in which they were heard of last. */
-  get running(): readonly BoardEntry[] {
+  get running(): readonly NodeDownload[] {
     const since = this.#clock.now() - LIMITS.downloadHeardMs;
     return [...this.#entries.values()].filter(({ isComplete, heardMs }) => !isComplete && heardMs >= since);
   }
 }
 
 /** A report of this node's own. */
-export function ownEntry(progress: DownloadProgress, modelId: string): Omit<BoardEntry, 'nodeId'> {
+export function ownEntry(progress: DownloadProgress, modelId: string): Omit<NodeDownload, 'nodeId'> {
   const { repository, shard, downloadedBytes, totalBytes, bytesPerSecond, etaSeconds, status } = progress;
   return {
     repository,
@@ -90,7 +90,7 @@ export function downloadStatus(nodeId: string, progress: DownloadProgress, model
 }
 
 /** What a status says of a download; undefined where it is of another kind, or makes no sense. */
-export function readDownloadStatus({ status }: OpaqueStatus): BoardEntry | undefined {
+export function readDownloadStatus({ status }: OpaqueStatus): NodeDownload | undefined {
   if (!status.includes(STATUS_TYPE)) return undefined;
   const value = objectOf(jsonOf(status));
   const nodeId = value['node_id'];
@@ -148,7 +148,7 @@ export function readDownloadStatus({ status }: OpaqueStatus): BoardEntry | undef
 }
 
 /** Not less of it than was shown before, also where the total has changed meanwhile. */
-function steady(before: BoardEntry | undefined, now: BoardEntry): BoardEntry {
+function steady(before: NodeDownload | undefined, now: NodeDownload): NodeDownload {
   const total = now.totalBytes;
   const share =
     before === undefined || before.isComplete || before.totalBytes === 0

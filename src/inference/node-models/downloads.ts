@@ -25,9 +25,9 @@ import {
   toExoError,
 } from '../../shared/index.js';
 import {
-  type BoardEntry,
   DownloadBoard,
   downloadStatus,
+  type NodeDownload,
   ownEntry,
   readDownloadStatus,
 } from './download-board.js';
@@ -124,7 +124,7 @@ export class Downloads {
   }
 
   /** Downloads under way, of all nodes that tell of theirs. */
-  get running(): readonly BoardEntry[] {
+  get running(): readonly NodeDownload[] {
     return this.#board.running;
   }
 

@@ -1,8 +1,7 @@
 /** Why no ring can be made, in words that say what to do. Pure. */
 import { ExoError, printable } from '../../shared/index.js';
 import type { ModelEntry } from '../engine-models.js';
-import type { MeshNow } from '../ring/index.js';
-import { ringError } from '../ring/index.js';
+import { type MeshNow, ringError } from '../ring/index.js';
 import { reservedPositions } from './assign.js';
 import type { Choice } from './choose.js';
 import type { CostedPlace } from './predict.js';

@@ -4,8 +4,7 @@
  */
 import { printable } from '../../shared/index.js';
 import type { PlacedRange } from '../placement.js';
-import type { MeshNow } from '../ring/index.js';
-import { ringOf } from '../ring/index.js';
+import { type MeshNow, ringOf } from '../ring/index.js';
 import { type Choice, type ChosenRing, soloRing } from './choose.js';
 import type { PlanQuestion, RingPlan } from './plan.js';
 import type { Outsider } from './plan-errors.js';
