@@ -17,6 +17,7 @@ import { askNode, type Question } from './chat-stream.js';
 import { watchDownloads, watchOwnDownloads } from './download-watch.js';
 import { HintedError } from './errors.js';
 import { type CliHost, wantsColour } from './host.js';
+import { untilNamedNodes } from './named-nodes.js';
 import { Progress } from './progress.js';
 import type { ApiTarget } from './target.js';
 
@@ -101,6 +102,9 @@ export async function localAnswerer(host: CliHost, raw: RawOptions, signal: Abor
       const progress = new Progress(host, `waiting for ${settings.waitForPeers} peers`);
       await running.node.mesh.waitForPeers(settings.waitForPeers, signal).finally(() => progress.end());
     }
+    const { placement } = settings.inference;
+    const findsPeers = settings.discovery.modules.length > 0;
+    await untilNamedNodes(host, running.node.mesh, { placement, findsPeers }, signal);
   } catch (error) {
     await running.stop();
     throw error;

@@ -1,6 +1,7 @@
 /** Why no ring can be made, in words that say what to do. Pure. */
 import { ExoError, printable } from '../../shared/index.js';
 import type { ModelEntry } from '../engine-models.js';
+import type { PlacedRange } from '../placement.js';
 import { type MeshNow, ringError } from '../ring/index.js';
 import { reservedPositions } from './assign.js';
 import type { Choice } from './choose.js';
@@ -22,12 +23,24 @@ export function assertPresent({ present }: MeshNow, nodeIds: readonly string[]):
   if (missing === undefined) return;
   throw ringError(
     'ring-incomplete',
-    `node ${name(missing)}, which is to hold layers, is not in the mesh; there are ${listed(present)}`,
+    `node ${name(missing)}, which is to hold layers, is not in the mesh; there are ${listed(present)}; start or connect it, or give its layers to one of these`,
   );
 }
 
+/** Throws `ring-incomplete` when a ring of these nodes cannot be: one is not there, or two that follow each other have no connection. */
+export function assertPlaced(mesh: MeshNow, ranges: readonly PlacedRange[]): void {
+  // Who is not there has no connection either; the first says what to do.
+  assertPresent(
+    mesh,
+    ranges.map(({ nodeId }) => nodeId),
+  );
+  for (const [place, { nodeId }] of ranges.entries()) {
+    assertLinked(mesh, nodeId, (ranges[place + 1] ?? ranges[0]!).nodeId);
+  }
+}
+
 /** Throws `ring-incomplete` when two nodes that follow each other have no connection. */
-export function assertLinked(mesh: MeshNow, one: string, two: string): void {
+function assertLinked(mesh: MeshNow, one: string, two: string): void {
   if (one === two || mesh.isLinked(one, two)) return;
   throw ringError(
     'ring-incomplete',

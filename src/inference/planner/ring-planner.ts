@@ -17,7 +17,7 @@ import { makeOffer, noOffer, tryOffer } from './offer.js';
 import { OfferBook } from './offer-book.js';
 import { Paths } from './paths.js';
 import type { PlanQuestion, RingPlan } from './plan.js';
-import { assertLinked, assertPresent, cannot, noRoom, type Outsider, tooLarge } from './plan-errors.js';
+import { assertPlaced, assertPresent, cannot, noRoom, type Outsider, tooLarge } from './plan-errors.js';
 import { PlanRecord } from './plan-record.js';
 import { placed, planOf, reasonOf, type Situation } from './situation.js';
 
@@ -130,6 +130,8 @@ export class RingPlanner {
       if (fault !== undefined) {
         throw new ExoError('placement-invalid', `the layers do not make a ring: ${fault}`);
       }
+      // Before anybody is asked for an offer, which takes long on a busy machine: who is not there does not come by it.
+      assertPlaced(mesh, placement.ranges);
     }
     const plan = await this.#planWithoutSilent(mesh, question, signal);
     if (plan.ring !== undefined && question.isTrial !== true) this.#rings.set(model.id, placesOf(plan.ring));
@@ -223,14 +225,6 @@ export class RingPlanner {
   }
 
   #manual(situation: Situation, ranges: readonly PlacedRange[]): RingPlan {
-    // Who is not there has no connection either; the first says what to do.
-    assertPresent(
-      situation.mesh,
-      ranges.map(({ nodeId }) => nodeId),
-    );
-    for (const [place, { nodeId }] of ranges.entries()) {
-      assertLinked(situation.mesh, nodeId, (ranges[place + 1] ?? ranges[0]!).nodeId);
-    }
     return this.#named(situation, ranges, situation.mesh);
   }
 

@@ -392,6 +392,31 @@ test('plan that needs a node that has not said yet what it offers asks for anoth
   });
 });
 
+test('plan of named nodes of which one is not there is refused before anybody is asked for an offer', async () => {
+  const stuck = measured();
+  stuck.profile = () => new Promise(() => undefined);
+  await withNet({ ids: ['a', 'b'], engine: () => stuck }, async (net) => {
+    const ranges = [
+      { nodeId: 'a', startLayer: 0, endLayer: 3 },
+      { nodeId: 'gone', startLayer: 4, endLayer: 7 },
+    ];
+    const placement = { kind: 'manual', ranges } as const;
+    const startMs = net.clock.now();
+    await assert.rejects(net.node('a').generations.plan(undefined, { placement }), {
+      code: 'ring-incomplete',
+      message: /node gone, which is to hold layers, is not in the mesh; there are a, b; start or connect it/,
+    });
+    assert.equal(net.clock.now(), startMs, 'at once');
+    // Who asks for an answer waits for a node that may come, and no longer.
+    const messages = [{ role: 'user', content: 'hello' } as const];
+    await assert.rejects(net.run(net.node('a').generations.start({ messages, placement })), {
+      code: 'ring-incomplete',
+      message: /node gone/,
+    });
+    assert.ok(net.clock.now() - startMs <= LIMITS.generationRetryMs + 500, `${net.clock.now() - startMs} ms`);
+  });
+});
+
 test('planner that gave up offers still counts them while an engine hangs at them', async () => {
   const stuck = measured();
   let resolve: (profile: EngineProfile) => void = () => undefined;
