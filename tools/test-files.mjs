@@ -125,6 +125,8 @@ async function runFile(file, { timeoutMs, env, compiled, folder }) {
   const countsFile = path.join(folder, `${file.replaceAll('/', '-')}.json`);
   const args = [
     '--enable-source-maps',
+    '--import',
+    compiled('test/support/leaks-everywhere.ts'),
     '--test',
     `--test-timeout=${timeoutMs}`,
     '--test-reporter=./tools/test-reporter.mjs',

@@ -67,7 +67,7 @@ async function untilAgreed(
   timeoutMs: number,
 ): Promise<number> {
   const { value } = await eventually(
-    { timeoutMs: timeoutMs + 5_000, what: 'all views agree', onLate: () => whatTheyShow(machines) },
+    { timeoutMs, everyMs: 100, what: 'all views agree', onLate: () => whatTheyShow(machines) },
     () => agreed(machines, sinceMs) && Date.now() - sinceMs,
   );
   return value;
@@ -159,7 +159,6 @@ async function oneRound(t: TestContext, field: Field, round: Round, measured: Me
   for (const result of results) if (result.status === 'rejected') throw result.reason;
   const tookMs = await untilAgreed(machines, Date.now(), CONVERGED_MS_MAX);
   measured.convergedMs.push(tookMs);
-  assert.ok(tookMs <= CONVERGED_MS_MAX, `views agree ${tookMs} ms after the heal`);
   if (round.faults.every(({ kind }) => GENTLE.has(kind))) {
     measured.gentleRounds += 1;
     assert.deepEqual(deathsSince(machines, positions), [], 'nobody is dead who is only slow');
