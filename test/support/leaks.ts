@@ -2,7 +2,7 @@
  * Imported for its effect, into every test file by `npm test` (leaks-everywhere.ts): when all tests of the file and all of its own
  * hooks are done, fails if something still keeps the process alive (a socket, listener, timer, child process), and names it.
  */
-import { after, before as beforeTests } from 'node:test';
+import { after, beforeEach } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** Closing takes a few turns of the loop, and a child a moment to be gone. */
@@ -51,18 +51,29 @@ async function check(): Promise<void> {
   throw new Error(`left behind by the tests of this file: ${left.join(', ')}`);
 }
 
-// Hooks run in the order of their registration: a turn of the loop later this one stands behind those of the test
-// file. The first test waits for that (and the hook is registered outside of it, or it would be its own).
+/**
+ * Hooks run in the order of their registration: this one is registered when the first test is about to begin, so that it stands
+ * behind those of the test file. That test waits for it, and it is done outside of its hook (or it would be a hook of that).
+ */
+let hasBegun = false;
+let look: NodeJS.Timeout;
 const registered = new Promise<void>((resolve) => {
-  setImmediate(() => {
+  look = setInterval(() => {
+    if (!hasBegun) return;
+    clearInterval(look);
     after(check);
     resolve();
-  });
+  }, 1).unref();
 });
-beforeTests(() => registered);
+beforeEach(() => {
+  if (!hasBegun) look.ref();
+  hasBegun = true;
+  return registered;
+});
 
 process.on('exit', () => {
-  if (checked) return;
+  // Where every test is skipped none has begun.
+  if (checked || !hasBegun) return;
   console.error('test/support/leaks.ts: the check did not run');
   process.exitCode = 1;
 });
