@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { CoreTurns } from '../../../src/inference/engines/ggml/child/core-turns.js';
-import { systemClock } from '../../../src/shared/index.js';
+import { systemClock, VirtualClock } from '../../../src/shared/index.js';
 import { eventually } from '../../support/eventually.js';
 import '../../support/leaks.js';
 
@@ -84,6 +84,29 @@ describe('turns of engines', { skip: process.platform === 'win32' && 'no such lo
     await eventually({ timeoutMs: 5_000, what: 'the lock for the thread' }, () => !b.isWaiting);
     a.close();
     b.close();
+  });
+
+  test('after a long turn the next one that would follow at once comes a moment later, and no other', async () => {
+    const clock = new VirtualClock();
+    const turns = new CoreTurns(file(), clock);
+    const taken: number[] = [];
+    const take = (ms: number) =>
+      turns.take(async () => {
+        taken.push(clock.now());
+        await clock.advance(ms);
+      });
+    await take(20);
+    const second = take(0);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(taken.length, 1, 'another engine may come before');
+    await clock.advance(1);
+    await second;
+    await take(20);
+    await clock.advance(0.5);
+    await take(19);
+    await take(0);
+    assert.equal(taken.length, 5);
+    turns.close();
   });
 
   test('work that throws ends its turn', async () => {

@@ -12,6 +12,8 @@ import { type FileLock, fileLock } from '../library/index.js';
 
 /** After a turn of this length the next one comes a moment later: a thread that waits for the lock has to wake to get it. */
 const LONG_TURN_MS = 20;
+/** It has woken by then: a step that comes from the node after so long is not held up. */
+const WAKE_MS = 0.5;
 const YIELD_MS = 1;
 
 /** Whose turn it is among the engines of a machine. */
@@ -23,6 +25,8 @@ export class CoreTurns {
   /** A thread waits for the lock, and nobody for the thread. */
   #isGivenUp = false;
   #isWaiting = false;
+  /** Another engine may come before until then. */
+  #yieldUntilMs = Number.NEGATIVE_INFINITY;
 
   /** @param file where the lock is; undefined: no turns are taken. One that cannot be opened is as none. */
   constructor(file: string | undefined, clock: Clock, waitMsMax: number = LIMITS.engineTurnMs) {
@@ -39,6 +43,7 @@ export class CoreTurns {
   async take(work: (hasWaited: boolean) => Promise<void>): Promise<void> {
     const lock = this.#lock;
     if (lock === undefined || this.#isGivenUp) return work(false);
+    if (this.#clock.now() < this.#yieldUntilMs) await sleep(this.#clock, YIELD_MS);
     const hasWaited = !lock.tryTake();
     if (hasWaited && !(await this.#wait(lock))) return work(true);
     const fromMs = this.#clock.now();
@@ -46,8 +51,9 @@ export class CoreTurns {
       await work(hasWaited);
     } finally {
       lock.release();
+      const nowMs = this.#clock.now();
+      if (nowMs - fromMs >= LONG_TURN_MS) this.#yieldUntilMs = nowMs + WAKE_MS;
     }
-    if (this.#clock.now() - fromMs >= LONG_TURN_MS) await sleep(this.#clock, YIELD_MS);
   }
 
   /** Whether a thread waits for the lock; the process cannot end before it has it, unless it is killed. */
