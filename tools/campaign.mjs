@@ -3,6 +3,7 @@
  *
  *   npm run campaign                     everything, hours
  *   npm run campaign -- --only M2,T1     only the files that measure these promises; the other rows keep figures and dates
+ *   npm run campaign -- --only R4 --tests spare     only tests of these files whose name has this (a regular expression)
  *   npm run campaign -- --minutes 60     how long the nemesis runs (5 by default)
  *   npm run campaign -- --short          with the counts of `npm test`; the rows say so
  *   npm run campaign -- --render         runs nothing; writes the document from the figures that are there
@@ -21,6 +22,7 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const { values: options } = readArguments(import.meta.url, {
   options: {
     only: { type: 'string' },
+    tests: { type: 'string' },
     minutes: { type: 'string', default: '5' },
     short: { type: 'boolean', default: false },
     render: { type: 'boolean', default: false },
@@ -49,6 +51,7 @@ function measuredBy() {
   return found;
 }
 
+const matches = new RegExp(options.tests ?? '');
 const minutes = Number(options.minutes);
 if (!(minutes > 0 && minutes <= 600)) fail(`--minutes ${options.minutes}: give 0 to 600`);
 const only = options.only?.split(',').map((id) => id.trim().toUpperCase());
@@ -71,6 +74,7 @@ try {
   const results = path.join(folder, 'results.json');
   const args = [path.join(ROOT, 'tools/test.mjs'), '--results', results];
   if (!options.short) args.push('--campaign');
+  if (options.tests !== undefined) args.push('--tests', options.tests);
   if (only !== undefined) args.push(...files);
   const { status } = spawnSync(process.execPath, args, {
     cwd: ROOT,
@@ -83,6 +87,8 @@ try {
     // Other promises that these files measure were measured as well.
     ran: new Map(files.map((file) => [file, measured.get(file)])),
     files: [...measured.keys()],
+    isRun: (test) => matches.test(test),
+    isWhole: options.tests === undefined,
     form: options.short ? 'short' : 'full',
     date: new Date().toISOString().slice(0, 10),
   });

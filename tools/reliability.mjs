@@ -26,9 +26,11 @@ export function readRows(root) {
  * its old figure.
  * @param ran file → ids of the promises it measures, of the files that were run
  * @param files every file that measures a promise now; rows of others go
+ * @param isRun whether a test of these files was run, by its name
+ * @param isWhole all of them were: a promise without a figure has failed
  */
-export function merge(old, run, { ran, files, form, date }) {
-  const kept = old.filter((row) => files.includes(row.file) && !ran.has(row.file));
+export function merge(old, run, { ran, files, isRun, isWhole, form, date }) {
+  const kept = old.filter((row) => files.includes(row.file) && !(ran.has(row.file) && isRun(row.test)));
   const fresh = [];
   for (const [file, ids] of ran) {
     const failures = run.failures.filter((failure) => failure.file === file);
@@ -42,6 +44,7 @@ export function merge(old, run, { ran, files, form, date }) {
       const said = figures.filter(({ test }) => test === name).map(({ id }) => id);
       for (const id of ids) if (names(name, id) && !said.includes(id)) failed(id, name, why);
     }
+    if (!isWhole) continue;
     for (const id of ids) {
       if (fresh.some((row) => row.id === id && row.file === file)) continue;
       const skip = run.skipped.find((item) => item.file === file);

@@ -67,10 +67,14 @@ export function run(command, args, { env = process.env, onOutput, timeoutMs } = 
 
 /**
  * @param options `atOnce` files run beside each other, in the order given; a test may take `timeoutMs`; `compiled(file)` is
- *   what is run of it, `folder` is for files of this; `isOver()` ends it before the next file; `verbose` shows what tests say
+ *   what is run of it, `folder` is for files of this; `isOver()` ends it before the next file; `verbose` shows what tests say;
+ *   `tests` is a pattern: only those of such a name run
  * @returns counts, skipped tests, failures and promises of all files together
  */
-export async function runTestFiles(files, { atOnce, timeoutMs, env, compiled, folder, isOver, verbose }) {
+export async function runTestFiles(
+  files,
+  { atOnce, timeoutMs, env, compiled, folder, isOver, verbose, tests },
+) {
   const waiting = [...files];
   const total = { passed: 0, failed: 0, skipped: [], failures: [], promises: [] };
   const since = new Map();
@@ -90,7 +94,7 @@ export async function runTestFiles(files, { atOnce, timeoutMs, env, compiled, fo
     for (let file = waiting.shift(); file !== undefined && !isOver(); file = waiting.shift()) {
       const start = performance.now();
       since.set(file, start);
-      const { counts, output } = await runFile(file, { timeoutMs, env, compiled, folder });
+      const { counts, output } = await runFile(file, { timeoutMs, env, compiled, folder, tests });
       since.delete(file);
       done += 1;
       total.passed += counts.passed;
@@ -121,7 +125,7 @@ function inWords({ passed, failed, skipped }) {
   return parts.join(', ');
 }
 
-async function runFile(file, { timeoutMs, env, compiled, folder }) {
+async function runFile(file, { timeoutMs, env, compiled, folder, tests }) {
   const countsFile = path.join(folder, `${file.replaceAll('/', '-')}.json`);
   const args = [
     '--enable-source-maps',
@@ -129,6 +133,7 @@ async function runFile(file, { timeoutMs, env, compiled, folder }) {
     compiled('test/support/leaks-everywhere.ts'),
     '--test',
     `--test-timeout=${timeoutMs}`,
+    ...(tests === undefined ? [] : [`--test-name-pattern=${tests}`]),
     '--test-reporter=./tools/test-reporter.mjs',
     '--test-reporter-destination=stdout',
     compiled(file),

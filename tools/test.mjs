@@ -4,6 +4,7 @@
  *   npm test                              all stages
  *   npm test -- --only unit               one stage (repeatable)
  *   npm test -- test/lab/lab.test.ts      only these files
+ *   npm test -- --tests 'of a node' test/e2e/x.test.ts   only tests whose name has this (a regular expression)
  *   npm test -- --campaign                full counts: long fuzz, many seeds, many repetitions
  *   npm test -- --verbose                 also what passing tests say (figures, seeds)
  *   npm test -- --results out.json        also writes counts, failures and what was measured of the promises
@@ -106,6 +107,7 @@ const { values: options, positionals: onlyFiles } = readArguments(import.meta.ur
     campaign: { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
     results: { type: 'string' },
+    tests: { type: 'string' },
   },
 });
 for (const name of options.only ?? []) {
@@ -160,6 +162,7 @@ async function runTests(files) {
     folder,
     isOver: () => cancelled !== undefined,
     verbose: options.verbose || options.campaign,
+    tests: options.tests,
   };
   // The figures of a campaign are published: each file has the machine for itself.
   const isQuick = (file) => !isMeasured(file) || (PATIENT.includes(file) && !options.campaign);

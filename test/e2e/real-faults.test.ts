@@ -42,7 +42,7 @@ const SEVERED_MS = [200, 2_000] as const;
 const PIECES_MAX = 100;
 /** Enough that the fault is in mid-answer, and that a node that joins has joined before its end. */
 const TOKENS = 140;
-const JOIN_TOKENS = 600;
+const MANY_TOKENS = 600;
 /** The end of an answer is not random tokens' business. */
 const NO_END = { logit_bias: { 1: -100 } };
 const SAMPLINGS = {
@@ -119,7 +119,7 @@ const ALL_FAULTS: readonly Fault[] = [
   },
   {
     name: 'a join',
-    tokens: JOIN_TOKENS,
+    tokens: MANY_TOKENS,
     victims: [JOINER],
     async prepare(mesh) {
       mesh.sever(JOINER);
@@ -188,6 +188,8 @@ interface Round {
   readonly bounds: Bounds;
   /** The fault comes after so many pieces at most. @default PIECES_MAX */
   readonly piecesMax?: number;
+  /** @default those of the fault, or TOKENS */
+  readonly tokens?: number;
 }
 
 /** EXO_TEST_LOGS: a folder for what the nodes wrote, one file for each round. */
@@ -203,12 +205,18 @@ async function oneRound(
   mesh: FaultyMesh,
   calm: Calm,
   random: Random,
-  { fault, sampling, bounds, prompts = PROMPTS, piecesMax = PIECES_MAX }: Round,
+  {
+    fault,
+    sampling,
+    bounds,
+    prompts = PROMPTS,
+    piecesMax = PIECES_MAX,
+    tokens = fault.tokens ?? TOKENS,
+  }: Round,
 ) {
   const prompt = prompts[randomInt(random, 0, prompts.length - 1)]!;
   const victim = fault.victims[randomInt(random, 0, fault.victims.length - 1)]!;
   const after = randomInt(random, 1, piecesMax);
-  const tokens = fault.tokens ?? TOKENS;
   const undisturbed = await calmAnswer(mesh, calm, prompt, sampling, tokens);
   await fault.prepare?.(mesh, victim);
   let happening: Promise<Disturbance & { doneMs: number }> | undefined;
@@ -451,8 +459,8 @@ test('R5 with recovery switched off the check of R4 fails for every loss', { ski
       for (let round = 0; round < rounds; round++) {
         const bounds = { goesOnMs: GOES_ON_MS * PATIENCE };
         // A client that reads late sees the last pieces when all are computed: then nothing can be lost any more.
-        const piecesMax = PIECES_MAX / 3;
-        const seen = await oneRound(mesh, calm, random, { fault, sampling: 'greedy', bounds, piecesMax });
+        const late = { piecesMax: PIECES_MAX / 3, tokens: MANY_TOKENS };
+        const seen = await oneRound(mesh, calm, random, { fault, sampling: 'greedy', bounds, ...late });
         t.diagnostic(`${seen.words}: ${seen.wrong.join('; ')}`);
         assert.notDeepEqual(seen.wrong, [], `${seen.words}, seed ${seed}: nothing was lost`);
       }
