@@ -290,6 +290,7 @@ test('R4, I1, I2: an answer in F32 ends with the text of the undisturbed run, wh
       const samplings = rounds > 1 ? BOTH : [BOTH[(seed + index) % 2]!];
       for (let round = 0; round < rounds; round++) {
         for (const sampling of samplings) {
+          await mesh.computesOver(ENTRY, RANDOM_MODEL, MEMBERS);
           const bounds = { goesOnMs: GOES_ON_MS * PATIENCE };
           const seen = await oneRound(mesh, calm, random, { fault, sampling, bounds });
           t.diagnostic(`${seen.words}: stood still ${SECONDS(seen.stillMs)}`);
@@ -335,6 +336,7 @@ test('R4 an answer of rounded weights is the undisturbed one up to a choice betw
     // A silent cut or a pause takes seconds of each round: in the short form F32 has them.
     for (const fault of rounds === 1 ? LOSSES : FAULTS) {
       for (let round = 0; round < rounds; round++) {
+        await mesh.computesOver(ENTRY, RANDOM_MODEL, MEMBERS);
         const bounds = { goesOnMs: GOES_ON_MS * PATIENCE, tieLogprob: TIE_LOGPROB };
         const seen = await oneRound(mesh, calm, random, { fault, sampling: 'greedy', bounds });
         t.diagnostic(`${seen.words}: stood still ${SECONDS(seen.stillMs)}`);
@@ -457,6 +459,7 @@ test('R5 with recovery switched off the check of R4 fails for every loss', { ski
     const calm: Calm = new Map();
     for (const fault of LOSSES) {
       for (let round = 0; round < rounds; round++) {
+        await mesh.computesOver(ENTRY, RANDOM_MODEL, MEMBERS);
         const bounds = { goesOnMs: GOES_ON_MS * PATIENCE };
         // A client that reads late sees the last pieces when all are computed: then nothing can be lost any more.
         const late = { piecesMax: PIECES_MAX / 3, tokens: MANY_TOKENS };

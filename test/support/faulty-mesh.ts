@@ -6,7 +6,7 @@
 
 import { type CutRelay, startCutRelay } from './cut-relay.js';
 import { eventually } from './eventually.js';
-import { nodeIds, topology } from './http.js';
+import { getJson, nodeIds, topology } from './http.js';
 import { writePeersFile } from './peers-file.js';
 import { freePorts } from './ports.js';
 import { argvOf, descendants } from './process-tree.js';
@@ -182,6 +182,24 @@ export class FaultyMesh {
           if (nodeIds(view).join() !== wanted || !isWhole) return false;
         }
         return true;
+      },
+    );
+  }
+
+  /** Waits until a node would compute answers of a model over all of these: one that has just started may be left out. */
+  async computesOver(entry: string, model: string, ids: readonly string[]): Promise<void> {
+    const wanted = [...ids].sort().join();
+    await eventually(
+      { timeoutMs: MESH_TIMEOUT_MS, what: `${entry} plans over ${wanted}`, onLate: () => this.outputs },
+      async () => {
+        const url = `${this.api(entry)}/v1/plan?model=${encodeURIComponent(model)}`;
+        const { ring } = await getJson<{ ring: Array<{ node_id: string }> | null }>(url);
+        return (
+          ring
+            ?.map(({ node_id }) => node_id)
+            .sort()
+            .join() === wanted
+        );
       },
     );
   }
