@@ -5,5 +5,6 @@
 export { type Device, type DeviceOptions, openDevice, REPACK_ROWS } from './device.js';
 export { type FileLock, fileLock } from './file-lock.js';
 export { type ElementType, type Pointer, PRECISION_F32, ROPE_NEOX, TYPE } from './functions.js';
+export { askForHugePages } from './huge-pages.js';
 export { type MappedFile, mapFile, mapShared } from './mapped-file.js';
 export { type Ggml, openGgml } from './open-library.js';

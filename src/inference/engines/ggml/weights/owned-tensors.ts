@@ -3,7 +3,7 @@
  * one after the other. Called by `shard-weights.ts`.
  */
 import { ExoError } from '../../../../shared/index.js';
-import type { Device, Pointer } from '../library/index.js';
+import { askForHugePages, type Device, type Pointer } from '../library/index.js';
 import type { Scratch } from './scratch.js';
 
 /** Tensors and how to get their bytes. */
@@ -47,6 +47,7 @@ export class OwnedTensors {
     this.#buffer = buffer;
     this.#bytes = total;
     const base = ggml.ggml_backend_buffer_get_base(buffer);
+    if (this.#device.isCpu) askForHugePages(base, total + alignment);
     let at = Number((BigInt(alignment) - (base % BigInt(alignment))) % BigInt(alignment));
     for (const [index, { tensor, chunks }] of this.#tensors.entries()) {
       ggml.ggml_backend_tensor_alloc(buffer, tensor, base + BigInt(at));
