@@ -96,6 +96,8 @@ export class Scheduler {
     this.cancel(requestId);
     this.#pool.release(requestId);
     for (const [, lingering] of this.#lingering) lingering.forget(requestId);
+    // It may be the one that is waited for.
+    this.#wake();
   }
 
   /** Rejects the steps of a request that wait; a run is not interrupted, and its result is nobody's. */
