@@ -1,6 +1,6 @@
 /**
  * The neighbour: libllama of the same npm package, with the same bytes of weights in GGUF and as many threads, as a loop of C
- * would use it: decode, then the greedy token by a native sampler. Structures as in llama.h of the pinned version.
+ * would use it: decode, then the greedy token by a native sampler; also several sequences in one batch. Structures as in llama.h of the pinned version.
  *
  *   llama-program.js FILE.gguf THREADS
  */
@@ -13,6 +13,8 @@ import { answerQuestions, middle, someTokens, timed } from './questions.js';
 const [file, threads] = process.argv.slice(2) as [string, string];
 const CONTEXT = 2_560;
 const BATCH = 512;
+/** Sequences of one context; each has its part of `CONTEXT`. */
+const SEQUENCES_MAX = 4;
 const FLASH_ATTENTION_AUTO = -1;
 
 const { directory, base, loader } = findLibraries();
@@ -114,49 +116,99 @@ const context = llama.func('llama_init_from_model', 'void *', ['void *', context
   n_ctx: CONTEXT,
   n_batch: BATCH,
   n_ubatch: BATCH,
+  n_seq_max: SEQUENCES_MAX,
   n_threads: Number(threads),
   n_threads_batch: Number(threads),
 }) as bigint | null;
 if (context === null) throw new Error('libllama makes no context');
-const one = llama.func('llama_batch_get_one', batchType, ['void *', 'int32_t']);
 const decode = llama.func('llama_decode', 'int32_t', ['void *', batchType]);
 const memory = llama.func('llama_get_memory', 'void *', ['void *'])(context) as bigint;
 const clear = llama.func('llama_memory_clear', 'void', ['void *', 'bool']);
 const greedy = llama.func('llama_sampler_init_greedy', 'void *', [])() as bigint;
 const sample = llama.func('llama_sampler_sample', 'int32_t', ['void *', 'void *', 'int32_t']);
 
-async function step(tokens: readonly number[]): Promise<number> {
-  const ids = Int32Array.from(tokens);
-  const batch: unknown = one(ids, ids.length);
+/** Tokens of one sequence, the first at `position`. */
+interface Part {
+  readonly sequence: number;
+  readonly position: number;
+  readonly tokens: readonly number[];
+}
+
+/** The greedy token after each part, all of them in one batch. */
+async function step(parts: readonly Part[]): Promise<number[]> {
+  const rows = parts.flatMap(({ sequence, position, tokens }) =>
+    tokens.map((token, at) => ({
+      token,
+      sequence,
+      position: position + at,
+      isLast: at === tokens.length - 1,
+    })),
+  );
+  const ids = Int32Array.from(rows, ({ token }) => token);
+  const positions = Int32Array.from(rows, ({ position }) => position);
+  const counts = new Int32Array(rows.length).fill(1);
+  const sequences = Int32Array.from(rows, ({ sequence }) => sequence);
+  const base = koffi.address(sequences);
+  const pointers = BigUint64Array.from(rows, (_, at) => base + BigInt(4 * at));
+  const wanted = Int8Array.from(rows, ({ isLast }) => (isLast ? 1 : 0));
+  const batch = {
+    n_tokens: rows.length,
+    token: ids,
+    embd: null,
+    pos: positions,
+    n_seq_id: counts,
+    seq_id: pointers,
+    logits: wanted,
+  };
   const status = await new Promise<number>((resolve, reject) => {
     decode.async(context, batch, (error: unknown, result: number) =>
       error ? reject(error) : resolve(result),
     );
   });
   if (status !== 0) throw new Error(`llama_decode: ${status}`);
-  return sample(greedy, context, -1) as number;
+  return rows.flatMap(({ isLast }, at) => (isLast ? [sample(greedy, context, at) as number] : []));
 }
 
-async function prompt(tokens: readonly number[]): Promise<number> {
+async function prompt(sequence: number, tokens: readonly number[]): Promise<number> {
   let next = 0;
-  for (let at = 0; at < tokens.length; at += BATCH) next = await step(tokens.slice(at, at + BATCH));
+  for (let position = 0; position < tokens.length; position += BATCH)
+    [next = 0] = await step([{ sequence, position, tokens: tokens.slice(position, position + BATCH) }]);
   return next;
 }
 
 console.log(JSON.stringify({ ready: true }));
-await answerQuestions(async ({ prompt: count, decode: steps }: { prompt: number; decode: number }) => {
+interface Question {
+  readonly requests?: number;
+  readonly prompt: number;
+  readonly decode: number;
+}
+
+await answerQuestions(async ({ requests = 1, prompt: count, decode: steps }: Question) => {
   clear(memory, false);
-  let next = 0;
-  const prefillMs = await timed(async () => {
-    next = await prompt(someTokens(count));
-  });
-  const times: number[] = [];
-  for (let index = 0; index < steps; index += 1) {
-    times.push(
+  const prefills: number[] = [];
+  let next: number[] = [];
+  for (let sequence = 0; sequence < requests; sequence += 1) {
+    prefills.push(
       await timed(async () => {
-        next = await step([next]);
+        next.push(await prompt(sequence, someTokens(count, sequence)));
       }),
     );
   }
-  return { prefillMs, decodeMs: middle(times) };
+  const times: number[] = [];
+  const tookMs = await timed(async () => {
+    for (let index = 0; index < steps; index += 1) {
+      times.push(
+        await timed(async () => {
+          next = await step(
+            next.map((token, sequence) => ({ sequence, position: count + index, tokens: [token] })),
+          );
+        }),
+      );
+    }
+  });
+  return {
+    prefillMs: middle(prefills),
+    decodeMs: middle(times),
+    tokensPerS: (requests * steps * 1000) / tookMs,
+  };
 });

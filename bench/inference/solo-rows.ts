@@ -43,7 +43,13 @@ export async function soloRows(bench: Bench, quantisation: Quantisation): Promis
     const loaded = (await ours.line()) as Loaded;
     await llama.line();
     await memory.line();
-    const seen = { ours: [] as Round[], llama: [] as Round[], memory: [] as number[], four: [] as Round[] };
+    const seen = {
+      ours: [] as Round[],
+      llama: [] as Round[],
+      memory: [] as number[],
+      four: [] as Round[],
+      theirFour: [] as Round[],
+    };
     for (let round = -1; round < rounds; round += 1) {
       const ask = async <T>(program: Program, question: object) => {
         await delay(SETTLE_MS);
@@ -53,12 +59,14 @@ export async function soloRows(bench: Bench, quantisation: Quantisation): Promis
       const one = await ask<Round>(ours, { prompt, decode });
       const theirs = await ask<Round>(llama, { prompt, decode });
       const four = await ask<Round>(ours, { requests: REQUESTS, prompt: 32, decode });
+      const theirFour = await ask<Round>(llama, { requests: REQUESTS, prompt: 32, decode });
       // The first warms up: pages that are not mapped yet, caches that are not made yet.
       if (round < 0) continue;
       seen.memory.push(bytesPerS);
       seen.ours.push(one);
       seen.llama.push(theirs);
       seen.four.push(four);
+      seen.theirFour.push(theirFour);
     }
     const of = (rows: readonly Round[], key: keyof Round) => median(rows.map((row) => row[key]));
     const perS = (ms: number, tokens = 1) => (tokens * 1000) / ms;
@@ -96,6 +104,15 @@ export async function soloRows(bench: Bench, quantisation: Quantisation): Promis
         'one request',
         perS(decodeMs),
         BATCH_RATIO_MIN,
+      ),
+      // What batching gains with these kernels, without a node around them.
+      atLeast(
+        name(`libllama, ${REQUESTS} at once`),
+        'tokens/s',
+        of(seen.theirFour, 'tokensPerS'),
+        'its one',
+        perS(of(seen.llama, 'decodeMs')),
+        0,
       ),
       under(name('event loop delay p99'), 'ms', of(seen.ours, 'loopDelayP99Ms'), LOOP_DELAY_MS_MAX),
     ];
