@@ -86,7 +86,7 @@ try {
   const rows = merge(readRows(ROOT), run, {
     // Other promises that these files measure were measured as well.
     ran: new Map(files.map((file) => [file, measured.get(file)])),
-    files: [...measured.keys()],
+    measured,
     isRun: (test) => matches.test(test),
     isWhole: options.tests === undefined,
     form: options.short ? 'short' : 'full',

@@ -25,12 +25,14 @@ export function readRows(root) {
  * The rows after a run. What was run replaces what stood there: a promise whose test failed or was skipped says so, and never keeps
  * its old figure.
  * @param ran file → ids of the promises it measures, of the files that were run
- * @param files every file that measures a promise now; rows of others go
+ * @param measured file → ids of the promises it measures now, of all files; rows of others go
  * @param isRun whether a test of these files was run, by its name
  * @param isWhole all of them were: a promise without a figure has failed
  */
-export function merge(old, run, { ran, files, isRun, isWhole, form, date }) {
-  const kept = old.filter((row) => files.includes(row.file) && !(ran.has(row.file) && isRun(row.test)));
+export function merge(old, run, { ran, measured, isRun, isWhole, form, date }) {
+  const kept = old.filter(
+    (row) => measured.get(row.file)?.has(row.id) === true && !(ran.has(row.file) && isRun(row.test)),
+  );
   const fresh = [];
   for (const [file, ids] of ran) {
     const failures = run.failures.filter((failure) => failure.file === file);
