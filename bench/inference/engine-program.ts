@@ -53,8 +53,17 @@ class Request {
   }
 }
 
+interface Question {
+  /** @default 1 */
+  readonly requests?: number;
+  readonly prompt: number;
+  readonly decode: number;
+  /** Looks a thousand times a second how late the event loop is, which takes from the processor that computes. */
+  readonly watchesLoop?: boolean;
+}
+
 /** Tokens per second of several requests side by side, after prompts of `prompt` tokens each. */
-async function decode(requests: number, prompt: number, steps: number) {
+async function decode({ requests = 1, prompt, decode: steps, watchesLoop = false }: Question) {
   const all = Array.from({ length: requests }, () => new Request());
   const prefills: number[] = [];
   const next: number[] = [];
@@ -67,7 +76,7 @@ async function decode(requests: number, prompt: number, steps: number) {
   }
   const times: number[] = [];
   const late = monitorEventLoopDelay({ resolution: 1 });
-  late.enable();
+  if (watchesLoop) late.enable();
   const tookMs = await timed(() =>
     Promise.all(
       all.map(async (request, index) => {
@@ -107,10 +116,8 @@ const loadMs = await timed(() => engine.load(shard, never));
 const { layers: costs } = await engine.profile(MODEL, never).catch(() => ({ layers: [] }));
 const weightBytes = costs.reduce((sum, cost) => sum + cost.weightBytes, 0);
 console.log(JSON.stringify({ loadMs, weightBytes, anonymousBytes: anonymousBytes(), idleBytes: before }));
-await answerQuestions(
-  async ({ requests = 1, prompt, decode: steps }: { requests?: number; prompt: number; decode: number }) => ({
-    ...(await decode(requests, prompt, steps)),
-    anonymousBytes: anonymousBytes(),
-  }),
-);
+await answerQuestions(async (question: Question) => ({
+  ...(await decode(question)),
+  anonymousBytes: anonymousBytes(),
+}));
 await engine.stop();
