@@ -1,4 +1,6 @@
 /** A client of the chat endpoint that reads its stream piece by piece and notes when each came. Judges nothing. */
+import { once } from 'node:events';
+import http from 'node:http';
 
 /** One piece of an answer. */
 export interface ChatPiece {
@@ -52,25 +54,55 @@ interface Chunk {
   readonly error?: { readonly code: string; readonly message: string };
 }
 
-/** Asks, and reads the stream to its end. Rejects where the connection breaks or the time is over. */
+/** Asks, and reads the stream to its end. Rejects where the connection breaks, the time is over, or its signal is aborted. */
 export async function askStream(api: string, question: ChatQuestion): Promise<StreamedAnswer> {
-  const { model, prompt, body, timeoutMs = 60_000, signal, onPiece } = question;
-  const deadline = AbortSignal.timeout(timeoutMs);
-  const response = await fetch(`${api}/v1/chat/completions`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({
-      model,
-      messages: [{ role: 'user', content: prompt }],
-      stream: true,
-      stream_options: { include_usage: true },
-      ...body,
-    }),
-    signal: signal === undefined ? deadline : AbortSignal.any([deadline, signal]),
+  const { model, prompt, body, timeoutMs = 60_000, signal } = question;
+  signal?.throwIfAborted();
+  const text = JSON.stringify({
+    model,
+    messages: [{ role: 'user', content: prompt }],
+    stream: true,
+    stream_options: { include_usage: true },
+    ...body,
   });
+  // Not by `fetch`: with a signal that is aborted in the middle of a body it leaves its reader waiting for ever, once in thousands.
+  const request = http.request(`${api}/v1/chat/completions`, {
+    method: 'POST',
+    agent: false,
+    headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) },
+  });
+  let why: Error | undefined;
+  const giveUp = (error: Error) => {
+    why ??= error;
+    request.destroy(why);
+  };
+  const onAbort = () => giveUp(signal?.reason as Error);
+  const timer = setTimeout(() => giveUp(new DOMException('no end in time', 'TimeoutError')), timeoutMs);
+  signal?.addEventListener('abort', onAbort, { once: true });
+  try {
+    request.end(text);
+    const [response] = (await once(request, 'response')) as [http.IncomingMessage];
+    // What breaks later is told by the reader.
+    request.on('error', () => undefined);
+    return await readAnswer(response, question);
+  } catch (error) {
+    throw why ?? error;
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', onAbort);
+    request.destroy();
+  }
+}
+
+async function readAnswer(
+  response: http.IncomingMessage,
+  { onPiece }: ChatQuestion,
+): Promise<StreamedAnswer> {
   const pieces: ChatPiece[] = [];
-  if (response.status !== 200) {
-    const { error } = (await response.json()) as Chunk;
+  if (response.statusCode !== 200) {
+    let text = '';
+    for await (const bytes of response.setEncoding('utf8')) text += bytes as string;
+    const { error } = JSON.parse(text) as Chunk;
     return { pieces, text: '', isDone: false, ...(error === undefined ? {} : { error }) };
   }
   const answer: { -readonly [Key in keyof StreamedAnswer]: StreamedAnswer[Key] } = {
@@ -102,12 +134,10 @@ export async function askStream(api: string, question: ChatQuestion): Promise<St
   return answer;
 }
 
-async function* events(response: Response): AsyncGenerator<string> {
-  // Not through a TransformStream: where the body is aborted, its reader may wait for ever.
-  const decoder = new TextDecoder();
+async function* events(response: http.IncomingMessage): AsyncGenerator<string> {
   let rest = '';
-  for await (const bytes of response.body!) {
-    const whole = (rest + decoder.decode(bytes as Uint8Array, { stream: true })).split('\n\n');
+  for await (const text of response.setEncoding('utf8')) {
+    const whole = (rest + (text as string)).split('\n\n');
     rest = whole.pop() ?? '';
     for (const event of whole) if (event.startsWith('data: ')) yield event.slice('data: '.length);
   }
