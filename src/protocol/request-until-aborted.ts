@@ -2,7 +2,7 @@
  * A request that its caller may give up. Apart from `connection.ts`, its only user, because most requests come without a signal
  * and should not pay for one.
  */
-import { ExoError } from '../shared/index.js';
+import { ExoError, onceAborted } from '../shared/index.js';
 import type { Message } from './messages/messages.js';
 import type { Session } from './session.js';
 
@@ -22,11 +22,9 @@ export function requestUntilAborted(
     reject(cancelled());
     return;
   }
-  const onAbort = () => {
+  const done = onceAborted(signal, () => {
     if (pending !== undefined) session.cancel(pending, cancelled());
-  };
-  const done = () => signal.removeEventListener('abort', onAbort);
-  signal.addEventListener('abort', onAbort, { once: true });
+  });
   const pending = session.request(
     message,
     nowMs,

@@ -1,18 +1,28 @@
 /** Work that cannot be ended, waited for no longer than a signal says. */
+import { setMaxListeners } from 'node:events';
+
+/**
+ * Calls `listener` when the signal is aborted, until what it returns is called. However many do so at once: a signal of a whole
+ * program has one for each request that runs.
+ */
+export function onceAborted(signal: AbortSignal, listener: () => void): () => void {
+  setMaxListeners(0, signal);
+  signal.addEventListener('abort', listener, { once: true });
+  return () => signal.removeEventListener('abort', listener);
+}
 
 /** What `work` comes to, or the signal's reason as soon as it is aborted; `work` goes on for others. */
 export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   // Whoever goes first does not leave its failure to nobody.
   work.catch(() => undefined);
   signal.throwIfAborted();
-  let onAbort: () => void = () => undefined;
+  let leave: () => void = () => undefined;
   const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
+    leave = onceAborted(signal, () => reject(signal.reason));
   });
   try {
     return await Promise.race([work, aborted]);
   } finally {
-    signal.removeEventListener('abort', onAbort);
+    leave();
   }
 }

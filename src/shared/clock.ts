@@ -4,6 +4,7 @@
  */
 
 import { performance } from 'node:perf_hooks';
+import { onceAborted } from './abort.js';
 import { ClockRounds, ROUND_MS } from './clock-rounds.js';
 
 /** Something that will happen later, and can be called off. */
@@ -49,14 +50,15 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
       reject(signal.reason);
       return;
     }
-    const onAbort = () => {
-      timer.cancel();
-      reject(signal?.reason);
-    };
     const timer = clock.after(delayMs, () => {
-      signal?.removeEventListener('abort', onAbort);
+      leave?.();
       resolve();
     });
-    signal?.addEventListener('abort', onAbort, { once: true });
+    const leave =
+      signal &&
+      onceAborted(signal, () => {
+        timer.cancel();
+        reject(signal.reason);
+      });
   });
 }

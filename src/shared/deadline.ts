@@ -2,7 +2,7 @@
  * Work with an end: it gets a signal that is aborted in time, and who waits for it waits no longer, also where it does not look at
  * the signal. For what may hang: a disk, a far node, a program of others. A plain pause is `sleep`.
  */
-import { unlessAborted } from './abort.js';
+import { onceAborted, unlessAborted } from './abort.js';
 import type { Clock } from './clock.js';
 import { ExoError } from './errors.js';
 
@@ -26,15 +26,14 @@ export async function withDeadline<T>(
 ): Promise<T> {
   owner?.throwIfAborted();
   const controller = new AbortController();
-  const onAbort = () => controller.abort(owner?.reason);
   // An owner may live as long as the program: `AbortSignal.any` would leave something at it for each deadline.
-  owner?.addEventListener('abort', onAbort, { once: true });
+  const leave = owner && onceAborted(owner, () => controller.abort(owner.reason));
   const timer = clock.after(timeoutMs, () => controller.abort(tooLate()));
   try {
     return await unlessAborted(work(controller.signal), controller.signal);
   } finally {
     timer.cancel();
-    owner?.removeEventListener('abort', onAbort);
+    leave?.();
   }
 }
 

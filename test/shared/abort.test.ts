@@ -1,43 +1,38 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
-import { unlessAborted } from '../../src/shared/index.js';
+import { once } from 'node:events';
+import { test } from 'node:test';
+import { onceAborted, sleep, unlessAborted, VirtualClock, withDeadline } from '../../src/shared/index.js';
 
-const hangs = () => new Promise<never>(() => undefined);
+const MANY = 100;
 
-describe('a wait that a signal ends', () => {
-  it('gives what the work comes to, also its failure', async () => {
-    const { signal } = new AbortController();
-    assert.equal(await unlessAborted(Promise.resolve(7), signal), 7);
-    const reason = new Error('broken');
-    await assert.rejects(unlessAborted(Promise.reject(reason), signal), reason);
-  });
+test('a signal that many wait for at once is not taken for a leak, and nothing stays at it', async () => {
+  const owner = new AbortController();
+  const clock = new VirtualClock();
+  const warnings: Error[] = [];
+  const onWarning = (warning: Error) => warnings.push(warning);
+  process.on('warning', onWarning);
+  const waiting = Array.from({ length: MANY }, () => [
+    unlessAborted(new Promise<void>(() => undefined), owner.signal),
+    withDeadline({ clock, timeoutMs: 1_000, owner: owner.signal }, () => new Promise<void>(() => undefined)),
+    sleep(clock, 1_000, owner.signal),
+  ]).flat();
+  // Warnings are told in a turn of their own.
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off('warning', onWarning);
+  assert.deepEqual(warnings, []);
+  owner.abort(new Error('over'));
+  for (const each of waiting) await assert.rejects(each, /over/);
+  assert.equal(clock.pending, 0);
+});
 
-  it('ends with the signal’s reason, also where the signal was aborted before', async () => {
-    const controller = new AbortController();
-    const reason = new Error('over');
-    const waiting = unlessAborted(hangs(), controller.signal);
-    controller.abort(reason);
-    await assert.rejects(waiting, reason);
-    await assert.rejects(unlessAborted(hangs(), controller.signal), reason);
-  });
-
-  it('leaves a failure of work that nobody waits for any more to nobody', async () => {
-    const controller = new AbortController();
-    controller.abort(new Error('over'));
-    const unheard: unknown[] = [];
-    const onUnheard = (error: unknown) => unheard.push(error);
-    process.on('unhandledRejection', onUnheard);
-    try {
-      let fail: (error: Error) => void = () => undefined;
-      const work = new Promise<never>((_, reject) => {
-        fail = reject;
-      });
-      await assert.rejects(unlessAborted(work, controller.signal), /over/);
-      fail(new Error('broken'));
-      for (let turn = 0; turn < 3; turn += 1) await new Promise((resolve) => setImmediate(resolve));
-    } finally {
-      process.off('unhandledRejection', onUnheard);
-    }
-    assert.deepEqual(unheard, []);
-  });
+test('who has left is not called', async () => {
+  const owner = new AbortController();
+  let called = 0;
+  onceAborted(owner.signal, () => {
+    called += 1;
+  })();
+  const aborted = once(owner.signal, 'abort');
+  owner.abort();
+  await aborted;
+  assert.equal(called, 0);
 });
