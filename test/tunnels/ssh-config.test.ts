@@ -298,6 +298,8 @@ test('jump host is reached by the generated configuration alone, from a path tha
   let dialled = 0;
   const server = createServer((socket) => {
     dialled += 1;
+    // Read to its end, or it stays.
+    socket.resume().on('error', () => undefined);
     socket.end('not ssh\r\n');
   });
   server.listen(0, '127.0.0.1');
