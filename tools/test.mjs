@@ -40,8 +40,6 @@ const ALONE = ['test/node/convergence.test.ts'];
 const isMeasured = (file) => isProcess(file) || isNetns(file) || ALONE.includes(file);
 /** Files at once where that disturbs none: one more than cores, because each waits now and then. */
 const BESIDE = availableParallelism() + 1;
-/** The same for files that wait most of their time. */
-const PATIENT_BESIDE = 2 * availableParallelism();
 /**
  * Tests of whole processes measure how soon something happens, on all cores there are: one file at a time. These are the
  * exceptions: they wait most of their time, and what they measure has seconds to spare.
@@ -166,9 +164,10 @@ async function runTests(files) {
   const rank = (file) => (LONG.includes(file) ? LONG.indexOf(file) : LONG.length);
   const sorted = files.toSorted((a, b) => rank(a) - rank(b));
   try {
-    const quick = sorted.filter(isQuick);
-    const atOnce = quick.every((file) => PATIENT.includes(file)) ? PATIENT_BESIDE : BESIDE;
-    const beside = await runTestFiles(quick, { ...common, atOnce: options.campaign ? 2 : atOnce });
+    const beside = await runTestFiles(sorted.filter(isQuick), {
+      ...common,
+      atOnce: options.campaign ? 2 : BESIDE,
+    });
     const alone = await runTestFiles(
       sorted.filter((file) => !isQuick(file)),
       { ...common, atOnce: 1 },
