@@ -146,7 +146,7 @@ describe('exo tunnel', { skip }, () => {
     const host = new TestHost(['tunnel', 'list', '--watch'], { env });
     const done = runProgram(host);
     await eventually({ timeoutMs: 5_000, what: 'a first line' }, () => /^far up: /.test(host.out));
-    const [ssh] = [(await detail('far')).tunnel.pid];
+    const { pid: ssh, restarts } = (await detail('far')).tunnel;
     assert.ok(ssh !== null && ssh !== undefined);
     process.kill(ssh, 'SIGKILL');
     await eventually(
@@ -155,7 +155,8 @@ describe('exo tunnel', { skip }, () => {
     );
     host.send('SIGINT');
     assert.equal(await done, 0);
-    assert.equal((await detail('far')).tunnel.restarts, 1);
+    // More than one on a machine so busy that the new session was late with its first words.
+    assert.ok((await detail('far')).tunnel.restarts > restarts);
     assert.match((await inNear('tunnel', 'logs', 'far')).out, /up → (backoff|starting) /);
   });
 
