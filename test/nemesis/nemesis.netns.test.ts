@@ -36,6 +36,7 @@ const HANDLES_SLACK = 4;
 const GROWTH_BYTES_MAX = 48 * MIB;
 const SLOPE_BYTES_MAX = MIB;
 const SLOPE_FROM_MINUTES = 30;
+const LOGS_EVERY_ROUNDS = 20;
 /** Ids and edges of six pairs on the LAN and two through tunnels. */
 const EDGES = 2 * (6 + 2);
 
@@ -198,6 +199,8 @@ test(`X1 ${brief ? 'less than a minute' : `${minutes} minutes`} of faults: right
       if (Date.now() >= endAtMs) break;
       await oneRound(t, field, round, measured);
       samples.push(levelOf(survivor.node.pid)!);
+      // What must not be in a log is no reason to go on for an hour.
+      if (samples.length % LOGS_EVERY_ROUNDS === 0) assert.deepEqual(judgeLogs(machines).slice(0, 20), []);
     }
 
     const after = await quietLevels(machines, before);
@@ -206,6 +209,12 @@ test(`X1 ${brief ? 'less than a minute' : `${minutes} minutes`} of faults: right
     t.diagnostic(
       `${tally.requests} requests: ${tally.answered} right, ${errors || 'no error'}, ${tally.broken} broken by a kill; the longest took ${tally.longestMs} ms`,
     );
+    const grownBytes = after.get(survivor)!.residentBytes - before.get(survivor)!.residentBytes;
+    const warm = samples.slice(Math.floor(samples.length * 0.4));
+    const slope = slopeBytesPer10Min(warm);
+    const mib = (bytes: number) => `${(bytes / MIB).toFixed(1)} MiB`;
+    const memory = `memory of ${survivor.id} ${mib(before.get(survivor)!.residentBytes)} + ${mib(grownBytes)}`;
+    t.diagnostic(`${memory}, ${mib(slope)} in 10 minutes`);
     assert.deepEqual([...faults, ...judgeLogs(machines)].slice(0, 20), []);
     for (const machine of machines) {
       const [then, now] = [before.get(machine)!, after.get(machine)!];
@@ -213,11 +222,6 @@ test(`X1 ${brief ? 'less than a minute' : `${minutes} minutes`} of faults: right
       t.diagnostic(text);
       assert.ok(now.handles <= then.handles + HANDLES_SLACK && now.children <= then.children, text);
     }
-    const grownBytes = after.get(survivor)!.residentBytes - before.get(survivor)!.residentBytes;
-    const warm = samples.slice(Math.floor(samples.length * 0.4));
-    const slope = slopeBytesPer10Min(warm);
-    const mib = (bytes: number) => `${(bytes / MIB).toFixed(1)} MiB`;
-    const memory = `memory of ${survivor.id} ${mib(before.get(survivor)!.residentBytes)} + ${mib(grownBytes)}`;
     assert.ok(grownBytes <= GROWTH_BYTES_MAX, memory);
     if (minutes >= SLOPE_FROM_MINUTES) assert.ok(slope <= SLOPE_BYTES_MAX, `${mib(slope)} in 10 minutes`);
     const worst = Math.max(...measured.convergedMs);
