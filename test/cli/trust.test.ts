@@ -7,7 +7,7 @@ import { after, type TestContext, test } from 'node:test';
 import { apiTokenOf } from '../../src/api/index.js';
 import { runProgram } from '../../src/cli/program.js';
 import { StoredTrust } from '../../src/cli/trust/trust-control.js';
-import { meshKeysFile, nodeFolder, trustFile } from '../../src/node/home/index.js';
+import { meshKeysFile, nodeFolder, takeIdentity, trustFile } from '../../src/node/home/index.js';
 import { silentLogger, systemClock, systemRandom } from '../../src/shared/index.js';
 import { loadNodeKey, openMeshKeys, parseInvitation, TrustStore } from '../../src/trust/index.js';
 import { OWNER_TOKEN, startApi } from '../api/harness.js';
@@ -15,6 +15,8 @@ import { TestHost } from './host.js';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'exo-trust-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
+/** Until a node that starts has its API. */
+const STARTS_MS = 300;
 const newHome = () => mkdtempSync(path.join(folder, 'home-'));
 
 /** A person or a pipe at the command line. */
@@ -320,4 +322,23 @@ test('a home that is somebody else’s or damaged is named, with what mends it',
   assert.equal(code, 1);
   assert.match(err, /mesh-keys\.json/);
   assert.doesNotMatch(err, /hunter2/);
+});
+
+test('a node that has just taken its id is asked as soon as it can be', async (t) => {
+  const [, running] = await places(t);
+  const { home, env } = running!;
+  const { runFile } = takeIdentity(
+    { home, nodeId: 'mac1', version: '0.0.0' },
+    { clock: systemClock, random: systemRandom },
+  );
+  t.after(() => runFile.remove());
+  const asked = exo(['key', 'new', '--node-id', 'mac1'], { env: { EXO_HOME: home } });
+  const [host, port] = env['EXO_API']!.split(':');
+  setTimeout(
+    () => runFile.update({ api: { host: host!, port: Number(port), token: OWNER_TOKEN }, nodePort: 1 }),
+    STARTS_MS,
+  );
+  const { code, out, err } = await asked;
+  assert.deepEqual([code, err], [0, '']);
+  assert.match(out, /join in the running node mac1/);
 });
