@@ -2,7 +2,7 @@
  * The repeating timers of a machine's clock, on one grid: what is due in the same quarter of a second runs in one turn, because on an idle
  * machine it is the waking up that costs, not the work. Gets time and a timer from `clock.ts`, its only caller.
  */
-import type { TimerHandle } from './clock.js';
+import type { TimerHandle } from './timer-handle.js';
 
 /** What rounds are made with. */
 export interface RoundsComponents {

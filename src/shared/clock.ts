@@ -6,11 +6,9 @@
 import { performance } from 'node:perf_hooks';
 import { onceAborted } from './abort.js';
 import { ClockRounds, ROUND_MS } from './clock-rounds.js';
+import type { TimerHandle } from './timer-handle.js';
 
-/** Something that will happen later, and can be called off. */
-export interface TimerHandle {
-  cancel(): void;
-}
+export type { TimerHandle } from './timer-handle.js';
 
 /** The two clocks of a machine (monotonic and wall) and its timers. All values in milliseconds. */
 export interface Clock {

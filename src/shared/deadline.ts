@@ -3,7 +3,7 @@
  * the signal. For what may hang: a disk, a far node, a program of others. A plain pause is `sleep`.
  */
 import { onceAborted, unlessAborted } from './abort.js';
-import type { Clock } from './clock.js';
+import type { Clock, TimerHandle } from './clock.js';
 import { ExoError } from './errors.js';
 
 /** When work ends at the latest. */
@@ -34,6 +34,28 @@ export async function withDeadline<T>(
   } finally {
     timer.cancel();
     leave?.();
+  }
+}
+
+/**
+ * Waits for work, and no longer than so: rejects as the work does where it does so in that time. For what goes on by itself, of which
+ * whoever waits only wants to hear if it is soon. `signal` ends the wait with its reason.
+ */
+export async function waitAtMost(
+  clock: Clock,
+  waitMs: number,
+  work: Promise<unknown>,
+  signal?: AbortSignal,
+): Promise<void> {
+  let timer: TimerHandle | undefined;
+  const patience = new Promise<void>((resolve) => {
+    timer = clock.after(waitMs, resolve);
+  });
+  try {
+    const first = Promise.race([work, patience]);
+    await (signal === undefined ? first : unlessAborted(first, signal));
+  } finally {
+    timer?.cancel();
   }
 }
 

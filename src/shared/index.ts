@@ -18,7 +18,7 @@ export { type BackoffOptions, fullJitterMs } from './backoff.js';
 export { BoundedMap } from './bounded-map.js';
 export { type Clock, sleep, systemClock, type TimerHandle } from './clock.js';
 export { closest } from './closest.js';
-export { type Deadline, withDeadline } from './deadline.js';
+export { type Deadline, waitAtMost, withDeadline } from './deadline.js';
 export {
   ERROR_CODES,
   type ErrorCode,

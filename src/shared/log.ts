@@ -2,9 +2,6 @@
  * Log lines are events: a stable name and fields, written by pino (the only place that knows pino).
  * What a peer said goes into fields, never into the event name, and is escaped before it reaches a terminal.
  */
-import { createRequire } from 'node:module';
-import type { pino as Pino } from 'pino';
-import type Pretty from 'pino-pretty';
 import { printable } from './text.js';
 
 /** Fields of one event. Strings are escaped and cut; errors are reduced to code and message. */
@@ -34,16 +31,17 @@ export interface LogOptions {
   readonly fd?: number;
 }
 
-// Loaded with the first logger: commands that only ask a running node never make one.
-const require = createRequire(import.meta.url);
-
-/** A logger that writes to a file descriptor, by default stderr (stdout belongs to answers). */
-export function createLogger(options: LogOptions): Logger {
-  const { pino } = require('pino') as { pino: typeof Pino };
+/**
+ * A logger that writes to a file descriptor, by default stderr (stdout belongs to answers). Its packages are loaded with the first
+ * one: commands that only ask a running node never make any.
+ */
+export async function createLogger(options: LogOptions): Promise<Logger> {
+  // CommonJS, which has a default in every bundle, and names only where Node looks into it.
+  const { default: pino } = await import('pino');
   const fd = options.fd ?? 2;
   const destination =
     options.format === 'pretty'
-      ? (require('pino-pretty') as typeof Pretty)({
+      ? (await import('pino-pretty')).default({
           colorize: options.colour,
           destination: fd,
           sync: true,

@@ -1,6 +1,7 @@
-/** Every bound stands in src/shared/limits.ts with its reason; a `..._MAX` elsewhere is made of those, or is in the list below. */
+/** Every bound stands in src/shared/limits with its reason; a `..._MAX` elsewhere is made of those, or is in the list below. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { LIMIT_REASONS, LIMITS } from '../../src/shared/limits.js';
 import { sources } from './sources.js';
 
 /** Constants that bound nobody's demand. A place is a file, or the beginning of paths; names: all of the place where none is given. */
@@ -88,14 +89,24 @@ function exceptionOf({ file, name }: Bound): string | undefined {
 }
 
 const found: readonly Bound[] = sources()
-  .filter(({ file }) => file !== 'src/shared/limits.ts')
+  .filter(({ file }) => !file.startsWith('src/shared/limits'))
   .flatMap(({ file, code }) => boundsIn(code).map((name) => ({ file, name })));
 
-test('every bound of what a peer or a person may ask for stands in limits.ts', () => {
+test('a bound has one place: its name stands in one table, and its value can be changed by nobody', () => {
+  const names = LIMIT_REASONS.map(({ name }) => name);
+  assert.deepEqual(
+    names.filter((name, at) => names.indexOf(name) !== at),
+    [],
+  );
+  assert.deepEqual(Object.keys(LIMITS), names);
+  assert.ok(Object.isFrozen(LIMITS));
+});
+
+test('every bound of what a peer or a person may ask for stands in src/shared/limits', () => {
   const faults = found
     .filter((bound) => exceptionOf(bound) === undefined)
     .map(({ file, name }) => `${file}: ${name}`);
-  assert.deepEqual(faults, [], 'move it to src/shared/limits.ts, with its reason');
+  assert.deepEqual(faults, [], 'move it to src/shared/limits, with its reason');
 });
 
 test('the exceptions among the bounds are all there', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { ExoError, VirtualClock, withDeadline } from '../../src/shared/index.js';
+import { ExoError, VirtualClock, waitAtMost, withDeadline } from '../../src/shared/index.js';
 
 const hangs = () => new Promise<never>(() => undefined);
 
@@ -73,5 +73,29 @@ describe('work with a deadline', () => {
     owner.abort(new Error('over'));
     await clock.advance(1_000);
     assert.equal(inner?.aborted, false);
+  });
+});
+
+describe('a wait of some time', () => {
+  it('is over with its work, with its time or with its signal, and leaves no timer', async () => {
+    const clock = new VirtualClock();
+    const failure = new Error('no');
+    await waitAtMost(clock, 1_000, Promise.resolve(1));
+    await assert.rejects(waitAtMost(clock, 1_000, Promise.reject(failure)), failure);
+    assert.equal(clock.pending, 0);
+    let fail: (error: Error) => void = () => undefined;
+    const work = new Promise<void>((_resolve, reject) => {
+      fail = reject;
+    });
+    const waiting = waitAtMost(clock, 1_000, work);
+    await clock.advance(1_000);
+    await waiting;
+    // What comes of it later is nobody's here, and no unhandled rejection.
+    fail(failure);
+    const owner = new AbortController();
+    const ended = waitAtMost(clock, 1_000, new Promise(() => undefined), owner.signal);
+    owner.abort(failure);
+    await assert.rejects(ended, failure);
+    assert.equal(clock.pending, 0);
   });
 });
