@@ -3,7 +3,7 @@
  * operator named an authorized_keys file. Under `/auth/` errors have cilo's form too, under `/v1/auth/` the one of all
  * other endpoints. Keys, challenges and sessions are kept by `trust`.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { LIMITS, SourceLimiter, toExoError } from '../shared/index.js';
 import { readJsonBody } from './body.js';
 import { errorAnswer, HttpError } from './openai-errors.js';

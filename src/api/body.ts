@@ -3,9 +3,9 @@
  * shape that a zod schema tells. What is wrong is said with the name of the parameter.
  */
 import type { IncomingMessage } from 'node:http';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { LIMITS, printable } from '../shared/index.js';
-import { JsonSize } from './json-size.js';
+import { JsonReader, parseJson } from './json-reader.js';
 import { HttpError } from './openai-errors.js';
 
 /** The body as the schema's type. Throws `http-invalid` (400, 415) or `http-too-large`. */
@@ -15,14 +15,7 @@ export async function readJsonBody<T>(
   bytesMax: number,
 ): Promise<T> {
   checkType(incoming);
-  const text = await readText(incoming, bytesMax);
-  let value: unknown;
-  try {
-    value = JSON.parse(text === '' ? '{}' : text);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new HttpError('http-invalid', `the body is not valid JSON: ${printable(reason)}`);
-  }
+  const value = await readValue(incoming, bytesMax);
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
@@ -62,18 +55,18 @@ function checkType(incoming: IncomingMessage): void {
 }
 
 /**
- * The text of a body, decoded and counted as it comes in, so that one of megabytes holds the event loop up no longer than its parts
- * do. What is refused is read to its end and thrown away (up to the original's limit), because a client that is still sending would
- * see a reset instead of the answer.
+ * The value of a body, read as it comes in, so that one of megabytes holds the event loop up no longer than one of its parts does:
+ * between two parts everything else has its turn, however many wait in the socket. What is refused is read to its end and thrown
+ * away (up to the original's limit), because a client that is still sending would see a reset instead of the answer.
  */
-async function readText(incoming: IncomingMessage, bytesMax: number): Promise<string> {
+async function readValue(incoming: IncomingMessage, bytesMax: number): Promise<unknown> {
   const tooLarge = () =>
     new HttpError(
       'http-too-large',
       `the body is larger than ${bytesMax} bytes, the most this endpoint takes`,
     );
   if (Number(incoming.headers['content-length'] ?? 0) > LIMITS.httpBodyBytesMax) throw tooLarge();
-  const text = new BodyText();
+  const body = new Body();
   let bytes = 0;
   // Not `for await`: leaving it early would destroy the socket before the answer is out.
   await new Promise<void>((resolve, reject) => {
@@ -87,12 +80,11 @@ async function readText(incoming: IncomingMessage, bytesMax: number): Promise<st
     };
     const onData = (chunk: Buffer) => {
       bytes += chunk.length;
-      if (bytes <= bytesMax) text.add(chunk);
-      else text.refuse(tooLarge());
-      if (bytes > LIMITS.httpBodyBytesMax) {
-        incoming.pause();
-        finish(tooLarge());
-      }
+      if (bytes <= bytesMax) body.add(chunk);
+      else body.refuse(tooLarge());
+      incoming.pause();
+      if (bytes > LIMITS.httpBodyBytesMax) finish(tooLarge());
+      else setImmediate(() => incoming.resume());
     };
     const onEnd = () => finish();
     const onCut = () => finish(new HttpError('http-invalid', 'the body ended before its announced length'));
@@ -101,14 +93,17 @@ async function readText(incoming: IncomingMessage, bytesMax: number): Promise<st
     incoming.on('close', onCut);
     incoming.on('error', onCut);
   });
-  return text.end();
+  return body.end();
 }
 
-/** UTF-8 that comes in pieces. */
-class BodyText {
+/** Less is parsed at once, in two milliseconds whatever it is. */
+const SMALL_CHARS = 16_384;
+
+/** JSON in UTF-8 that comes in pieces. */
+class Body {
   readonly #decoder = new TextDecoder('utf-8', { fatal: true });
-  readonly #size = new JsonSize();
   #text = '';
+  #reader: JsonReader | undefined;
   #fault: HttpError | undefined;
 
   add(bytes?: Buffer): void {
@@ -120,22 +115,38 @@ class BodyText {
       this.refuse(new HttpError('http-invalid', 'the body is not UTF-8'));
       return;
     }
+    if (this.#reader !== undefined) {
+      this.#read(this.#reader, piece);
+      return;
+    }
     this.#text += piece;
-    this.#size.feed(piece);
-    const { excess } = this.#size;
-    if (excess !== undefined) this.refuse(new HttpError('http-invalid', `the body is not read: ${excess}`));
+    if (this.#text.length <= SMALL_CHARS) return;
+    this.#reader = new JsonReader();
+    this.#read(this.#reader, this.#text);
+    this.#text = '';
   }
 
   /** Keeps nothing more. */
   refuse(fault: HttpError): void {
     this.#fault = fault;
     this.#text = '';
+    this.#reader = undefined;
   }
 
   /** The whole. Throws what is wrong with it. */
-  end(): string {
+  end(): unknown {
     this.add();
     if (this.#fault !== undefined) throw this.#fault;
-    return this.#text;
+    if (this.#reader !== undefined) return this.#reader.end();
+    return this.#text === '' ? {} : parseJson(this.#text);
+  }
+
+  #read(reader: JsonReader, piece: string): void {
+    try {
+      reader.feed(piece);
+    } catch (error) {
+      if (!(error instanceof HttpError)) throw error;
+      this.refuse(error);
+    }
   }
 }

@@ -3,17 +3,18 @@
  * notes a fault for each, and a body of ninety thousand wrong ones kept the node for a third of a second. Not the rest of the
  * request (`chat-request.ts`), which calls this.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ChatMessage } from '../inference/index.js';
 import { printable } from '../shared/index.js';
 import { HttpError } from './openai-errors.js';
 
-const part = z.looseObject(
+// Other fields are not copied: there may be thousands.
+const part = z.object(
   { type: z.string({ error: 'must be a string' }), text: z.string({ error: 'must be a string' }).optional() },
   { error: 'must be an object like {"type": "text", "text": "…"}' },
 );
 
-const message = z.looseObject(
+const message = z.object(
   {
     role: z.enum(['system', 'developer', 'user', 'assistant', 'tool', 'function'], {
       error: 'must be system, developer, user, assistant, tool or function',

@@ -2,7 +2,7 @@
  * Our own addition to the chat body, `exo: {"placement": …}`: which nodes compute the answer. Clients that do not know it leave it
  * out. A node that nobody has heard of is refused here; whether the others are there and have the layers is found by the planner.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Placement } from '../inference/index.js';
 import type { Mesh } from '../node/index.js';
 import { LIMITS, printable } from '../shared/index.js';

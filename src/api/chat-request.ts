@@ -2,7 +2,7 @@
  * A chat request as clients of OpenAI and of the original send it, and what it means to us. Fields that change
  * nothing (user, metadata, …) are accepted and ignored; those that would change the answer are refused (`chat-unsupported.ts`).
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { type ChatMessage, meantModel, type Placement, type RequestedSampling } from '../inference/index.js';
 import { LIMITS } from '../shared/index.js';
 import { messageList, toMessages } from './chat-messages.js';

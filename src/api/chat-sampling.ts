@@ -2,7 +2,7 @@
  * The fields of a chat request that say how its answer is sampled: OpenAI's names, and those that other servers of open
  * models have in common. What is null or absent changes nothing.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { RequestedSampling } from '../inference/index.js';
 import { LIMITS } from '../shared/index.js';
 import { HttpError } from './openai-errors.js';

@@ -3,7 +3,7 @@
  * `inference/generation` through the chat service.
  */
 import type { GeneratedLogprobs } from '../inference/index.js';
-import { ExoError, LIMITS, sleep } from '../shared/index.js';
+import { ExoError, LIMITS, waitAtMost } from '../shared/index.js';
 import { readAnswer } from './answer.js';
 import { readJsonBody } from './body.js';
 import { toMessages } from './chat-messages.js';
@@ -78,9 +78,7 @@ async function stream(
   scope: WorkScope,
   started: Promise<Generation>,
 ): Promise<Response> {
-  const waited = new AbortController();
-  const patience = sleep(api.clock, LIMITS.httpAcceptMs, waited.signal).catch(() => undefined);
-  await Promise.race([started, patience]).finally(() => waited.abort());
+  await waitAtMost(api.clock, LIMITS.httpAcceptMs, started);
   const events = new SseStream(api.clock, request.env.outgoing, () =>
     scope.cancel(new ExoError('request-cancelled', 'the client left before the answer was complete')),
   );

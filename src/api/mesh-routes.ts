@@ -1,5 +1,5 @@
 /** The endpoints that show the mesh, and the two that act on it: ping and quit. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { LIMITS } from '../shared/index.js';
 import { readJsonBody } from './body.js';
 import { fullTopologyJson, peersJson, STATUS_SCHEMA_VERSION, statusJson, topologyJson } from './mesh-json.js';

@@ -2,7 +2,7 @@
  * The models, and the original's endpoints about their files: what is here of them, what is being fetched on which node, begin a
  * download, remove a model. Models without files (the dummy's) are always here.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { DEMO_MODEL, type ModelOnDisk } from '../inference/index.js';
 import { ExoError, LIMITS, printable, toExoError } from '../shared/index.js';
 import { readJsonBody } from './body.js';

@@ -3,7 +3,7 @@
  * question for a model has the engines measured. GET changes nothing and knows the models that are known; POST may fetch the small
  * files of another one, here and on trusted nodes.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { ExoError, LIMITS } from '../shared/index.js';
 import { readJsonBody } from './body.js';
 import { planJson } from './plan-json.js';

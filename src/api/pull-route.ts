@@ -2,8 +2,8 @@
  * POST /v1/download: fetches a model for a client that waits (`exo model pull`), and tells how far it is as events. The download ends
  * when the client leaves, unless somebody else wants it.
  */
-import { z } from 'zod';
-import { ExoError, LIMITS, sleep } from '../shared/index.js';
+import * as z from 'zod';
+import { ExoError, LIMITS, waitAtMost } from '../shared/index.js';
 import { readJsonBody } from './body.js';
 import { errorAnswer, HttpError } from './openai-errors.js';
 import type { PullProgress } from './ports.js';
@@ -55,9 +55,7 @@ async function pull(api: ApiContext, request: ApiRequest): Promise<Response> {
     });
   };
   const work = api.downloads.pull(body, onProgress, AbortSignal.any([api.stopping, left.signal]));
-  const waited = new AbortController();
-  const patience = sleep(api.clock, LIMITS.httpAcceptMs, waited.signal).catch(() => undefined);
-  await Promise.race([work, patience]).finally(() => waited.abort());
+  await waitAtMost(api.clock, LIMITS.httpAcceptMs, work);
   events = new SseStream(api.clock, outgoing, leave);
   void pump(work, events).finally(() => outgoing.off('close', leave));
   return new Response(events.body, { headers: SSE_HEADERS });

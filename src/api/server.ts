@@ -3,6 +3,7 @@
  * owner. `node/node.ts`'s caller (the CLI) starts it beside the node.
  */
 import { setMaxListeners } from 'node:events';
+import type { ServerResponse } from 'node:http';
 import { hostname, networkInterfaces } from 'node:os';
 import { getRequestListener } from '@hono/node-server';
 import type { Mesh } from '../node/index.js';
@@ -21,7 +22,7 @@ import { createApp, toResponse } from './app.js';
 import type { GuardOptions } from './guard.js';
 import { HTTP_TIMEOUTS, HttpListener, type HttpTimeouts } from './listener.js';
 import { LoopDelay } from './loop-delay.js';
-import { HttpError } from './openai-errors.js';
+import { errorAnswer, HttpError } from './openai-errors.js';
 import type { ApiGauges, ApiTrust, ChatService, ModelFilesService } from './ports.js';
 import { BearerTokens } from './tokens.js';
 
@@ -61,13 +62,18 @@ export interface ApiServerComponents {
 
 /** A running API. */
 export interface ApiServer extends Startable {
-  /** The bound address, with a real port; valid after start. */
+  /** The bound address, with a real port; valid after `bind`. */
   readonly address: Address;
+  /**
+   * Takes the port before anything dials: an outgoing connection of this machine may get the very port from the system. Requests
+   * wait until `start`, `LIMITS.httpStartingMs` at most, then they get 503. `start` does it where that has not been done.
+   */
+  bind(): Promise<void>;
 }
 
 /**
- * The API server of one node. `start` rejects with `port-in-use` or `option-invalid`, and with `option-missing` for an
- * address that others reach while nothing says who they may be.
+ * The API server of one node. `bind` and `start` reject with `port-in-use` or `option-invalid`, and with `option-missing` for
+ * an address that others reach while nothing says who they may be.
  */
 export function createApiServer(options: ApiServerOptions, components: ApiServerComponents): ApiServer {
   return new HttpApiServer(options, components);
@@ -82,6 +88,9 @@ class HttpApiServer implements ApiServer {
   #listener: HttpListener | undefined;
   #stopping: AbortController | undefined;
   #stopped: Promise<void> | undefined;
+  #ready = false;
+  /** Continue the questions that came before `start`. */
+  readonly #held = new Set<() => void>();
   #port: number;
 
   constructor(options: ApiServerOptions, components: ApiServerComponents) {
@@ -97,13 +106,12 @@ class HttpApiServer implements ApiServer {
     return { host: this.#options.host, port: this.#port };
   }
 
-  async start(): Promise<void> {
+  async bind(): Promise<void> {
     if (this.#listener !== undefined) return;
     const options = this.#options;
     const components = this.#components;
     const { trust = {}, gauges = {} } = components;
-    const open = !isLoopback(options.host);
-    if (open && !this.#tokens.isConfigured) throw nobodyNamed(options.host);
+    if (this.#isOpen && !this.#tokens.isConfigured) throw nobodyNamed(options.host);
     const stopping = new AbortController();
     // One for each answer that is being made: bounded by the connections, and no leak from the eleventh on.
     setMaxListeners(LIMITS.httpConnectionsMax, stopping.signal);
@@ -137,18 +145,41 @@ class HttpApiServer implements ApiServer {
       sheds: this.#sheds,
       onRequest: (incoming, outgoing) => {
         for (const [name, value] of Object.entries(EVERY_ANSWER)) outgoing.setHeader(name, value);
-        void onRequest(incoming, outgoing);
+        if (this.#ready) void onRequest(incoming, outgoing);
+        else this.#hold(outgoing, () => void onRequest(incoming, outgoing));
       },
     });
     this.#port = await listener.listen(options.host, options.port);
     this.#listener = listener;
-    this.#loopDelay.start();
     this.#stopping = stopping;
     this.#stopped = undefined;
-    components.log.info('api-listening', {
+  }
+
+  async start(): Promise<void> {
+    if (this.#ready) return;
+    await this.bind();
+    this.#ready = true;
+    for (const resume of [...this.#held]) resume();
+    this.#loopDelay.start();
+    this.#components.log.info('api-listening', {
       address: formatAddress(this.address),
-      access: open ? 'this machine; others with a token' : 'this machine only',
+      access: this.#isOpen ? 'this machine; others with a token' : 'this machine only',
     });
+  }
+
+  /** A question that comes before the node is put together waits for that, but not for ever; its connection bounds how many there are. */
+  #hold(outgoing: ServerResponse, answer: () => void): void {
+    const end = (then: (outgoing: ServerResponse) => void) => {
+      timer.cancel();
+      this.#held.delete(resume);
+      outgoing.off('close', drop);
+      then(outgoing);
+    };
+    const drop = () => end(() => undefined);
+    const resume = () => end(answer);
+    const timer = this.#components.clock.after(LIMITS.httpStartingMs, () => end(answerStarting));
+    this.#held.add(resume);
+    outgoing.once('close', drop);
   }
 
   /** Ends running answers with an error that says so, then all connections. */
@@ -160,8 +191,14 @@ class HttpApiServer implements ApiServer {
       await listener.close();
       this.#loopDelay.stop();
       this.#listener = undefined;
+      this.#ready = false;
     })();
     return this.#stopped;
+  }
+
+  /** Others than this machine reach it. */
+  get #isOpen(): boolean {
+    return !isLoopback(this.#options.host);
   }
 
   #guard(): GuardOptions {
@@ -175,6 +212,18 @@ function nobodyNamed(host: string): ExoError {
     'option-missing',
     `--chatgpt-api-host ${host} lets other machines reach the API, and nothing says who may use it: make a mesh key first ("exo key new"), or set EXO_AUTH_TOKEN to 16 characters or more, or name a file of keys with --ssh-authorized-keys. Without the option it stays on this machine, and "ssh -L 52415:127.0.0.1:52415" reaches it`,
   );
+}
+
+/** The port is taken, the node is not put together yet: no question is looked at, and no health is claimed. */
+function answerStarting(outgoing: ServerResponse): void {
+  const { status, headers, body } = errorAnswer(
+    new HttpError('overloaded', 'this node is starting; ask again in a moment', {
+      status: 503,
+      retryable: true,
+    }),
+  );
+  outgoing.writeHead(status, { ...headers, 'content-type': 'application/json', connection: 'close' });
+  outgoing.end(JSON.stringify(body));
 }
 
 /** Headers of every answer. */

@@ -2,7 +2,7 @@
  * The endpoints of keys and trusted nodes: for the owner of the node alone, because who has a mesh key is a peer. There
  * only where the node has trust. `exo key` and `exo trust` use them while a node runs.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { LIMITS } from '../shared/index.js';
 import { readJsonBody } from './body.js';
 import { STATUS_SCHEMA_VERSION } from './mesh-json.js';

@@ -2,7 +2,7 @@
  * The endpoints of tunnels. Looking is for everybody who may use the API; opening, closing and reloading is for the owner
  * alone, because a tunnel logs in to other machines as the user of the node.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { LIMITS } from '../shared/index.js';
 import { parseTunnelSpec } from '../tunnels/index.js';
 import { readJsonBody } from './body.js';

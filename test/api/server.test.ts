@@ -3,18 +3,24 @@ import { connect, createServer, type Socket } from 'node:net';
 import { describe, it } from 'node:test';
 import { createApiServer } from '../../src/api/index.js';
 import { HTTP_TIMEOUTS, HttpListener } from '../../src/api/listener.js';
-import { type ExoError, silentLogger, systemClock } from '../../src/shared/index.js';
+import {
+  type Clock,
+  type ExoError,
+  silentLogger,
+  systemClock,
+  VirtualClock,
+} from '../../src/shared/index.js';
 import { promise } from '../support/promise.js';
 import { json, OWNER_TOKEN, rawRequest, ScriptedChat, StillMesh, startApi, until } from './harness.js';
 
-function serverOn(host: string, port: number) {
+function serverOn(host: string, port: number, clock: Clock = systemClock) {
   return createApiServer(
     { host, port, responseTimeoutMs: 1_000, ownerToken: OWNER_TOKEN },
     {
       mesh: new StillMesh(),
       chat: new ScriptedChat(),
       trust: { meshTokens: () => ['a token of the mesh'] },
-      clock: systemClock,
+      clock,
       log: silentLogger,
       quit: () => undefined,
     },
@@ -58,6 +64,58 @@ describe('server', () => {
     await server.stop();
     await server.start();
     assert.equal((await fetch(`http://127.0.0.1:${server.address.port}/healthcheck`)).status, 200);
+    await server.stop();
+  });
+
+  it('holds its port and its questions from bind on, and answers them when it is started', async () => {
+    const server = serverOn('127.0.0.1', 0);
+    await server.bind();
+    const { port } = server.address;
+    let status: number | undefined;
+    const early = fetch(`http://127.0.0.1:${port}/healthcheck`).then((answer) => {
+      status = answer.status;
+    });
+    const gone = connect(port, '127.0.0.1', () =>
+      gone.write('GET /healthcheck HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n'),
+    );
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    gone.destroy();
+    assert.equal(status, undefined, 'it claims no health before it is started');
+    await server.start();
+    await early;
+    assert.equal(status, 200);
+    assert.equal(server.address.port, port);
+    await server.stop();
+    const bound = serverOn('127.0.0.1', port);
+    await bound.bind();
+    const never = assert.rejects(fetch(`http://127.0.0.1:${port}/healthcheck`));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await bound.stop();
+    await never;
+  });
+
+  it('says so when a start takes too long', async () => {
+    const clock = new VirtualClock();
+    const server = serverOn('127.0.0.1', 0, clock);
+    await server.bind();
+    const asked = fetch(`http://127.0.0.1:${server.address.port}/healthcheck`);
+    let early: Response | undefined;
+    void asked.then((answer) => {
+      early = answer;
+    });
+    await until(() => {
+      clock.advance(1_000);
+      return early !== undefined;
+    });
+    assert.equal(early?.status, 503);
+    assert.equal(early?.headers.get('retry-after'), '2');
+    assert.equal(early?.headers.get('x-content-type-options'), 'nosniff');
+    assert.deepEqual((await json(early!)).error, {
+      message: 'this node is starting; ask again in a moment',
+      type: 'server_error',
+      param: null,
+      code: 'overloaded',
+    });
     await server.stop();
   });
 

@@ -62,8 +62,8 @@ export const TARGETS: Readonly<Record<string, () => Promise<FuzzTarget>>> = {
     const length = Number(/^(\d+):/.exec(text)?.[1] ?? 0);
     if (length > 1e8) throw refuse('too long');
     // A length is believed before the bytes are there.
-    const parts: string[][] = [];
-    for (let at = 0; at < length; at += 1) parts.push([text, String(at)]);
+    const parts: number[][] = [];
+    for (let at = 0; at < length; at += 1) parts.push(new Array<number>(256).fill(at));
     return parts.length > 0 ? 'parts' : 'none';
   }),
   /** No flaw: nothing may be found. */

@@ -34,5 +34,6 @@ export const TARGETS: Readonly<Record<string, () => Promise<FuzzTarget>>> = {
   'checkpoint-index': async () => (await import('./model-files.js')).checkpointIndex,
   journal: async () => (await import('./downloads.js')).journal,
   'download-report': async () => (await import('./downloads.js')).downloadReport,
+  'json-pieces': async () => (await import('./json-pieces.js')).jsonPieces,
   http: async () => (await import('./http.js')).http,
 };
