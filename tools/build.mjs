@@ -1,6 +1,6 @@
 /**
- * `npm run build`: compiles src/ to dist/ and makes the command executable. With `--if-needed` only where a source is
- * newer than the last build.
+ * `npm run build`: compiles src/ to dist/, puts the programs together (bundle.mjs) and makes the command executable. With
+ * `--if-needed` only where a source is newer than the last build.
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
@@ -13,7 +13,10 @@ const MAIN = path.join(ROOT, 'dist/cli/main.js');
 /** Folders of src/ that hold data, which the compiler does not copy. */
 const DATA = ['models/demo'];
 /** What the outcome depends on besides src/. */
-const INPUTS = ['tsconfig.json', 'tsconfig.build.json', 'package.json', 'package-lock.json'];
+const INPUTS = [
+  ...['tsconfig.json', 'tsconfig.build.json', 'package.json', 'package-lock.json'],
+  ...['tools/build.mjs', 'tools/bundle.mjs'],
+];
 
 /** Milliseconds since the epoch; -1 where the file is missing. */
 function changedMs(file) {
@@ -39,17 +42,13 @@ export function isBuilt() {
   return changedMs(MAIN) >= 0 && isNewerThan(STAMP, ['src']);
 }
 
-/** Compiles; returns the exit code. The compiler says what is wrong. */
+/** Compiles and bundles; returns the exit code. What is wrong has been said then. */
 export function build() {
   // What changes while the compiler runs is not in this build.
   const startedAt = new Date();
-  const tsc = path.join(ROOT, 'node_modules/typescript/bin/tsc');
-  const { status, error } = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], {
-    cwd: ROOT,
-    stdio: ['ignore', 2, 2],
-  });
-  if (error !== undefined) console.error(`the compiler could not be started: ${error.message}`);
-  if (status !== 0) return status ?? 1;
+  const status =
+    run('node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json') || run('tools/bundle.mjs');
+  if (status !== 0) return status;
   for (const folder of DATA) {
     cpSync(path.join(ROOT, 'src', folder), path.join(ROOT, 'dist', folder), { recursive: true });
   }
@@ -57,6 +56,16 @@ export function build() {
   writeFileSync(STAMP, '');
   utimesSync(STAMP, startedAt, startedAt);
   return 0;
+}
+
+/** Runs a script of this repository; its exit code. */
+function run(script, ...args) {
+  const { status, error } = spawnSync(process.execPath, [path.join(ROOT, script), ...args], {
+    cwd: ROOT,
+    stdio: ['ignore', 2, 2],
+  });
+  if (error !== undefined) console.error(`${script} could not be started: ${error.message}`);
+  return status ?? 1;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -70,20 +70,17 @@ function humanize(name, value) {
 const cell = (text) => text.replaceAll('|', '\\|');
 
 function limits() {
-  const source = 'src/shared/limits.ts';
-  const byName = new Map(LIMIT_REASONS.map((limit) => [limit.name, limit]));
-  const found = sections(source, /^ {2}\/\/ -+ (.+)$/, /^ {2}(\w+): \[/);
-  assertComplete(found, [...byName.keys()], source);
-  const parts = found.map(({ title, names }) => {
-    const rows = names.map((name) => {
-      const { value, reason } = byName.get(name);
-      return `| \`${name}\` | ${humanize(name, value)} | ${cell(reason)} |`;
-    });
-    return `## ${title}\n\n| name | value | reason |\n|---|---|---|\n${rows.join('\n')}\n`;
+  const subjects = [...new Set(LIMIT_REASONS.map(({ subject }) => subject))];
+  const parts = subjects.map((title) => {
+    const limits = LIMIT_REASONS.filter(({ subject }) => subject === title);
+    const rows = limits.map(
+      ({ name, value, reason }) => `| \`${name}\` | ${humanize(name, value)} | ${cell(reason)} |`,
+    );
+    return `## ${title[0].toUpperCase()}${title.slice(1)}\n\n| name | value | reason |\n|---|---|---|\n${rows.join('\n')}\n`;
   });
   return `# Limits
 
-Every bound of the program. This file is made by \`npm run docs\` from ${source}; change it there. The unit ends a name, before
+Every bound of the program. This file is made by \`npm run docs\` from src/shared/limits; change it there. The unit ends a name, before
 Min and Max; a bare noun is a count.
 
 ${parts.join('\n')}`;

@@ -11,6 +11,7 @@ import {
   printable,
   silentLogger,
   toExoError,
+  withDeadline,
 } from '../shared/index.js';
 import type { ChatExoJson } from './api-shapes.js';
 import { askNode, type Question } from './chat-stream.js';
@@ -63,20 +64,16 @@ export function remoteAnswerer(host: CliHost, target: ApiTarget, raw: RawOptions
     name,
     ask: (signal, onText) =>
       withProgress(host, `${name} is answering`, signal, onText, async (until, piece, update) => {
-        const late = new AbortController();
-        const timer = given('chatgpt-api-response-timeout')
-          ? host.clock.after(api.responseTimeoutMs, () => late.abort(tooLong(api.responseTimeoutMs)))
-          : undefined;
         const endWatch = watchDownloads(host, target, update);
-        try {
-          return await askNode(target, ask, AbortSignal.any([until, late.signal]), (text) => {
+        const answer = (signal: AbortSignal) =>
+          askNode(target, ask, signal, (text) => {
             endWatch();
             piece(text);
           });
-        } finally {
-          timer?.cancel();
-          endWatch();
-        }
+        const timeoutMs = api.responseTimeoutMs;
+        const deadline = { clock: host.clock, timeoutMs, owner: until, tooLate: () => tooLong(timeoutMs) };
+        const isBounded = given('chatgpt-api-response-timeout');
+        return await (isBounded ? withDeadline(deadline, answer) : answer(until)).finally(endWatch);
       }),
     close: async () => undefined,
     abandon: () => undefined,
@@ -87,7 +84,7 @@ export function remoteAnswerer(host: CliHost, target: ApiTarget, raw: RawOptions
 export async function localAnswerer(host: CliHost, raw: RawOptions, signal: AbortSignal): Promise<Answerer> {
   const settings = readConfig(raw, host.env);
   await refuseUnknownModel(host, settings, signal);
-  const logger = createLogger({
+  const logger = await createLogger({
     level: host.env['DEBUG'] ? settings.logLevel : 'error',
     format: host.stderr.isTTY === true ? 'pretty' : 'json',
     colour: wantsColour(host.stderr, host.env),

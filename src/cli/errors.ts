@@ -1,6 +1,7 @@
 /** How a failure leaves the program: one line, a hint on the next, and an exit code. Pure but for the writing. */
 import { type ErrorCode, ExoError, printable, toExoError } from '../shared/index.js';
 import { type CliHost, colours } from './host.js';
+import { sourceStack } from './source-stack.js';
 
 /** Exit codes of all commands. */
 export const EXIT = {
@@ -77,7 +78,7 @@ export function reportError(host: CliHost, thrown: unknown, asJson: boolean, com
     if (hint !== undefined) host.stderr.write(`${c.dim(`hint: ${hint}`)}\n`);
     const cause = error.cause;
     if (error.code === 'internal' && host.env['DEBUG'] && cause instanceof Error) {
-      host.stderr.write(`${cause.stack ?? ''}\n`);
+      host.stderr.write(`${sourceStack(cause) ?? ''}\n`);
     }
   }
   return exitCode(error);

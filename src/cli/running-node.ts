@@ -134,6 +134,8 @@ export async function startNode(host: CliHost, options: RunningNodeOptions): Pro
     : undefined;
   const stop = () => stopInOrder(api, node, opened, runFile);
   try {
+    // Before anything dials: the port may lie where the system takes those of outgoing connections from.
+    await api?.bind();
     await opened.start();
     await node.start();
     await api?.start();

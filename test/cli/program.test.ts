@@ -7,8 +7,10 @@ import { after, test } from 'node:test';
 import { COMMAND_NAMES } from '../../src/cli/commands.js';
 import { NODE_OPTIONS } from '../../src/node/options/index.js';
 import { Child, ROOT } from '../support/processes.js';
+import { program } from '../support/program.js';
 import { exo } from './host.js';
 
+const MAIN = program(path.join(ROOT, 'src/cli/main.ts')).argv;
 const home = mkdtempSync(path.join(tmpdir(), 'exo-cli-'));
 after(() => rmSync(home, { recursive: true, force: true }));
 const env = { EXO_HOME: home };
@@ -117,7 +119,7 @@ test('--json makes errors JSON on stderr: code, message, hint', async () => {
 
 test('the command as a process: stdout for the answer, exit codes, and a closed pipe is no crash', async () => {
   const run = async (...args: string[]) => {
-    const child = new Child(process.execPath, ['--import', 'tsx', 'src/cli/main.ts', ...args], {
+    const child = new Child(process.execPath, [...MAIN, ...args], {
       cwd: ROOT,
       env: { EXO_HOME: home, EXO_API: '', NO_COLOR: '1' },
     });
@@ -131,10 +133,7 @@ test('the command as a process: stdout for the answer, exit codes, and a closed 
   assert.match(bad.err, /^error: --node-port/);
   const piped = new Child(
     'bash',
-    [
-      '-c',
-      `${process.execPath} --import tsx src/cli/main.ts node --help | head -1; echo "\${PIPESTATUS[0]}"`,
-    ],
+    ['-c', `${process.execPath} ${MAIN.join(' ')} node --help | head -1; echo "\${PIPESTATUS[0]}"`],
     { cwd: ROOT },
   );
   await piped.closed;
@@ -147,7 +146,7 @@ test('an answer that cannot be written is exit code 1 and a word on stderr', {
 }, async () => {
   const child = new Child(
     'bash',
-    ['-c', `${process.execPath} --import tsx src/cli/main.ts --version > /dev/full; echo "$?"`],
+    ['-c', `${process.execPath} ${MAIN.join(' ')} --version > /dev/full; echo "$?"`],
     { cwd: ROOT },
   );
   await child.closed;

@@ -324,21 +324,24 @@ test('a home that is somebody else’s or damaged is named, with what mends it',
   assert.doesNotMatch(err, /hunter2/);
 });
 
-test('a node that has just taken its id is asked as soon as it can be', async (t) => {
-  const [, running] = await places(t);
-  const { home, env } = running!;
-  const { runFile } = takeIdentity(
-    { home, nodeId: 'mac1', version: '0.0.0' },
-    { clock: systemClock, random: systemRandom },
-  );
-  t.after(() => runFile.remove());
-  const asked = exo(['key', 'new', '--node-id', 'mac1'], { env: { EXO_HOME: home } });
-  const [host, port] = env['EXO_API']!.split(':');
-  setTimeout(
-    () => runFile.update({ api: { host: host!, port: Number(port), token: OWNER_TOKEN }, nodePort: 1 }),
-    STARTS_MS,
-  );
-  const { code, out, err } = await asked;
-  assert.deepEqual([code, err], [0, '']);
-  assert.match(out, /join in the running node mac1/);
-});
+for (const nodeId of ['mac1', null]) {
+  test(`a node that has just taken ${nodeId ?? 'the kept id'} is asked as soon as it can be`, async (t) => {
+    const [, running] = await places(t);
+    const { home, env } = running!;
+    const { identity, runFile } = takeIdentity(
+      { home, nodeId, version: '0.0.0' },
+      { clock: systemClock, random: systemRandom },
+    );
+    t.after(() => runFile.remove());
+    const named = nodeId === null ? [] : ['--node-id', nodeId];
+    const asked = exo(['key', 'new', ...named], { env: { EXO_HOME: home } });
+    const [host, port] = env['EXO_API']!.split(':');
+    setTimeout(
+      () => runFile.update({ api: { host: host!, port: Number(port), token: OWNER_TOKEN }, nodePort: 1 }),
+      STARTS_MS,
+    );
+    const { code, out, err } = await asked;
+    assert.deepEqual([code, err], [0, '']);
+    assert.ok(out.includes(`join in the running node ${identity.id}`), out);
+  });
+}

@@ -8,13 +8,14 @@ import { count } from '../format/units.js';
 import { type CliHost, colours, wantsColour } from '../host.js';
 import { Progress } from '../progress.js';
 import type { RunningNode } from '../running-node.js';
+import { sourceStack } from '../source-stack.js';
 import { type StopSignal, stopSignal } from '../stop-signal.js';
 import { dialHost } from '../target.js';
 
 /** Exit code 0 after an orderly end. */
 export async function node(host: CliHost, raw: RawOptions): Promise<number> {
   const settings = readConfig(raw, host.env);
-  const logger = createLogger({
+  const logger = await createLogger({
     level: settings.logLevel,
     format: host.stderr.isTTY === true ? 'pretty' : 'json',
     colour: wantsColour(host.stderr, host.env),
@@ -28,7 +29,7 @@ export async function node(host: CliHost, raw: RawOptions): Promise<number> {
     onHangupIgnored: () => logger.info('hangup-ignored'),
   });
   host.onUncaught((error) => {
-    logger.error('fault', { error: toExoError(error), stack: (error as Error | undefined)?.stack });
+    logger.error('fault', { error: toExoError(error), stack: sourceStack(error) });
     running?.abandon();
     host.exitNow(EXIT.failed);
   });

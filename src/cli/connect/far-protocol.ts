@@ -2,7 +2,7 @@
  * What `exo connect` and the `exo __far` that it starts over ssh say to each other: one JSON line per request, one per
  * answer, in order, over standard input and output. What a value names is checked here, on both sides. Pure.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { ExoError, isErrorCode, LIMITS, printable } from '../../shared/index.js';
 import { apiError } from '../api-client.js';
 

@@ -1,6 +1,6 @@
 /**
- * This program as an archive that runs without npm on the far side: the built files and the packages that they need at run
- * time, from where Node finds them here. Native parts stay out: they fit this machine only, and are optional.
+ * This program as an archive that runs without npm on the far side: the built files and the packages that these need beside them
+ * at run time, from where Node finds them here. Native parts stay out: they fit this machine only, and are optional.
  */
 import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import path from 'node:path';
@@ -17,6 +17,8 @@ export interface Pack {
 const PACKAGE_ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 /** Needed by nobody at run time; half of the size. */
 const EXCLUDED = ['*.map', '*.d.ts', '*.d.cts', '*.d.mts', '*.node', '*.tsbuildinfo'];
+
+const NONE: ReadonlySet<string> = new Set();
 
 interface Manifest {
   readonly version?: string;
@@ -37,7 +39,7 @@ export function planPack(root = PACKAGE_ROOT): Pack {
     existsSync(path.join(root, name)),
   );
   const packages = new Map<string, string>();
-  collect(root, root, packages);
+  collect(root, bundledPackages(root), packages);
   const outer = outerFolder(root);
   const inside: string[] = [];
   const hoisted: string[] = [];
@@ -67,16 +69,24 @@ export function tarArgs(pack: Pack): string[] {
   ];
 }
 
-/** Every package that `folder` needs, by where Node finds it. */
-function collect(folder: string, root: string, found: Map<string, string>): void {
+/** Names of the packages that are a part of the built program (tools/bundle.mjs): half of the size of all. */
+function bundledPackages(root: string): ReadonlySet<string> {
+  const list = path.join(root, 'dist/program/packages.json');
+  return new Set(existsSync(list) ? (JSON.parse(readFileSync(list, 'utf8')) as string[]) : []);
+}
+
+/** Every package that `folder` needs, by where Node finds it, but for those in `without`. */
+function collect(folder: string, without: ReadonlySet<string>, found: Map<string, string>): void {
   for (const name of Object.keys(readManifest(folder).dependencies ?? {})) {
+    if (without.has(name)) continue;
     const place = findPackage(folder, name);
     if (place === undefined) {
       throw new ExoError('option-unsupported', `the package ${name} is missing here; run npm install first`);
     }
     if (found.has(place)) continue;
     found.set(place, name);
-    collect(place, root, found);
+    // A package of others finds its own in node_modules, whatever the program has inside.
+    collect(place, NONE, found);
   }
 }
 

@@ -29,8 +29,8 @@ export async function openDesk(host: CliHost, options: DeskOptions): Promise<Tru
       return await openLocalDesk(host, options.nodeId);
     } catch (error) {
       // One that starts has its id a moment before it can be asked.
-      const starts = toExoError(error).code === 'option-conflict';
-      if (!starts || host.clock.now() >= untilMs) throw error;
+      const mayStart = toExoError(error).code === 'option-conflict';
+      if (!mayStart || host.clock.now() >= untilMs) throw error;
     }
     await sleep(host.clock, LOOK_EVERY_MS);
   }

@@ -10,11 +10,10 @@ import {
   type TrustControl,
   trustedJson,
 } from '../../api/index.js';
-import { exoHome, meshKeysFile, nodeFolder, trustFile } from '../../node/home/index.js';
+import { exoHome, meshKeysFile, nodeFolder, restingIdentity, trustFile } from '../../node/home/index.js';
 import { ExoError, silentLogger } from '../../shared/index.js';
 import { loadNodeKey, openMeshKeys, TrustStore } from '../../trust/index.js';
 import type { CliHost } from '../host.js';
-import { restingNodeId } from './resting-node.js';
 import type {
   InvitationJson,
   JoinedJson,
@@ -30,7 +29,7 @@ import { StoredTrust } from './trust-control.js';
 export async function openLocalDesk(host: CliHost, nodeId: string | undefined): Promise<TrustDesk> {
   const { clock, random } = host;
   const home = exoHome(host.env);
-  const id = restingNodeId(host, nodeId);
+  const id = restingIdentity({ home, nodeId: nodeId ?? null }, { random });
   const components = { clock, random, log: silentLogger };
   const keys = await openMeshKeys(
     { file: meshKeysFile(home), environmentToken: host.env['EXO_AUTH_TOKEN'] },

@@ -62,6 +62,8 @@ test('the pack of this program has every package that it needs at run time, and 
   });
   assert.ok(!names.some((name) => name.endsWith('.node') || name.endsWith('.map')));
   assert.ok(!names.some((name) => /node_modules\/(typescript|tsx|@biomejs)\b/.test(name)));
+  // What the built program has inside is not sent once more beside it.
+  assert.ok(names.includes('node_modules/ssh2') && !names.includes('node_modules/zod'));
 });
 
 test('packages are found nested and hoisted; a missing one and an unbuilt program are said so', () => {
@@ -77,6 +79,13 @@ test('packages are found nested and hoisted; a missing one and an unbuilt progra
       { folder: outer, paths: ['node_modules/b'] },
     ],
   });
+  // `b` is in the program itself; what `a` needs is not looked for there.
+  mkdirSync(path.join(root, 'dist/program'));
+  writeFileSync(path.join(root, 'dist/program/packages.json'), '["b","c"]\n');
+  assert.deepEqual(planPack(root).parts, [
+    { folder: root, paths: ['package.json', 'dist', 'node_modules/a'] },
+  ]);
+  rmSync(path.join(root, 'dist/program'), { recursive: true });
   rmSync(path.join(outer, 'node_modules/b'), { recursive: true });
   assert.throws(() => planPack(root), /the package b is missing/);
   rmSync(path.join(root, 'dist'), { recursive: true });
