@@ -5,9 +5,10 @@
 import path from 'node:path';
 import { type Clock, type Logger, type Random, type Startable, startAll, stopAll } from '../shared/index.js';
 import { createAuthenticator } from './authenticator.js';
-import { type Credentials, createCredentials } from './certificate.js';
+import type { Credentials } from './certificate.js';
 import { type NodeKey, nodeKeyFromSeed, SEED_BYTES } from './ed25519.js';
 import type { Authenticator } from './handshake.js';
+import { keptCredentials } from './kept-certificate.js';
 import { KeyListWatch } from './key-list-watch.js';
 import { type MeshKeys, openMeshKeys } from './mesh-keys.js';
 import { loadNodeKey } from './node-key.js';
@@ -102,7 +103,7 @@ export async function openTrust(options: TrustOptions, components: TrustComponen
       ? {}
       : { sshSessions: new SshChallenges(authorizedKeys, { clock, random }) }),
     credentials: () => {
-      credentials ??= createCredentials(loaded.nodeKey);
+      credentials ??= keptCredentials(nodeFolder, loaded.nodeKey);
       return credentials;
     },
     start: () => startAll(parts),

@@ -2,11 +2,17 @@
 import assert from 'node:assert/strict';
 import { createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
+import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
+import path from 'node:path';
 import test from 'node:test';
 import tls from 'node:tls';
+import { systemRandom } from '../../src/shared/index.js';
 import { createCredentials } from '../../src/trust/certificate.js';
 import { rawPublicKey } from '../../src/trust/ed25519.js';
+import { keptCredentials } from '../../src/trust/kept-certificate.js';
+import { loadNodeKey } from '../../src/trust/node-key.js';
+import { folderOf } from './folders.js';
 
 test('a certificate carries the node key, is signed by it, and has no end', async () => {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519');
@@ -68,4 +74,30 @@ test('two ends with such certificates speak TLS 1.3 and see each other’s key',
     listener.close();
     await once(listener, 'close');
   }
+});
+
+test('a certificate is kept beside its key, and made again where it is damaged or of another key', async (t) => {
+  const folder = path.join(folderOf(t), 'nodes', 'one');
+  const { nodeKey } = loadNodeKey(folder, { random: systemRandom });
+  const file = path.join(folder, 'certificate.pem');
+  const made = await keptCredentials(folder, nodeKey);
+  assert.equal(readFileSync(file, 'utf8'), made.certificatePem);
+  assert.equal(statSync(file).mode & 0o777, 0o600);
+  const { ino } = statSync(file);
+  assert.deepEqual(await keptCredentials(folder, nodeKey), made);
+  assert.equal(statSync(file).ino, ino, 'it is not written again');
+  const other = await createCredentials({ privateKey: generateKeyPairSync('ed25519').privateKey });
+  for (const wrong of ['', 'no certificate', made.certificatePem.replace('MI', 'MJ'), other.certificatePem]) {
+    writeFileSync(file, wrong);
+    assert.deepEqual(await keptCredentials(folder, nodeKey), made);
+    assert.equal(readFileSync(file, 'utf8'), made.certificatePem);
+  }
+  assert.deepEqual(await keptCredentials(null, nodeKey), made);
+  rmSync(file);
+  mkdirSync(file);
+  assert.deepEqual(
+    await keptCredentials(folder, nodeKey),
+    made,
+    'a file that cannot be written is no reason not to start',
+  );
 });

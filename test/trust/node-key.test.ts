@@ -21,6 +21,7 @@ import { machineId, platformUuid } from '../../src/trust/machine-id.js';
 import { loadNodeKey } from '../../src/trust/node-key.js';
 import '../support/leaks.js';
 import { ROOT } from '../support/processes.js';
+import { program } from '../support/program.js';
 import { folderOf } from './folders.js';
 
 const here = { random: systemRandom, machineId: () => 'machine-a' };
@@ -59,13 +60,14 @@ test('a node key depends on the random source alone', () => {
 
 test('starts at the same instant get one key', async (t) => {
   const folder = path.join(folderOf(t), 'nodes', 'one');
-  const code = `import { loadNodeKey } from ${JSON.stringify(path.join(ROOT, 'src/trust/node-key.ts'))};
-    import { systemRandom } from ${JSON.stringify(path.join(ROOT, 'src/shared/index.ts'))};
+  const { execArgv, file } = program(path.join(ROOT, 'src/trust/node-key.ts'));
+  const code = `import { loadNodeKey } from ${JSON.stringify(file)};
+    import { systemRandom } from ${JSON.stringify(program(path.join(ROOT, 'src/shared/index.ts')).file)};
     console.log(loadNodeKey(${JSON.stringify(folder)}, { random: systemRandom }).nodeKey.fingerprint);`;
   const run = promisify(execFile);
   const starts = await Promise.all(
     Array.from({ length: 6 }, () =>
-      run(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', code], { cwd: ROOT }),
+      run(process.execPath, [...execArgv, '--input-type=module', '-e', code], { cwd: ROOT }),
     ),
   );
   assert.equal(new Set(starts.map(({ stdout }) => stdout)).size, 1);

@@ -14,6 +14,7 @@ import { parseTrust, printTrust } from '../../src/trust/trust-file.js';
 import { TrustStore } from '../../src/trust/trust-store.js';
 import '../support/leaks.js';
 import { ROOT } from '../support/processes.js';
+import { program } from '../support/program.js';
 import { folderOf } from './folders.js';
 
 const real = { clock: systemClock, random: systemRandom, log: silentLogger };
@@ -87,8 +88,9 @@ test('a pin takes nothing away: a trusted node stays trusted, another key is not
 
 test('of many processes that change the store at once none loses anything', async (t) => {
   const file = path.join(folderOf(t), 'trust.json');
-  const code = `import { TrustStore } from ${JSON.stringify(path.join(ROOT, 'src/trust/trust-store.ts'))};
-    import { silentLogger, systemClock, systemRandom } from ${JSON.stringify(path.join(ROOT, 'src/shared/index.ts'))};
+  const { execArgv, file: source } = program(path.join(ROOT, 'src/trust/trust-store.ts'));
+  const code = `import { TrustStore } from ${JSON.stringify(source)};
+    import { silentLogger, systemClock, systemRandom } from ${JSON.stringify(program(path.join(ROOT, 'src/shared/index.ts')).file)};
     const store = new TrustStore(${JSON.stringify(file)}, { clock: systemClock, random: systemRandom, log: silentLogger });
     await Promise.all(Array.from({ length: 20 }, (_, index) =>
       store.trust({ id: process.argv[1] + '-' + index, fingerprint: ${JSON.stringify(print('a'))}, learnt: 'by-hand' })));
@@ -98,7 +100,7 @@ test('of many processes that change the store at once none loses anything', asyn
   const store = new TrustStore(file, real);
   await Promise.all([
     ...names.map((name) =>
-      run(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', code, name], { cwd: ROOT }),
+      run(process.execPath, [...execArgv, '--input-type=module', '-e', code, name], { cwd: ROOT }),
     ),
     ...Array.from({ length: 20 }, (_, index) => store.pin(`here-${index}`, print('b'), 'mesh-key')),
   ]);

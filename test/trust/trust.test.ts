@@ -38,7 +38,12 @@ test('trust is opened, kept and found again', async (t) => {
   assert.equal(second.authenticator.isPinned('other'), true);
   const { certificatePem } = await second.credentials();
   assert.deepEqual(rawPublicKey(new X509Certificate(certificatePem).publicKey), second.nodeKey.publicKey);
-  assert.deepEqual(readdirSync(options.nodeFolder).sort(), ['key.pem', 'machine', 'trust.json']);
+  assert.deepEqual(readdirSync(options.nodeFolder).sort(), [
+    'certificate.pem',
+    'key.pem',
+    'machine',
+    'trust.json',
+  ]);
   assert.match(
     (await openTrust(options, { ...real, machineId: () => 'there' })).copyWarning ?? '',
     /another machine/,
