@@ -136,8 +136,8 @@ export interface InferenceEngine extends Startable {
   /** The model's tokenizer, loaded once. Throws `model-unknown` or `engine-failed`. */
   tokenizer(modelId: string, signal: AbortSignal): Promise<Tokenizer>;
   /**
-   * One step; steps of one request come one after the other, steps of different requests at once. The KV cache of the
-   * request grows by the sequence. `input` is the engine's until the promise settles; what it gives is the caller's for ever
+   * One step, on a shard that is loaded first where it is not any more; steps of one request come one after the other, steps of
+   * different requests at once. The KV cache of the request grows by the sequence. `input` is the engine's until the promise settles; what it gives is the caller's for ever
    * (it is sent on while the next part of a prompt is computed). Tokens go only into a shard that
    * begins with layer 0, hidden states only into the others.
    * Throws `tensor-invalid`, `engine-failed` or, when `signal` is aborted, `request-cancelled`.

@@ -70,7 +70,7 @@ export class NodeInference {
       { maxGenerateTokens, defaultTemperature, responseTimeoutMs },
       { engine, port, activeNode, clock, random, log },
     );
-    this.planner = new RingPlanner({ port, engine, clock, downloads });
+    this.planner = new RingPlanner({ port, engine, clock, downloads, log });
     this.chat = new Generations(
       { defaultModel, systemPrompt, responseTimeoutMs, recovery, placement, contextTokensMax },
       { ring: this.ring, planner: this.planner, engine, clock, random, log },

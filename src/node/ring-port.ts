@@ -85,6 +85,7 @@ export function createRingPort(components: RingPortComponents): MeshRingPort {
     },
     isTrusted: (nodeId) => peers.get(nodeId)?.link?.connection.access === 'trusted',
     isConnected: (nodeId) => peers.isUp(nodeId),
+    away: () => awayOf(peers),
     isSilent: (nodeId) => {
       const peer = peers.get(nodeId);
       return peer !== undefined && clock.now() - peer.aliveAtMs >= LIMITS.ringSilentMs;
@@ -140,6 +141,16 @@ function meshNow({ nodes, edges, legacyIds }: ViewSnapshot): MeshNow {
       return pairs.has(`${one}\0${two}`) || pairs.has(`${two}\0${one}`);
     },
   };
+}
+
+/** Members without a connection, and who is connected and no member yet. Who is simply gone is none. */
+function awayOf(peers: PeerTable) {
+  return [...peers.all()]
+    .filter(({ present, reachable }) => present !== reachable)
+    .map(({ id: nodeId, present, reason }) => ({
+      nodeId,
+      reason: present ? `not reached at the moment: ${reason}` : `not a member yet: ${reason}`,
+    }));
 }
 
 /** The nearest ones, as many as may be told. */

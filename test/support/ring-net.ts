@@ -87,6 +87,8 @@ export class RingNet {
   view: ((selfId: string, members: readonly RingMember[]) => readonly RingMember[]) | undefined;
   /** Called before a message is delivered; false drops it. */
   filter: ((sent: Sent) => boolean) | undefined;
+  /** What a node's port says of peers that cannot compute at the moment. */
+  away: ReadonlyArray<{ readonly nodeId: string; readonly reason: string }> = [];
 
   constructor(options: RingNetOptions) {
     this.#options = options;
@@ -332,6 +334,7 @@ export class RingNet {
       isNew: (nodeId) => this.#nodes.has(nodeId) && this.isConnected(selfId, nodeId),
       isTrusted: () => false,
       isConnected: (nodeId) => this.isConnected(selfId, nodeId),
+      away: () => this.away,
       isSilent: () => false,
       isSteady: () => this.#options.steady ?? true,
       sendPrompt: request,

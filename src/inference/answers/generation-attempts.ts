@@ -63,6 +63,8 @@ export interface GenerationQuestion {
   readonly placement: Placement;
   /** As the client bounds it. */
   readonly maxTokens?: number | undefined;
+  /** As in `LocalPrompt`. */
+  readonly lengthMax?: number | undefined;
   /** Gets results in order, each with its index, and no token twice. */
   readonly client: RingClient;
   /** Told before each attempt where it is computed. */
@@ -164,7 +166,7 @@ export class GenerationAttempts {
 
   /** Decides where, and gives it away. Each attempt anew: the mesh is another one than at the last. */
   async #submit(attempt: Attempt): Promise<void> {
-    const { model, prompt, tokens, sampling } = this.#question;
+    const { model, prompt, tokens, sampling, lengthMax } = this.#question;
     const plannedMs = this.#parts.clock.now();
     const plan = await this.#plan(this.#tries > 1);
     if (this.#current !== attempt) return;
@@ -181,6 +183,7 @@ export class GenerationAttempts {
       prompt,
       tokens: [...tokens, ...this.#answer],
       answered,
+      lengthMax,
       inferenceState: samplingState(sampling, { answered, history }),
       ...(ring === undefined ? {} : { ring }),
       client: {

@@ -264,6 +264,7 @@ export class Generations {
         sampling: request,
         placement: chosen.placement,
         maxTokens: request.maxTokens,
+        lengthMax: maxTokens === undefined ? undefined : tokens.length + maxTokens - 1,
         client: generation,
         onPlan: (plan) => {
           generation.plan = plan;

@@ -34,6 +34,8 @@ export interface LocalPrompt {
   readonly tokens: readonly number[];
   /** How many of `tokens`, the last ones, are of the answer. */
   readonly answered: number;
+  /** Positions that are computed at most: the last token that the client wants goes through no layer. Absent: no bound. */
+  readonly lengthMax?: number | undefined;
   readonly inferenceState: JsonObject | null;
   /** Where it is to be computed; absent: in the ring as this node sees it, and each member by itself. */
   readonly ring?: readonly RingMember[];

@@ -58,6 +58,8 @@ export interface RingPort {
   isTrusted(nodeId: string): boolean;
   /** Whether this is a connected peer, old or new. */
   isConnected(nodeId: string): boolean;
+  /** Peers that are known and cannot compute at the moment: not reached, or back and not counted as members yet; with the reason. */
+  away(): ReadonlyArray<{ readonly nodeId: string; readonly reason: string }>;
   /** Whether a peer has said nothing for `LIMITS.ringSilentMs`, though it is asked after less. */
   isSilent(nodeId: string): boolean;
   /** Whether nothing has changed in the mesh, as this node sees it, for `LIMITS.ringSteadyMs`, and no peer is being dialled again. */

@@ -28,6 +28,8 @@ export interface RingRequestStart {
   readonly origin: string | undefined;
   /** Only on the entry node. */
   readonly client?: RingClient;
+  /** As in `LocalPrompt`. */
+  readonly lengthMax?: number | undefined;
 }
 
 /** State of one request on one node. */
@@ -51,8 +53,14 @@ export class RingRequest {
   inferenceState: JsonObject | null;
   /** Elements of the sequence that have gone through this shard. */
   position = 0;
+  /** What would come after so many elements nobody reads. */
+  readonly lengthMax: number;
+  /** The engine has had this node's shard once; should it have lost it since, a step loads it. */
+  isLoaded = false;
   /** Chooses the tokens (last shard only). */
   sampler: RequestSampler | undefined;
+  /** After which the answer is finished (last shard only, from the first token on). */
+  eosTokenIds: ReadonlySet<number> | undefined;
   /** Members that have been sent the inference state; they keep it. */
   readonly told = new Set<string>();
   /** The prompt was passed on to the first member. */
@@ -72,6 +80,7 @@ export class RingRequest {
     this.client = start.client;
     this.origin = start.origin;
     this.inferenceState = start.inferenceState;
+    this.lengthMax = start.lengthMax ?? Number.POSITIVE_INFINITY;
     this.line = new StepLine(start.requestId, this.#abort.signal);
   }
 

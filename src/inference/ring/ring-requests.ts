@@ -2,8 +2,23 @@
  * The requests that a node works on: bounded, forgotten when nothing is heard of them, and with a memory of those that
  * ended early, so that a tensor that was still on its way does not begin them anew.
  */
-import { BoundedMap, type Clock, ExoError, LIMITS, type TimerHandle } from '../../shared/index.js';
+import {
+  BoundedMap,
+  type Clock,
+  type ErrorCode,
+  ExoError,
+  LIMITS,
+  type TimerHandle,
+} from '../../shared/index.js';
 import type { RingRequest } from './ring-request.js';
+
+/** Why a request ended, without the error itself: its stack holds whatever was at work when it was made. */
+interface Ending {
+  readonly atMs: number;
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly retryable: boolean;
+}
 
 /** Table of requests by id. */
 export class RingRequests {
@@ -12,9 +27,7 @@ export class RingRequests {
   readonly #onExpired: (request: RingRequest) => void;
   readonly #requests = new Map<string, RingRequest>();
   readonly #timers = new Map<string, TimerHandle>();
-  readonly #ended = new BoundedMap<string, { readonly atMs: number; readonly reason: ExoError }>(
-    LIMITS.ringEndedKept,
-  );
+  readonly #ended = new BoundedMap<string, Ending>(LIMITS.ringEndedKept);
 
   /** `idleMs`: silence after which `onExpired` is called for a request. */
   constructor(options: { readonly idleMs: number }, clock: Clock, onExpired: (request: RingRequest) => void) {
@@ -66,15 +79,16 @@ export class RingRequests {
   }
 
   /** Messages of this id are refused with `reason` from now on, for as long as one may be on its way. */
-  bury(requestId: string, reason: ExoError): void {
-    this.#ended.set(requestId, { atMs: this.#clock.now(), reason });
+  bury(requestId: string, { code, message, retryable }: ExoError): void {
+    this.#ended.set(requestId, { atMs: this.#clock.now(), code, message, retryable });
   }
 
   /** Why messages of this id are refused, if they are. */
   buried(requestId: string): ExoError | undefined {
     const ended = this.#ended.get(requestId);
     if (ended === undefined) return undefined;
-    if (this.#clock.now() - ended.atMs < LIMITS.ringHopTimeoutMs) return ended.reason;
+    const { atMs, code, message, retryable } = ended;
+    if (this.#clock.now() - atMs < LIMITS.ringHopTimeoutMs) return new ExoError(code, message, { retryable });
     this.#ended.delete(requestId);
     return undefined;
   }

@@ -12,6 +12,7 @@ import { hopError } from './ring-errors.js';
 import { placesOf } from './ring-plan.js';
 import type { RingPort } from './ring-port.js';
 import type { RingRequest } from './ring-request.js';
+import type { Rest } from './step-line.js';
 
 /** How tokens are chosen and when an answer ends. */
 export interface RingWorkerOptions {
@@ -62,18 +63,20 @@ export class RingWorker {
    * @param tokens ids of the prompt; absent: they are made of the text here
    */
   prompt(request: RingRequest, prompt: string, tokens?: readonly number[]): Promise<void> {
-    request.line.enqueue(
-      async () => {
+    request.line.enqueue({
+      run: async () => {
         const ids = tokens ?? (await (await this.#tokenizer(request)).encode(prompt, request.signal));
         const size = this.#takesParts(request) ? LIMITS.prefillChunkTokens : Math.max(ids.length, 1);
+        let rest: Rest | undefined;
         for (let from = 0; from === 0 || from < ids.length; from += size) {
-          if (request.ended) return;
+          if (request.ended) return undefined;
           const part = { kind: 'tokens', tokens: ids.slice(from, from + size) } as const;
-          await this.#compute(request, part, from + size < ids.length);
+          rest = await this.#compute(request, part, from + size < ids.length);
         }
+        return rest;
       },
-      (error) => this.#events.onError(request, error),
-    );
+      onError: (error) => this.#events.onError(request, error),
+    });
     return request.idle;
   }
 
@@ -109,15 +112,19 @@ export class RingWorker {
     const step = isTensor
       ? ({ kind: 'hidden', hidden: input } as const)
       : ({ kind: 'tokens', tokens: input } as const);
-    request.line.enqueue(
-      () => this.#compute(request, step, more),
-      (error) => this.#events.onError(request, error),
-    );
-    if (bytes === 0) return;
     this.#queuedBytes += bytes;
-    void request.idle.then(() => {
+    try {
+      request.line.enqueue({
+        run: () => this.#compute(request, step, more),
+        onError: (error) => this.#events.onError(request, error),
+        onDone: () => {
+          this.#queuedBytes -= bytes;
+        },
+      });
+    } catch (error) {
       this.#queuedBytes -= bytes;
-    });
+      throw error;
+    }
   }
 
   /** The member before waits here while this one has enough to do, but not until its own deadline passes. */
@@ -133,38 +140,51 @@ export class RingWorker {
     });
   }
 
-  async #compute(request: RingRequest, input: EngineInput, more: boolean): Promise<void> {
+  /** Asks the engine before it waits for anything, once the shard is loaded. */
+  async #compute(request: RingRequest, input: EngineInput, more: boolean): Promise<Rest | undefined> {
     const { requestId, position, signal } = request;
+    if (position >= request.lengthMax) return undefined;
     const { shard } = request.own();
-    await this.#engine.load(shard, signal);
+    if (!request.isLoaded) await this.#engine.load(shard, signal);
+    request.isLoaded = true;
     request.position += input.kind === 'tokens' ? input.tokens.length : sequenceLength(input.hidden);
     const output = await this.#engine.forward({ requestId, shard, input, position, signal });
-    if (request.ended) return;
+    if (request.ended) return undefined;
     request.activeAtMs = this.#clock.now();
     if ((output.kind === 'logits') !== request.isLast) {
       throw new ExoError('engine-failed', `layers ${shard.startLayer}-${shard.endLayer} gave ${output.kind}`);
     }
-    if (output.kind === 'hidden') await this.#hand(request, request.place + 1, output.hidden, more);
-    else if (!more) await this.#choose(request, output.logits);
+    if (output.kind === 'logits') return more ? undefined : this.#choose(request, output.logits);
+    await this.#hand(request, request.place + 1, output.hidden, more);
+    return undefined;
   }
 
-  async #choose(request: RingRequest, logits: Tensor): Promise<void> {
+  /** The next step begins, here or at the first member, before anybody is told of the token. */
+  async #choose(request: RingRequest, logits: Tensor): Promise<Rest | undefined> {
     const { defaultTemperature, maxGenerateTokens } = this.#options;
-    const { eosTokenIds } = await this.#tokenizer(request);
+    request.eosTokenIds ??= (await this.#tokenizer(request)).eosTokenIds;
     request.sampler ??= new RequestSampler(request.inferenceState, defaultTemperature, this.#random);
     const { token, index, logprobs } = request.sampler.next(this.#engine, logits);
-    const isFinished = eosTokenIds.has(token) || index + 1 >= maxGenerateTokens;
-    this.#events.onResult(request, {
-      kind: 'result',
-      requestId: request.requestId,
-      result: [token],
-      isFinished,
-      index,
-      ...(logprobs === undefined ? {} : { logprobs: [logprobsToWire(logprobs)] }),
-    });
-    if (isFinished || request.ended) return;
-    if (request.isFirst) this.#enqueue(request, [token]);
-    else await this.#hand(request, 0, tokenTensor([token]));
+    const isFinished = request.eosTokenIds.has(token) || index + 1 >= maxGenerateTokens;
+    const tell = () =>
+      this.#events.onResult(request, {
+        kind: 'result',
+        requestId: request.requestId,
+        result: [token],
+        isFinished,
+        index,
+        ...(logprobs === undefined ? {} : { logprobs: [logprobsToWire(logprobs)] }),
+      });
+    if (request.ended) return undefined;
+    if (isFinished || request.position >= request.lengthMax) return tell;
+    if (request.isFirst) {
+      this.#enqueue(request, [token]);
+      return tell;
+    }
+    const handed = this.#hand(request, 0, tokenTensor([token]));
+    tell();
+    await handed;
+    return undefined;
   }
 
   /** Resolves when the sending has begun: the next step is computed meanwhile. */

@@ -16,11 +16,11 @@ import type {
   TensorRequest,
   TensorResponse,
 } from '../../protocol/index.js';
-import { LIMITS, randomUuid, type Startable, toExoError } from '../../shared/index.js';
-import { learnWithin } from '../engine-models.js';
+import { randomUuid, type Startable, toExoError } from '../../shared/index.js';
 import { progressOf } from '../sampling/index.js';
 import { entranceOf, noTakeUp } from './entrance.js';
 import { Gateway, hasOldMember, needsGateway } from './gateway.js';
+import { ModelLearning } from './model-learning.js';
 import { RingEndings } from './ring-endings.js';
 import { hopError, over, resultError, ringError } from './ring-errors.js';
 import type { LocalPrompt, RingComponents, RingOptions } from './ring-options.js';
@@ -35,6 +35,7 @@ interface RequestHead {
   readonly origin?: string | undefined;
   readonly inferenceState: JsonObject | null;
   readonly ring?: readonly RingPlace[] | undefined;
+  readonly lengthMax?: number | undefined;
 }
 
 /** This node's part in all rings. */
@@ -42,6 +43,7 @@ export class Ring implements Startable {
   readonly #parts: RingComponents;
   readonly #requests: RingRequests;
   readonly #worker: RingWorker;
+  readonly #learning: ModelLearning;
   readonly #endings: RingEndings;
   readonly #stop = new AbortController();
   readonly #statuses: RingStatuses;
@@ -54,6 +56,7 @@ export class Ring implements Startable {
         ringError('generation-timeout', 'nothing was heard of the request for too long'),
       ),
     );
+    this.#learning = new ModelLearning(components);
     this.#endings = new RingEndings(components, this.#requests);
     this.#worker = new RingWorker(options, components, {
       onResult: (request, result) => this.#onOwnResult(request, result),
@@ -87,9 +90,9 @@ export class Ring implements Startable {
     const { requestId, model } = prompt;
     this.#assertFree(requestId);
     const baseShard: Shard = { modelId: model.id, startLayer: 0, endLayer: 0, nLayers: model.layers };
-    const { inferenceState, client } = prompt;
+    const { inferenceState, client, lengthMax } = prompt;
     const ring = prompt.ring && placesOf(prompt.ring);
-    const start = { origin: this.#parts.port.selfId, inferenceState, ring };
+    const start = { origin: this.#parts.port.selfId, inferenceState, ring, lengthMax };
     const request = this.#begin(requestId, baseShard, start, client);
     if (prompt.answered > 0 && hasOldMember(request, this.#parts.port)) {
       const error = noTakeUp();
@@ -125,7 +128,7 @@ export class Ring implements Startable {
   async onPrompt(message: Prompt, from: string | null, signal: AbortSignal): Promise<PromptResponse> {
     const requestId = message.requestId ?? randomUuid(this.#parts.random);
     try {
-      await this.#learn(message.shard, from, signal);
+      await this.#learning.ofPrompt(message.shard, from, signal);
       signal.throwIfAborted();
       this.#assertFree(requestId);
       // An old client may use an id again.
@@ -148,7 +151,10 @@ export class Ring implements Startable {
   async onTensor(message: TensorRequest, from: string | null, signal: AbortSignal): Promise<TensorResponse> {
     const requestId = message.requestId ?? randomUuid(this.#parts.random);
     // Before anything is looked up: those that wait for one model go on in their order.
-    const fault = await this.#learn(message.shard, from, signal).catch((error: unknown) => toExoError(error));
+    const isWaited = this.#learning.holds(requestId) || this.#requests.get(requestId) === undefined;
+    const fault = isWaited
+      ? await this.#learning.ofTensor(requestId, message.shard, from, signal)
+      : undefined;
     const known = this.#requests.get(requestId);
     const answer: TensorResponse = { kind: 'tensor-response', tensor: null };
     let request = known;
@@ -204,7 +210,7 @@ export class Ring implements Startable {
 
   /** 0x40. Statuses of other kinds are left alone. */
   onStatus(message: OpaqueStatus, from: string | null = null): void {
-    this.#statuses.onStatus(message, this.#mayFetchFor(from));
+    this.#statuses.onStatus(message, this.#learning.mayFetchFor(from));
   }
 
   /** 0x5A. Only the entry node may cancel, where it is known. */
@@ -227,7 +233,7 @@ export class Ring implements Startable {
   #begin(
     requestId: string,
     shard: Shard,
-    { origin, inferenceState, ring: told }: RequestHead,
+    { origin, inferenceState, ring: told, lengthMax }: RequestHead,
     client?: RingClient,
   ): RingRequest {
     const { engine, port } = this.#parts;
@@ -248,6 +254,7 @@ export class Ring implements Startable {
       selfId: port.selfId,
       inferenceState,
       origin,
+      lengthMax,
       ...(client === undefined ? {} : { client }),
     });
     if (request.isTold && hasOldMember(request, port)) throw oldMember();
@@ -318,18 +325,6 @@ export class Ring implements Startable {
     const reason = this.#requests.buried(requestId);
     if (reason !== undefined) throw reason;
     if (origin === this.#parts.port.selfId) throw over(requestId);
-  }
-
-  /** Within the time that the sender waits for an answer. */
-  #learn({ modelId: id }: Shard, from: string | null, signal: AbortSignal): Promise<void> {
-    const { engine, clock } = this.#parts;
-    const question = { id, mayFetch: this.#mayFetchFor(from), patienceMs: LIMITS.modelLearnMs };
-    return learnWithin(engine.models, clock, question, signal);
-  }
-
-  /** Files are fetched for nodes that are trusted. */
-  #mayFetchFor(from: string | null): boolean {
-    return from !== null && this.#parts.port.isTrusted(from);
   }
 
   #assertFree(requestId: string): void {

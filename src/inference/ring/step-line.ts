@@ -1,16 +1,37 @@
 /**
  * The steps of one request on one member: computed one after the other, and what they give sent on in the same order while the
- * next one is computed, one at a time. Not what a step is (`ring-worker.ts`). Held by `ring-request.ts`.
+ * next one is computed, one at a time. A step that nobody is before begins at once, in the call that brings it: what it asks of
+ * the engine is asked before anything else is done. Not what a step is (`ring-worker.ts`). Held by `ring-request.ts`.
  */
 import { ExoError, LIMITS } from '../../shared/index.js';
+
+/** What is left of a step when the next one may begin: it is done behind that beginning, while the engine is at work. */
+export type Rest = () => void;
+
+/** One step. */
+export interface LineStep {
+  /** Computes and sends on. */
+  run(): Promise<Rest | undefined>;
+  /** Gets what `run`, or what it left, throws. */
+  onError(error: unknown): void;
+  /** It is over, also where it was dropped. */
+  onDone?(): void;
+}
+
+/** One step, and who waits for its end. */
+interface Place {
+  readonly step: LineStep;
+  readonly onEnd: (() => void)[];
+}
 
 /** One request. */
 export class StepLine {
   readonly #requestId: string;
   readonly #signal: AbortSignal;
-  #steps = 0;
-  #computed: Promise<void> = Promise.resolve();
-  #sent: Promise<void> = Promise.resolve();
+  #current: Place | undefined;
+  #queue: Place[] = [];
+  /** Undefined: nothing is being sent. */
+  #sending: Promise<void> | undefined;
   #waiting: Array<() => void> = [];
 
   /** @param signal aborted: steps that wait are dropped */
@@ -19,23 +40,23 @@ export class StepLine {
     this.#signal = signal;
   }
 
-  /** Resolves when no step runs and nothing is being sent any more. */
+  /** Resolves when the steps that are here now are over and nothing is being sent any more. */
   get idle(): Promise<void> {
-    return this.#computed.then(() => this.#sent);
+    const last = this.#queue.at(-1) ?? this.#current;
+    const computed = last && new Promise<void>((resolve) => last.onEnd.push(resolve));
+    return Promise.resolve(computed).then(() => this.#sending);
   }
 
-  /** Runs `step` after those before it; `onError` gets what it throws. Throws `overloaded` when too many wait. */
-  enqueue(step: () => Promise<void>, onError: (error: unknown) => void): void {
+  /** Runs `step` after those before it. Throws `overloaded` when too many wait. */
+  enqueue(step: LineStep): void {
     if (this.#steps >= LIMITS.ringStepsQueuedMax) {
       throw new ExoError('overloaded', `${this.#steps} steps of request ${this.#requestId} wait already`, {
         retryable: true,
       });
     }
-    this.#steps += 1;
-    this.#computed = this.#computed
-      .then(() => (this.#signal.aborted ? undefined : step()))
-      .catch(onError)
-      .then(() => this.#done());
+    const place = { step, onEnd: [] };
+    if (this.#current === undefined) this.#begin(place);
+    else this.#queue.push(place);
   }
 
   /** So few steps wait that another one is welcome. */
@@ -53,12 +74,42 @@ export class StepLine {
 
   /** Begins to send when what was sent before has been taken over, and resolves then; `onError` gets what it throws. */
   async send(send: () => Promise<void>, onError: (error: unknown) => void): Promise<void> {
-    await this.#sent;
-    if (!this.#signal.aborted) this.#sent = send().catch(onError);
+    if (this.#sending !== undefined) await this.#sending;
+    if (this.#signal.aborted) return;
+    const sending = send()
+      .catch(onError)
+      .then(() => {
+        if (this.#sending === sending) this.#sending = undefined;
+      });
+    this.#sending = sending;
   }
 
-  #done(): void {
-    this.#steps -= 1;
+  get #steps(): number {
+    return this.#queue.length + (this.#current === undefined ? 0 : 1);
+  }
+
+  #begin(place: Place): void {
+    this.#current = place;
+    void this.#run(place);
+  }
+
+  async #run({ step, onEnd }: Place): Promise<void> {
+    let rest: Rest | undefined;
+    try {
+      if (!this.#signal.aborted) rest = await step.run();
+    } catch (error) {
+      step.onError(error);
+    }
+    this.#current = undefined;
+    step.onDone?.();
+    const next = this.#queue.shift();
+    if (next !== undefined) this.#begin(next);
+    try {
+      rest?.();
+    } catch (error) {
+      step.onError(error);
+    }
+    for (const resolve of onEnd) resolve();
     if (!this.hasRoom) return;
     const waiting = this.#waiting;
     this.#waiting = [];

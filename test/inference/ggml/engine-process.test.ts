@@ -5,9 +5,9 @@ import { truncateSync } from 'node:fs';
 import { cp } from 'node:fs/promises';
 import path from 'node:path';
 import { after, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import type { GgmlOptions } from '../../../src/inference/engines/ggml/index.js';
 import { eventually } from '../../support/eventually.js';
+import { program } from '../../support/program.js';
 import { goldenEngine, goldenModel, greedy, ModelFolder, ShardedRequest } from './golden-models.js';
 
 const folder = new ModelFolder();
@@ -163,8 +163,8 @@ withEngine(
 );
 
 test('the process ends when the node is killed', async () => {
-  const program = fileURLToPath(new URL('./engine-holder-process.ts', import.meta.url));
-  const holder = spawn(process.execPath, ['--import', 'tsx', program], {
+  const { argv } = program(new URL('./engine-holder-process.ts', import.meta.url));
+  const holder = spawn(process.execPath, argv, {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const closed = new Promise((resolve) => holder.once('close', resolve));

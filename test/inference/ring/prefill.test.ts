@@ -171,7 +171,7 @@ test('step line sends in order, one at a time, and drops what waits when it ends
   await line.idle;
   assert.deepEqual(log, ['first begins', 'computing', 'first ends', 'second begins', 'Error: refused']);
   abort.abort();
-  line.enqueue(async () => void log.push('never'), fail);
+  line.enqueue({ run: async () => void log.push('never'), onError: fail });
   await line.send(async () => void log.push('never'), fail);
   await line.idle;
   assert.equal(log.length, 5);

@@ -10,6 +10,7 @@ import {
   ExoError,
   LIMITS,
   type Logger,
+  onceAborted,
   printable,
   toExoError,
   unlessAborted,
@@ -51,6 +52,12 @@ interface Loaded {
   readonly loading: Promise<LoadedModel>;
   /** When that has resolved. */
   model: LoadedModel | undefined;
+}
+
+/** One that is ready for steps. */
+interface LoadedShard {
+  readonly process: EngineProcess;
+  readonly model: LoadedModel;
 }
 
 /** Those that it has loaded, or is loading, by their keys. */
@@ -159,20 +166,17 @@ export class GgmlEngine implements InferenceEngine {
     this.#assertRunning(signal);
     const encoded = encodeInput(input, shard.startLayer === 0);
     for (let tries = 1; tries <= LOAD_TRIES; tries += 1) {
-      const { process, model } = await this.#load(shard, signal);
+      // Each step of an answer comes here: what is loaded is not waited for.
+      const { process, model } = this.#loaded(shard) ?? (await this.#load(shard, signal));
       checkWidth(input, model.architecture.hidden);
       const key = keyOf(shard);
       const question = { op: 'forward', shardKey: key, requestId, position, input: encoded.input } as const;
-      const cancel = () => process.tell({ op: 'cancel', requestId });
-      signal.addEventListener('abort', cancel, { once: true });
-      try {
-        const asked = process.ask(question, encoded.payload);
-        const { payload, isUnloaded } = await this.#unlessAborted(asked, signal);
-        if (!isUnloaded) return resultOf(shard, model, encoded.sequence, payload);
-        this.#loads.get(process)?.delete(key);
-      } finally {
-        signal.removeEventListener('abort', cancel);
-      }
+      const asked = process.ask(question, encoded.payload);
+      const { payload, isUnloaded } = await unlessGivenUp(asked, signal, () =>
+        process.tell({ op: 'cancel', requestId }),
+      );
+      if (!isUnloaded) return resultOf(shard, model, encoded.sequence, payload);
+      this.#loads.get(process)?.delete(key);
     }
     throw new ExoError(
       'overloaded',
@@ -192,13 +196,18 @@ export class GgmlEngine implements InferenceEngine {
     this.#supervisor.running?.tell({ op: 'release', requestId });
   }
 
-  async #load(shard: Shard, signal: AbortSignal): Promise<{ process: EngineProcess; model: LoadedModel }> {
+  /** A shard that the process has; undefined while it is being loaded, or none runs. */
+  #loaded(shard: Shard): LoadedShard | undefined {
+    const { running: process } = this.#supervisor;
+    const model = process && this.#loads.get(process)?.get(keyOf(shard))?.model;
+    return model && { process: process!, model };
+  }
+
+  async #load(shard: Shard, signal: AbortSignal): Promise<LoadedShard> {
     this.#assertRunning(signal);
+    const loadedAlready = this.#loaded(shard);
+    if (loadedAlready !== undefined) return loadedAlready;
     const key = keyOf(shard);
-    // Each step of an answer comes here: what is loaded is not waited for.
-    const { running } = this.#supervisor;
-    const model = running && this.#loads.get(running)?.get(key)?.model;
-    if (model !== undefined) return { process: running!, model };
     const process = await this.#unlessAborted(this.#supervisor.process(), signal);
     let loads = this.#loads.get(process);
     if (loads === undefined) {
@@ -296,6 +305,26 @@ function contextOf({ contextLength }: GgmlOptions): { readonly contextLength?: n
 
 function keyOf({ modelId, startLayer, endLayer }: Shard): string {
   return shardKeyOf(modelId, startLayer, endLayer);
+}
+
+/** A step's answer, unless the signal is aborted before: then `giveUp` is called, and the step goes on for nobody. */
+function unlessGivenUp<T>(step: Promise<T>, signal: AbortSignal, giveUp: () => void): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const leave = onceAborted(signal, () => {
+      giveUp();
+      reject(cancelled(signal));
+    });
+    step.then(
+      (answer) => {
+        leave();
+        resolve(answer);
+      },
+      (error) => {
+        leave();
+        reject(error);
+      },
+    );
+  });
 }
 
 /** A deadline of whoever asked is told as such; all else is somebody who left. */

@@ -7,7 +7,7 @@ import { Socket } from 'node:net';
 import { ExoError, systemClock, toExoError } from '../../../../shared/index.js';
 import { CachePool } from '../cache/cache-pool.js';
 import { openDevice } from '../library/index.js';
-import { encodeFrame, FrameReader } from '../process/frames.js';
+import { FrameReader, writeFrame } from '../process/frames.js';
 import {
   modelOf,
   type ProcessOptions,
@@ -53,10 +53,7 @@ function end(): void {
 }
 
 function reply(head: ProcessReply, values?: Float32Array): void {
-  pipe.cork();
-  const bytes = values && new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-  for (const chunk of encodeFrame(head, bytes)) pipe.write(chunk);
-  pipe.uncork();
+  writeFrame(pipe, head, values && new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
 }
 
 async function start(options: ProcessOptions, hasResults: boolean): Promise<ProcessReport> {

@@ -7,7 +7,7 @@ import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { type Clock, ExoError, LIMITS, type TimerHandle, toExoError } from '../../../../shared/index.js';
 import type { UnkeptWeights } from '../weights/made-files.js';
-import { encodeFrame, FrameReader } from './frames.js';
+import { FrameReader, writeFrame } from './frames.js';
 import type { ProcessProfile, ProcessReply, ProcessReport, ProcessRequest } from './messages.js';
 import { ResultFile, type ResultPlace } from './result-file.js';
 
@@ -150,9 +150,7 @@ export class EngineProcess {
   }
 
   #send(message: ProcessRequest, payload?: Uint8Array): void {
-    this.#pipe.cork();
-    for (const chunk of encodeFrame(message, payload)) this.#pipe.write(chunk);
-    this.#pipe.uncork();
+    writeFrame(this.#pipe, message, payload);
   }
 
   #onReply(head: ProcessReply, payload: Buffer): void {
