@@ -10,9 +10,9 @@ import {
   type ExoError,
   LIMITS,
   type Logger,
-  sleep,
   toExoError,
   unlessAborted,
+  waitAtMost,
 } from '../../shared/index.js';
 import type { FoundModel } from './found-model.js';
 
@@ -86,13 +86,7 @@ export class SmallFiles {
   }
 
   async #patiently({ done }: Attempt, signal: AbortSignal): Promise<void> {
-    const ended = new AbortController();
-    const patience = sleep(this.#parts.clock, LIMITS.modelsLookEveryMs, ended.signal).catch(() => undefined);
-    try {
-      await unlessAborted(Promise.race([done, patience]), signal);
-    } finally {
-      ended.abort();
-    }
+    await waitAtMost(this.#parts.clock, LIMITS.modelsLookEveryMs, done, signal);
   }
 }
 

@@ -33,22 +33,29 @@ export interface LearntLoad {
   readonly measuredMs: number;
 }
 
-/** Of one entry node. */
+/** Of one entry node, for itself and, in its offers, for others. */
 export class LoadTimes {
   readonly #rings = new BoundedMap<string, readonly PlacedRange[]>(LIMITS.ringsRemembered);
   readonly #bytesPerS = new BoundedMap<string, number>(LIMITS.ringsRemembered);
   /** Of whatever model was loaded last. */
   #lastBytesPerS: number | undefined;
 
-  of(model: string, nodeId: string): KnownLoad {
+  /** @param told the rate that others have learnt, where one has */
+  of(model: string, nodeId: string, told?: number): KnownLoad {
     const ring = this.#rings.get(model) ?? [];
     const own = ring.filter((range) => range.nodeId === nodeId);
-    const measured = this.#bytesPerS.get(model) ?? this.#lastBytesPerS;
+    const isTold = told !== undefined && told >= BYTES_PER_S_MIN && told <= BYTES_PER_S_MAX;
+    const measured = this.#bytesPerS.get(model) ?? (isTold ? told : this.#lastBytesPerS);
     return {
       loaded: own.map(({ startLayer, endLayer }) => [startLayer, endLayer] as const),
       bytesPerS: measured ?? ASSUMED_BYTES_PER_S,
       isAssumed: measured === undefined,
     };
+  }
+
+  /** What answers of this node have shown, of the model or of the last one. */
+  learnt(model: string): number | undefined {
+    return this.#bytesPerS.get(model) ?? this.#lastBytesPerS;
   }
 
   /** A token of the ring has come. */

@@ -3,11 +3,12 @@
  * weights.
  */
 import type { OfferedPath, OfferRequest, OfferResponse } from '../../protocol/index.js';
-import { type Clock, ExoError, LIMITS, toExoError } from '../../shared/index.js';
+import { type Clock, ExoError, LIMITS, toExoError, waitAtMost } from '../../shared/index.js';
 import type { InferenceEngine } from '../engine.js';
 import { learnWithin } from '../engine-models.js';
 import type { Downloads } from '../node-models/index.js';
 import { isMeasured } from './costs.js';
+import type { LearntRates } from './told-rates.js';
 
 /** What an offer is made of. */
 export interface OfferComponents {
@@ -16,6 +17,8 @@ export interface OfferComponents {
   /** To the nodes that this one is connected to. */
   paths(): readonly OfferedPath[];
   measurePaths(): Promise<void>;
+  /** What answers that this node served have shown of a model. */
+  learnt(modelId: string): LearntRates;
   /** Absent: this node fetches nothing. */
   readonly downloads?: Pick<Downloads, 'fetchRate'> | undefined;
 }
@@ -53,7 +56,7 @@ export async function makeOffer(
 
 /** As `makeOffer`; throws what keeps the node from computing the model. */
 export async function tryOffer(
-  { engine, clock, paths, measurePaths, downloads }: OfferComponents,
+  { engine, clock, paths, measurePaths, learnt, downloads }: OfferComponents,
   { modelId, nLayers, mayFetch }: OfferQuestion,
   signal: AbortSignal,
 ): Promise<OfferResponse> {
@@ -66,8 +69,8 @@ export async function tryOffer(
   const profile = await engine.profile(model.id, signal);
   await Promise.all([
     // Whoever holds the last layer needs it; any node may.
-    patiently(engine.tokenizer(model.id, signal), TOKENIZER_WAIT_MS, clock),
-    isMeasured(profile) ? patiently(measurePaths(), PATHS_WAIT_MS, clock) : undefined,
+    waitAtMost(clock, TOKENIZER_WAIT_MS, engine.tokenizer(model.id, signal)),
+    isMeasured(profile) ? waitAtMost(clock, PATHS_WAIT_MS, measurePaths()) : undefined,
   ]);
   const fromPeers = downloads?.fetchRate('peers');
   return {
@@ -77,6 +80,7 @@ export async function tryOffer(
     stored: model.storedLayers ?? (model.ready ? [[0, nLayers - 1]] : []),
     fetchBytesPerS: downloads?.fetchRate('hub') ?? null,
     ...(fromPeers == null ? {} : { peerFetchBytesPerS: fromPeers }),
+    ...learnt(model.id),
     paths: paths(),
   };
 }
@@ -95,18 +99,4 @@ export function noOffer(engine: string, reason: string): OfferResponse {
     fetchBytesPerS: null,
     paths: [],
   };
-}
-
-/** Rejects as `work` does, if it does so soon. */
-async function patiently(work: Promise<unknown>, patienceMs: number, clock: Clock): Promise<void> {
-  let wait: { cancel(): void } | undefined;
-  const patience = new Promise<void>((resolve) => {
-    wait = clock.after(patienceMs, resolve);
-  });
-  try {
-    await Promise.race([work, patience]);
-  } finally {
-    wait?.cancel();
-    work.catch(() => undefined);
-  }
 }

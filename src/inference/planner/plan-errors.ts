@@ -1,5 +1,5 @@
 /** Why no ring can be made, in words that say what to do. Pure. */
-import { ExoError, printable } from '../../shared/index.js';
+import { ExoError, LIMITS, printable, toExoError } from '../../shared/index.js';
 import type { ModelEntry } from '../engine-models.js';
 import type { PlacedRange } from '../placement.js';
 import { type MeshNow, ringError } from '../ring/index.js';
@@ -56,6 +56,17 @@ export function cannot(model: ModelEntry, outsiders: readonly Outsider[]): ExoEr
   return ringError(
     'ring-incomplete',
     `no layers of ${printable(model.id, 80)} can be placed: ${reasons.join('; ')}`,
+  );
+}
+
+/** What keeps this node itself from a model. `signal`: of the work, which is given up here when it takes too long. */
+export function ownFault(error: unknown, { aborted, reason }: AbortSignal): ExoError {
+  const isLate = aborted && reason instanceof ExoError && reason.code === 'request-timeout';
+  if (!isLate) return toExoError(error);
+  return new ExoError(
+    'engine-failed',
+    `the engine of this node was not ready within ${LIMITS.ownOfferMs / 1_000} s: it starts, or the machine is busy; ask again`,
+    { retryable: true },
   );
 }
 

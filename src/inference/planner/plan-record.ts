@@ -11,6 +11,7 @@ import type { RingPlan } from './plan.js';
 import type { Outsider } from './plan-errors.js';
 import type { Prediction } from './predict.js';
 import { StepCosts } from './step-costs.js';
+import type { LearntRates } from './told-rates.js';
 
 /** One answer. */
 export interface PlanNote {
@@ -66,6 +67,16 @@ export class PlanRecord {
   /** Attempts under way. */
   readonly #running = new Set<{ isAlone: boolean }>();
   #errors: PlanErrors | undefined;
+
+  /** What was learnt of a model here; for others, in the offers of this node. */
+  learnt(model: string): LearntRates {
+    const loadBytesPerS = this.loads.learnt(model);
+    const stepMs = this.steps.learnt(model);
+    return {
+      ...(loadBytesPerS === undefined ? {} : { loadBytesPerS }),
+      ...(stepMs === undefined ? {} : { stepMs }),
+    };
+  }
 
   /** Oldest first. */
   get notes(): readonly PlanNote[] {

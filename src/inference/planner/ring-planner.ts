@@ -4,28 +4,41 @@
  * mesh, the ring is the original's, by memory. Called by `generation-attempts.ts`; answers 0x72 for other planners.
  */
 import type { OfferRequest, OfferResponse } from '../../protocol/index.js';
-import { BoundedMap, type Clock, ExoError, LIMITS, toExoError, withDeadline } from '../../shared/index.js';
+import { BoundedMap, type Clock, ExoError, LIMITS, type Logger, withDeadline } from '../../shared/index.js';
 import type { InferenceEngine } from '../engine.js';
 import type { ModelEntry } from '../engine-models.js';
 import type { Downloads } from '../node-models/index.js';
 import type { PlacedRange } from '../placement.js';
 import { type MeshNow, placesOf, type RingPort, ringFault, ringOf } from '../ring/index.js';
+import { asideOf, withAside } from './aside.js';
 import { reservedPositions, shareInOrder } from './assign.js';
 import { type Choice, chooseRing, soloRing, valued } from './choose.js';
+import { ChosenRings } from './chosen-rings.js';
 import { isMeasured, NodeCosts } from './costs.js';
 import { makeOffer, noOffer, tryOffer } from './offer.js';
 import { OfferBook } from './offer-book.js';
 import { Paths } from './paths.js';
 import type { PlanQuestion, RingPlan } from './plan.js';
-import { assertPlaced, assertPresent, cannot, noRoom, type Outsider, tooLarge } from './plan-errors.js';
+import {
+  assertPlaced,
+  assertPresent,
+  cannot,
+  noRoom,
+  type Outsider,
+  ownFault,
+  tooLarge,
+} from './plan-errors.js';
 import { PlanRecord } from './plan-record.js';
 import { placed, planOf, reasonOf, type Situation } from './situation.js';
+import { ToldRates } from './told-rates.js';
 
 /** What the planner works with. */
 export interface RingPlannerComponents {
   readonly port: RingPort;
   readonly engine: InferenceEngine;
   readonly clock: Clock;
+  /** Who takes no layers is noted when that changes. @default nowhere */
+  readonly log?: Logger;
   /** Absent: this node fetches nothing. */
   readonly downloads?: Pick<Downloads, 'fetchRate'> | undefined;
 }
@@ -35,27 +48,13 @@ const USUAL_TOKENS = 512;
 /** Beyond it, a cache that may never be filled would keep a model out of memory that it fits. */
 const RESERVED_TOKENS_MAX = 2_048;
 
-/** It was given up here; whoever waits has cancelled nothing. */
-function isLate({ aborted, reason }: AbortSignal): boolean {
-  return aborted && reason instanceof ExoError && reason.code === 'request-timeout';
-}
-
-function notReady(): ExoError {
-  return new ExoError(
-    'engine-failed',
-    `the engine of this node was not ready within ${LIMITS.ownOfferMs / 1_000} s: it starts, or the machine is busy; ask again`,
-    { retryable: true },
-  );
-}
-
 /** The planner of one node. */
 export class RingPlanner {
   readonly #parts: RingPlannerComponents;
   /** What was said of the last answers. */
   readonly record = new PlanRecord();
   readonly #book: OfferBook;
-  /** By model: where it was computed last. */
-  readonly #rings = new BoundedMap<string, readonly PlacedRange[]>(LIMITS.ringsRemembered);
+  readonly #rings: ChosenRings;
   /** Why this node itself takes no layers, by model. */
   readonly #ownFaults = new BoundedMap<string, ExoError>(LIMITS.ringsRemembered);
   readonly #stopping = new AbortController();
@@ -63,6 +62,7 @@ export class RingPlanner {
 
   constructor(components: RingPlannerComponents) {
     this.#parts = components;
+    this.#rings = new ChosenRings(components.log);
     this.#book = new OfferBook({
       ...components,
       owner: this.#stopping.signal,
@@ -134,7 +134,7 @@ export class RingPlanner {
       assertPlaced(mesh, placement.ranges);
     }
     const plan = await this.#planWithoutSilent(mesh, question, signal);
-    if (plan.ring !== undefined && question.isTrial !== true) this.#rings.set(model.id, placesOf(plan.ring));
+    if (question.isTrial !== true) this.#rings.note(model.id, plan);
     return plan;
   }
 
@@ -166,6 +166,10 @@ export class RingPlanner {
   }
 
   #decide(situation: Situation): RingPlan {
+    return withAside(this.#place(situation), situation.aside);
+  }
+
+  #place(situation: Situation): RingPlan {
     const { question, choice } = situation;
     const { placement } = question;
     switch (placement.kind) {
@@ -284,25 +288,28 @@ export class RingPlanner {
     const outsiders: Outsider[] = silent.map((id) => ({ id, reason: 'has fallen silent' }));
     const nodes: NodeCosts[] = [];
     const stored = [...offers.values()].flatMap((offer) => offer.stored);
+    const told = new ToldRates(offers);
     for (const [id, offer] of offers) {
       if (offer.reason !== undefined) {
         const late = this.#book.isLate(offer) ? ({ isLate: true } as const) : {};
         const learning = this.#book.isLearning(offer) ? ({ isLearning: true } as const) : {};
         outsiders.push({ id, reason: offer.reason, ...late, ...learning });
       } else if (isMeasured(offer))
-        nodes.push(new NodeCosts(id, offer, stored, this.record.loads.of(model.id, id)));
+        nodes.push(
+          new NodeCosts(id, offer, stored, this.record.loads.of(model.id, id, told.loadBytesPerS(id))),
+        );
     }
     const answerTokens = Math.min(maxTokens ?? USUAL_TOKENS, RESERVED_TOKENS_MAX);
-    const previous = this.#rings.get(model.id);
+    const previous = this.#rings.of(model.id);
     const choice: Choice = {
       nodes,
-      workload: { promptTokens, answerTokens, stepMs: this.record.steps.of(model.id) },
+      workload: { promptTokens, answerTokens, stepMs: this.record.steps.of(model.id, told.stepMs) },
       entryId: port.selfId,
       paths: new Paths(port.selfId, offers),
       isLinked: (one, two) => mesh.isLinked(one, two),
       ...(previous === undefined ? {} : { previous }),
     };
-    return { mesh, question, outsiders, choice };
+    return { mesh, question, outsiders, aside: asideOf(port, mesh, offers), choice };
   }
 
   async #ownOffer(model: ModelEntry, mayFetch: boolean, signal: AbortSignal): Promise<OfferResponse> {
@@ -315,7 +322,7 @@ export class RingPlanner {
       this.#ownFaults.delete(model.id);
       return offer;
     } catch (error) {
-      const fault = isLate(signal) ? notReady() : toExoError(error);
+      const fault = ownFault(error, signal);
       this.#ownFaults.set(model.id, fault);
       return noOffer(this.#parts.engine.name, fault.message);
     }
@@ -327,6 +334,7 @@ export class RingPlanner {
       ...{ engine, clock, downloads },
       paths: () => port.paths(),
       measurePaths: () => port.measurePaths(),
+      learnt: (modelId: string) => this.record.learnt(modelId),
     };
   }
 }

@@ -14,6 +14,8 @@ export interface Situation {
   readonly mesh: MeshNow;
   readonly question: PlanQuestion;
   readonly outsiders: readonly Outsider[];
+  /** Known, and not considered. */
+  readonly aside: readonly Outsider[];
   readonly choice: Choice;
 }
 

@@ -23,13 +23,22 @@ export interface LearntAnswer {
   readonly measuredMs: number;
 }
 
-/** Of one entry node. */
+/** Of one entry node, for itself and, in its offers, for others. */
 export class StepCosts {
   readonly #ms = new BoundedMap<string, number>(LIMITS.ringsRemembered);
 
-  /** In ms, for each member of the ring and each token of an answer. */
-  of(model: string): number {
-    return this.#ms.get(model) ?? STEP_MS;
+  /**
+   * In ms, for each member of the ring and each token of an answer.
+   * @param told what others have learnt, where one has
+   */
+  of(model: string, told?: number): number {
+    const known = this.#ms.get(model) ?? told ?? STEP_MS;
+    return Math.min(STEP_MS_MAX, Math.max(STEP_MS_MIN, known));
+  }
+
+  /** What answers of this node have shown. */
+  learnt(model: string): number | undefined {
+    return this.#ms.get(model);
   }
 
   learn({ model, members, predictedMs, stepsMs, measuredMs }: LearntAnswer): void {

@@ -2,7 +2,7 @@
  * The hello: what a new peer says of itself inside a health check, and what both sides then use.
  * An old peer never reads it. Pure.
  */
-import type { DeviceCapabilities } from './messages.js';
+import type { DeviceCapabilities } from './device-capabilities.js';
 
 /** Things that a connection can do beyond the base protocol. What both sides list is on. */
 export type Feature = 'correlated' | 'topology';

@@ -295,6 +295,8 @@ export const check = {
         stored: list(tuple([count, count]), LIMITS.modelLayersMax),
         fetch_bytes_per_s: float,
         peer_fetch_bytes_per_s: float,
+        load_bytes_per_s: float,
+        step_ms: float,
         paths: list(tuple([id, float, float]), LIMITS.ringMembersMax),
       },
     ),

@@ -2,38 +2,18 @@
  * What peers say to each other: the bodies of all messages, as types. The codes and bytes are in
  * `message-codec.ts`; docs/PROTOCOL.md is the norm for both.
  */
+import type { DeviceCapabilities } from './device-capabilities.js';
 import type { BytesRequest, BytesResponse, FilesRequest, FilesResponse } from './file-messages.js';
 import type { Hello } from './hello.js';
 import type { OfferRequest, OfferResponse } from './offer-messages.js';
 import type { Tensor } from './tensor.js';
 
+export { type DeviceCapabilities, type Flops, UNKNOWN_CAPABILITIES } from './device-capabilities.js';
+
 /** Any JSON value. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 /** A JSON object. */
 export type JsonObject = { readonly [key: string]: Json };
-
-/** Tera floating point operations per second by type. */
-export interface Flops {
-  readonly fp32: number;
-  readonly fp16: number;
-  readonly int8: number;
-}
-
-/** What a machine can do, in the original's wire shape. `memory` is in MB. */
-export interface DeviceCapabilities {
-  readonly model: string;
-  readonly chip: string;
-  readonly memory: number;
-  readonly flops: Flops;
-}
-
-/** What is known of a machine that has told nothing. */
-export const UNKNOWN_CAPABILITIES: DeviceCapabilities = {
-  model: 'Unknown Model',
-  chip: 'Unknown Chip',
-  memory: 0,
-  flops: { fp32: 0, fp16: 0, int8: 0 },
-};
 
 /** A contiguous range of layers of a model; `endLayer` is inclusive. On the wire: model_id, start_layer, end_layer, n_layers. */
 export interface Shard {

@@ -48,5 +48,9 @@ export interface OfferResponse {
   readonly fetchBytesPerS: number | null;
   /** At which it fetched files from other nodes last. */
   readonly peerFetchBytesPerS?: number;
+  /** At which weights came into memory, by the answers of this model (or of its last) that it served as their entry. */
+  readonly loadBytesPerS?: number;
+  /** What a token costs each member beside its layers, in ms, by the same answers. */
+  readonly stepMs?: number;
   readonly paths: readonly OfferedPath[];
 }

@@ -85,6 +85,8 @@ export interface OfferBody {
   readonly stored?: ReadonlyArray<readonly [from: number, to: number]>;
   readonly fetch_bytes_per_s?: number | null;
   readonly peer_fetch_bytes_per_s?: number | null;
+  readonly load_bytes_per_s?: number | null;
+  readonly step_ms?: number | null;
   readonly paths?: ReadonlyArray<readonly [nodeId: string, rttMs: number | null, bytesPerS: number | null]>;
 }
 

@@ -77,6 +77,8 @@ export function offerToWire(offer: OfferResponse): JsonObject {
     stored: offer.stored,
     fetch_bytes_per_s: offer.fetchBytesPerS,
     ...(offer.peerFetchBytesPerS === undefined ? {} : { peer_fetch_bytes_per_s: offer.peerFetchBytesPerS }),
+    ...(offer.loadBytesPerS === undefined ? {} : { load_bytes_per_s: offer.loadBytesPerS }),
+    ...(offer.stepMs === undefined ? {} : { step_ms: offer.stepMs }),
     paths: offer.paths.map(({ nodeId, rttMs, bytesPerS }) => [nodeId, rttMs, bytesPerS]),
   };
 }
@@ -100,6 +102,8 @@ export function offerFromWire(body: OfferBody): OfferResponse {
     ...(finite(body.peer_fetch_bytes_per_s) > 0 && {
       peerFetchBytesPerS: finite(body.peer_fetch_bytes_per_s),
     }),
+    ...(finite(body.load_bytes_per_s) > 0 && { loadBytesPerS: finite(body.load_bytes_per_s) }),
+    ...(finite(body.step_ms) > 0 && { stepMs: finite(body.step_ms) }),
     paths: (body.paths ?? []).map(([nodeId, rttMs, bytesPerS]) => ({
       nodeId,
       rttMs: finite(rttMs),

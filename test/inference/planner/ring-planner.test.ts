@@ -93,6 +93,45 @@ test('planner sends it to a node that is faster, and over two where none has the
   });
 });
 
+test('planner predicts with what another entry node has learnt, until it has learnt itself', async () => {
+  const speeds: Readonly<Record<string, number>> = { a: 1_000, b: 1_000, c: 100 };
+  await withNet({ ids: ['a', 'b', 'c'], engine: (id) => measured({ mbPerS: speeds[id]! }) }, async (net) => {
+    const plan = async (id: string, nodeId: string) => {
+      const { prediction } = await net.run(
+        net.node(id).planner.plan({
+          model: net.node(id).engine.models.list()[0]!,
+          placement: { kind: 'solo', nodeId },
+          promptTokens: 1,
+          isRetry: true,
+          isTrial: true,
+          signal: new AbortController().signal,
+        }),
+      );
+      return prediction!;
+    };
+    const { record } = net.node('a').planner;
+    const model = net.node('a').engine.models.list()[0]!.id;
+    const before = await plan('b', 'c');
+    assert.equal(before.isLoadAssumed, true);
+    // An answer of `a` that showed 4 MB/s, and 2 ms for each step.
+    record.loads.learn({ model, loadBytes: 8e6, predictedMs: 108, loadMs: 8, measuredMs: 2_100 });
+    for (let round = 0; round < 20; round += 1) {
+      record.steps.learn({ model, members: 1, predictedMs: 10, stepsMs: 1, measuredMs: 11 });
+    }
+    for (const nodeId of ['a', 'c']) {
+      const told = await plan('b', nodeId);
+      assert.equal(told.isLoadAssumed, false);
+      assert.equal(Math.round(told.loadMs), 2_000);
+      assert.ok(Math.abs(told.stepsMs - 2) < 0.01, `${told.stepsMs} ms`);
+    }
+    const own = net.node('b').planner.record;
+    own.loads.learn({ model, loadBytes: 8e6, predictedMs: 108, loadMs: 8, measuredMs: 1_100 });
+    assert.equal(Math.round((await plan('b', 'c')).loadMs), 1_000);
+    // Hearsay is not told on: whoever asks `b` hears what `b` has learnt.
+    assert.deepEqual(Object.keys(own.learnt(model)), ['loadBytesPerS']);
+  });
+});
+
 test('planner gives no layers to a node that cannot compute the model, and says why', async () => {
   const fault = new ExoError('tokenizer-invalid', 'tokenizer.json is missing');
   const engine = (id: string) => measured(id === 'b' ? { fault } : {});
@@ -102,6 +141,24 @@ test('planner gives no layers to a node that cannot compute the model, and says 
     assert.deepEqual(plan!.outsiders, [{ id: 'b', reason: 'tokenizer.json is missing' }]);
     // The one that is asked cannot itself: another one does it.
     assert.ok(!(await ask(net, 'b')).ring!.includes('b'));
+  });
+});
+
+test('planner says who is known and was not considered, and why', async () => {
+  const engine = (id: string) => (id === 'b' ? createEngine('dummy') : measured());
+  await withNet({ ids: ['a', 'b', 'c', 'd'], engine }, async (net) => {
+    net.part('a', 'c');
+    net.away = [{ nodeId: 'e', reason: 'not a member yet: lost 5 times within a minute' }];
+    const { plan, ring } = await ask(net, 'a', { kind: 'solo', nodeId: 'a' });
+    assert.equal(ring, 'a 0-7');
+    const said = Object.fromEntries(plan!.outsiders.map(({ id, reason }) => [id, reason]));
+    assert.deepEqual(said, {
+      b: 'has measured nothing of this model yet',
+      c: 'in the mesh, but without a connection to this node',
+      e: 'not a member yet: lost 5 times within a minute',
+    });
+    // `d` could, and was not needed.
+    assert.deepEqual(net.node('a').planner.record.notes.at(-1)?.outsiders, plan!.outsiders);
   });
 });
 
@@ -508,6 +565,7 @@ test('planner of a retry does without members that have fallen silent, and asks 
       selfId: 'a',
       mesh: () => mesh,
       isConnected: () => true,
+      away: () => [],
       isSilent: (id: string) => id === 'b',
       paths: () => [],
       measurePaths: async () => undefined,
