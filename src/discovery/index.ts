@@ -183,15 +183,17 @@ export function createDiscovery(options: DiscoveryOptions, components: Discovery
       }),
   };
   const modules = [...new Set(options.modules)].map((name) => make[name]());
+  // Those with a port of their own first: what the others find is dialled at once, and a dial may be given that port.
+  const byPorts = modules.toSorted((a, b) => Number(listens(b)) - Number(listens(a)));
 
   return {
     async start() {
       if (components.interfaces === undefined) hardwarePorts = await readHardwarePorts();
-      await startAll(modules);
+      await startAll(byPorts);
     },
     async stop() {
       try {
-        await stopAll(modules);
+        await stopAll(byPorts);
       } finally {
         pool.close();
       }
@@ -208,6 +210,10 @@ export function createDiscovery(options: DiscoveryOptions, components: Discovery
     },
     describe: () => modules.map((module) => ({ module: module.name, state: module.describe() })),
   };
+}
+
+function listens({ name }: DiscoveryModule): boolean {
+  return name === 'udp' || name === 'tcp';
 }
 
 function needed<T>(value: T | undefined, module: DiscoveryModuleName, option: string): T {

@@ -36,7 +36,7 @@ export class SelfHealth {
 
   /** Call at every tick. Returns how late it was if that was more than half a heartbeat, else 0. */
   tick(nowMs: number): number {
-    const lateMs = nowMs - this.#lastTickMs - this.#tickMs;
+    const lateMs = this.#lateMs(nowMs);
     this.#lastTickMs = nowMs;
     if (lateMs < LATE_MS) {
       const isCalm = nowMs - this.#patienceSinceMs >= CALM_MS;
@@ -58,9 +58,14 @@ export class SelfHealth {
     return Math.max(0, nowMs - Math.max(aliveAtMs, this.#wokeAtMs));
   }
 
-  /** Whether this process woke less than `windowMs` ago. */
+  /** Whether this process woke less than `windowMs` ago. Also true in the moment of waking, when another timer is served before the tick. */
   wokeWithin(windowMs: number, nowMs: number): boolean {
-    return nowMs - this.#wokeAtMs < windowMs;
+    return nowMs - this.#wokeAtMs < windowMs || this.#lateMs(nowMs) >= LATE_MS;
+  }
+
+  /** How late the next tick is by now. */
+  #lateMs(nowMs: number): number {
+    return nowMs - this.#lastTickMs - this.#tickMs;
   }
 
   #setPatience(patience: number, nowMs: number): void {

@@ -159,7 +159,8 @@ class StreamConnection implements Connection, Sender {
       const signal = options?.signal;
       if (signal === undefined) this.#session.request(message, nowMs, timeoutMs, resolve, reject);
       else requestUntilAborted(this.#session, signal, message, nowMs, timeoutMs, resolve, reject);
-      this.#ticks.arm();
+      // Else behind the write, which does not wait for a timer to be set.
+      if (!this.#flushPlanned) this.#ticks.arm();
     });
   }
 

@@ -25,7 +25,7 @@ import { type Assembly, MessageAssembler, type SkipReason } from './messages/mes
 import { bytesOf, isKept } from './messages/message-bytes.js';
 import { MessageDecoder } from './messages/message-decoder.js';
 import type { Message } from './messages/messages.js';
-import type { Session, SessionOptions } from './session.js';
+import type { SessionCore, SessionOptions } from './session-core.js';
 
 const CORRELATED_FRAME_BYTES_MAX = LIMITS.fragmentBytesMax + PREFIX_BYTES + TOTAL_BYTES;
 
@@ -35,7 +35,7 @@ const LARGE_FROM_OLD_PEERS: ReadonlySet<number> = new Set([TYPE.prompt, TYPE.ten
 
 /** Bytes of one peer, and what they become. */
 export class Inbound implements FrameSink {
-  readonly #session: Session;
+  readonly #session: SessionCore;
   readonly #store: BodyStore;
   readonly #assembler: MessageAssembler;
   readonly #frames = new FrameDecoder(this);
@@ -53,7 +53,7 @@ export class Inbound implements FrameSink {
   #frameSinceMs = 0;
   #frameBytesThen = 0;
 
-  constructor(session: Session, options: SessionOptions) {
+  constructor(session: SessionCore, options: SessionOptions) {
     this.#session = session;
     this.#store = new BodyStore(options.budget, options.pool, options.slabs.bodies);
     this.#assembler = new MessageAssembler(this.#store);

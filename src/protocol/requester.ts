@@ -10,17 +10,17 @@ import type { HealthRequest, HealthResponse, Message } from './messages/messages
 import { encodeChecked, laneOf, remoteError } from './outgoing.js';
 import { type PendingRequest, PendingRequests, timeoutError } from './pending-requests.js';
 import { SerialLane } from './serial-lane.js';
-import type { Session, SessionHost } from './session.js';
+import type { SessionCore, SessionHost } from './session-core.js';
 
 /** Requests of one session. */
 export class Requester {
-  readonly #session: Session;
+  readonly #session: SessionCore;
   readonly #host: SessionHost;
   readonly #pending = new PendingRequests();
   readonly #lane = new SerialLane();
   readonly #line = new BulkLine();
 
-  constructor(session: Session, host: SessionHost) {
+  constructor(session: SessionCore, host: SessionHost) {
     this.#session = session;
     this.#host = host;
   }

@@ -6,7 +6,7 @@ import { ExoError, toExoError } from '../shared/index.js';
 import { AnswerQueue, type AnswerSlot } from './answer-queue.js';
 import { isOneWayType, TYPE, TYPE_OF_KIND } from './frame.js';
 import type { HealthResponse, Message } from './messages/messages.js';
-import type { Session, SessionHost } from './session.js';
+import type { SessionCore, SessionHost } from './session-core.js';
 
 /** One request at work. */
 interface Job {
@@ -22,12 +22,12 @@ interface Job {
 
 /** Serves requests of one session. */
 export class Responder {
-  readonly #session: Session;
+  readonly #session: SessionCore;
   readonly #host: SessionHost;
   readonly #order = new AnswerQueue();
   #serving = 0;
 
-  constructor(session: Session, host: SessionHost) {
+  constructor(session: SessionCore, host: SessionHost) {
     this.#session = session;
     this.#host = host;
   }

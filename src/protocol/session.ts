@@ -5,52 +5,21 @@
  */
 import { ExoError, LIMITS, toExoError } from '../shared/index.js';
 import type { AccessLevel } from './access.js';
-import type { CloseReason, ConnectionRole, ConnectionState } from './connection-api.js';
+import type { ConnectionRole, ConnectionState } from './connection-api.js';
 import { isAnswerType, isBaseType, isOneWayType, TYPE, TYPE_OF_KIND } from './frame.js';
 import { Inbound } from './inbound.js';
-import type { MemoryBudget } from './memory-budget.js';
 import type { Hello } from './messages/hello.js';
-import type { Message, MessageKind } from './messages/messages.js';
+import type { Message } from './messages/messages.js';
 import { type BulkMessage, Outbox } from './outbox.js';
 import { encodeChecked, HEALTHY, laneOf } from './outgoing.js';
-import type { PayloadPool } from './payload-pool.js';
 import type { PendingRequest } from './pending-requests.js';
 import { Requester } from './requester.js';
 import { Responder } from './responder.js';
+import type { SessionCore, SessionHost, SessionOptions } from './session-core.js';
 import { transition } from './session-state.js';
-import type { WireSlabs } from './wire-shared.js';
-
-/** What a session asks of its owner. */
-export interface SessionHost {
-  /** A hello came in. Returns the own one; throws to refuse. */
-  onHello(hello: Hello): Hello;
-  /** A message for the owner. Returns or resolves to the answer; throws to fail. */
-  onMessage(message: Message, answerWanted: boolean): Promise<Message | undefined> | Message | undefined;
-  /** A handler failed and the other side cannot be told. */
-  onSilentFailure(kind: MessageKind, error: ExoError): void;
-  /** A one-way message was refused, and the other side is not told. */
-  onDropped(error: ExoError): void;
-  /** The outbox has something new. */
-  wake(): void;
-  /** The session is over; what is in the outbox should still leave. */
-  end(reason: CloseReason): void;
-}
-
-/** How a session begins. */
-export interface SessionOptions {
-  readonly role: ConnectionRole;
-  /** The other end is on loopback or at a configured address: an old peer may send large bodies. */
-  readonly trusted: boolean;
-  /** What it may say at first. @default 'member' */
-  readonly access?: AccessLevel | undefined;
-  readonly budget: MemoryBudget;
-  readonly pool: PayloadPool;
-  readonly slabs: WireSlabs;
-  readonly nowMs: number;
-}
 
 /** The protocol of one connection. */
-export class Session {
+export class Session implements SessionCore {
   readonly outbox: Outbox;
   readonly role: ConnectionRole;
   readonly trusted: boolean;

@@ -5,7 +5,7 @@
  */
 import { cpus, platform, totalmem } from 'node:os';
 import { type DeviceCapabilities, UNKNOWN_CAPABILITIES } from '../protocol/index.js';
-import { type Clock, sleep } from '../shared/index.js';
+import { type Clock, waitAtMost } from '../shared/index.js';
 import { chipFlops } from './chips.js';
 
 /** How to probe. */
@@ -57,8 +57,6 @@ async function refine(
 ): Promise<DeviceCapabilities> {
   let product: string | undefined;
   let gpu: string | undefined;
-  const late = new AbortController();
-  const signal = options.signal ? AbortSignal.any([options.signal, late.signal]) : late.signal;
   const questions = Promise.allSettled([
     // Only a Mac's product name is part of its description; elsewhere the graphics card is.
     system.platform === 'darwin' ? system.productName().then((name) => (product = name)) : undefined,
@@ -66,14 +64,11 @@ async function refine(
       ? undefined
       : system.graphics().then((controllers) => (gpu = computeGpu(controllers))),
   ]);
-  const deadline = sleep(options.clock, options.timeoutMs ?? TIMEOUT_MS, signal).catch(() => undefined);
   try {
-    await Promise.race([questions, deadline]);
-    return options.signal?.aborted ? instant : describe(system, product, gpu);
+    await waitAtMost(options.clock, options.timeoutMs ?? TIMEOUT_MS, questions, options.signal);
+    return describe(system, product, gpu);
   } catch {
     return instant;
-  } finally {
-    late.abort();
   }
 }
 
@@ -140,7 +135,8 @@ const thisMachine: SystemReader = {
   // `constrainedMemory` reads the limit of cgroup v1 and v2, at the cgroup of this process.
   memoryBytes: () => usableBytes(totalmem(), process.constrainedMemory()),
   cpuBrand: () => cpus()[0]?.model ?? '',
-  // Loaded only here: 60 ms that a start should not pay.
-  productName: async () => (await (await import('systeminformation')).system()).model,
-  graphics: async () => (await (await import('systeminformation')).graphics()).controllers,
+  // Loaded only here, and of the package's 20 files the one that answers: 60 ms that a start should not pay.
+  productName: async () => (await (await import('systeminformation/lib/system.js')).default.system()).model,
+  graphics: async () =>
+    (await (await import('systeminformation/lib/graphics.js')).default.graphics()).controllers,
 };

@@ -16,7 +16,7 @@ import { type LocalSockets, localSockets } from './local-sockets.js';
 import { interfacesText, watchNetwork } from './network-watch.js';
 import { OpeningGate } from './opening-gate.js';
 import { Runner } from './runner.js';
-import type { ProbeTimes } from './supervisor/probe-watch.js';
+import type { ProbeTimes } from './supervisor/supervisor-events.js';
 import type { TunnelEvent, TunnelStatus } from './tunnel-status.js';
 import { watchWake } from './wake-watch.js';
 

@@ -10,9 +10,13 @@ import { History } from './history.js';
 import { measureStalls, type Probed, probeForwards } from './prober.js';
 import type { RunnerComponents } from './runner-components.js';
 import { statusOf } from './status.js';
-import type { ProbeTimes } from './supervisor/probe-watch.js';
 import { Supervisor } from './supervisor/supervisor.js';
-import type { ProbeResult, SupervisorAction, SupervisorEvent } from './supervisor/supervisor-events.js';
+import type {
+  ProbeResult,
+  ProbeTimes,
+  SupervisorAction,
+  SupervisorEvent,
+} from './supervisor/supervisor-events.js';
 import type { TunnelEvent, TunnelStatus } from './tunnel-status.js';
 
 /** A tunnel and its supervisor. */

@@ -1,10 +1,10 @@
 /** Who a node is. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
-import { takeIdentity } from '../../src/node/home/identity.js';
+import { restingIdentity, takeIdentity } from '../../src/node/home/identity.js';
 import { listRunning } from '../../src/node/home/run-file.js';
 import { type ErrorCode, ExoError, seededRandom, VirtualClock } from '../../src/shared/index.js';
 
@@ -82,6 +82,30 @@ test('--node-id of a running node is refused with its pid and the option', () =>
     refused('option-conflict', /--node-id mac1/, new RegExp(`pid ${process.pid}`), /127\.0\.0\.1:52416/),
   );
   runFile.remove();
+});
+
+for (const nodeId of ['mac1', null]) {
+  test(`the resting node ${nodeId ?? 'with the kept id'} is found without a file, so that a start in that moment gets its id`, () => {
+    const home = newHome();
+    const { identity, runFile } = take(home, nodeId);
+    runFile.remove();
+    const before = new Date(1_000);
+    utimesSync(path.join(home, 'run'), before, before);
+    assert.equal(restingIdentity({ home, nodeId }, { random }), identity.id);
+    assert.deepEqual(statSync(path.join(home, 'run')).mtime, before);
+  });
+}
+
+test('a node that starts is waited for and never taken for a resting one; beside one that runs, the next id rests', () => {
+  const home = newHome();
+  const { identity, runFile } = take(home, null);
+  const resting = (nodeId: string | null) => restingIdentity({ home, nodeId }, { random });
+  assert.throws(() => resting(null), refused('option-conflict', /is starting here/, new RegExp(identity.id)));
+  assert.throws(() => resting(identity.id), refused('option-conflict', /is used by/));
+  runFile.update({ api: null, nodePort: 50060 });
+  assert.equal(resting(null), readFileSync(path.join(home, 'node-id-2'), 'utf8').trim());
+  runFile.remove();
+  assert.equal(resting(null), identity.id);
 });
 
 test('an id file that somebody broke is refused by name; an empty one is written anew', () => {

@@ -88,6 +88,7 @@ describe('a member that comes and goes', () => {
       if (views.at(-1) !== count) views.push(count);
     });
     let sawHeld = false;
+    let outsiders: ReadonlyArray<{ readonly id: string; readonly reason: string }> = [];
     const rounds = 20;
     for (let round = 0; round < rounds; round++) {
       w.network.setLinks('a', 'b', { refuse: true });
@@ -96,9 +97,21 @@ describe('a member that comes and goes', () => {
       w.network.setLinks('a', 'b', {});
       await w.clock.advance(1_400);
       const peer = shown(a, 'b');
-      sawHeld ||= peer?.state === 'connecting' && peer.reason.includes('times within a minute');
+      const isHeld = peer?.state === 'connecting' && peer.reason.includes('times within a minute');
+      if (isHeld && !sawHeld) {
+        const planned = a.chat.plan(undefined);
+        await w.clock.advance(10);
+        outsiders = (await planned).plan.outsiders;
+      }
+      sawHeld ||= isHeld;
     }
     unsubscribe();
+    assert.deepEqual(
+      outsiders.map(({ id }) => id),
+      ['b'],
+      'a ring without it says so',
+    );
+    assert.match(outsiders[0]!.reason, /^not a member yet: .* times within a minute/);
     const deaths = views.filter((count) => count === 1).length;
     assert.ok(sawHeld, 'it says so');
     assert.ok(

@@ -33,7 +33,16 @@ describe('SelfHealth', () => {
     assert.equal(health.silenceMs(400, 15_500), 0);
     assert.equal(health.silenceMs(400, 17_500), 2_000);
     assert.equal(health.wokeWithin(1_000, 16_000), true);
+    health.tick(16_500);
     assert.equal(health.wokeWithin(1_000, 17_000), false);
+  });
+
+  test('a timer that is served before the tick that is late knows that this process slept', () => {
+    const health = new SelfHealth(500, 0);
+    assert.equal(health.wokeWithin(1_000, 600), false);
+    assert.equal(health.wokeWithin(1_000, 23_000), true);
+    assert.equal(health.tick(23_000), 22_500);
+    assert.equal(health.wokeWithin(1_000, 24_000), false);
   });
 
   test('a slightly late tick is no sleep', () => {

@@ -159,6 +159,8 @@ const ownMessage = fc.oneof(
     stored: fc.array(fc.tuple(fc.nat(), fc.nat()), { maxLength: 4 }),
     fetchBytesPerS: fc.option(rate),
     peerFetchBytesPerS: rate,
+    loadBytesPerS: rate,
+    stepMs: rate,
     paths: fc.array(record({ nodeId: id, rttMs: figure, bytesPerS: fc.option(rate) }), { maxLength: 4 }),
   }),
   fc.constantFrom<Message>(

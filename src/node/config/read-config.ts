@@ -8,7 +8,7 @@
  * ignores it too, and command lines are copied) but a warning.
  */
 import { statSync } from 'node:fs';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import type { DiscoveryOptions } from '../../discovery/index.js';
 import {
   DUMMY_MODELS,

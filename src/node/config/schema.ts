@@ -1,5 +1,5 @@
 /** The shape of options and environment, value by value. `read-config.ts` holds them against each other. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { ggmlDevices, QUANTISATIONS } from '../../inference/index.js';
 import { LIMITS } from '../../shared/index.js';
 import { DISCOVERY_MODULES, INTERFACE_TYPES } from '../options/index.js';

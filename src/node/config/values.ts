@@ -3,7 +3,7 @@
  * puts the name of the option in front of their messages.
  */
 import { isIP } from 'node:net';
-import { z } from 'zod';
+import * as z from 'zod';
 import { closest, LIMITS, printable } from '../../shared/index.js';
 import { nodeIdFault } from '../home/index.js';
 import { parseLayerRanges } from './layer-ranges.js';

@@ -9,7 +9,7 @@ import { type Clock, ExoError, formatAddress, LIMITS, type Random, randomUuid } 
 import { ensureHome } from './home.js';
 import { nodeIdFault } from './node-id.js';
 import { claimRunFile, type RunFile } from './run-claim.js';
-import type { RunRecord } from './run-file.js';
+import { type RunRecord, runFileHolder } from './run-file.js';
 
 /** This start of this node. */
 export interface NodeIdentity {
@@ -61,7 +61,7 @@ export function takeIdentity(
   }
   let firstHolder: RunRecord | undefined;
   for (let place = 1; place <= LIMITS.homeNodesMax; place += 1) {
-    const id = keptId(path.join(home, place === 1 ? 'node-id' : `node-id-${place}`), random);
+    const id = keptId(keptFile(home, place), random);
     const claimed = claim(id);
     if ('runFile' in claimed) {
       const identity = { id, instance, epoch };
@@ -69,10 +69,39 @@ export function takeIdentity(
     }
     firstHolder ??= claimed.holder;
   }
-  throw new ExoError(
-    'option-conflict',
-    `${LIMITS.homeNodesMax} nodes run with the folder ${home} already; give this one --node-id`,
-  );
+  throw tooMany(home);
+}
+
+/**
+ * The id that the next start here takes, made where there is none yet. For commands that work on the files of a resting node: it
+ * holds nothing, so a start in the same moment gets its id. Throws `option-conflict` where a node has the given id or is about
+ * to run with a kept one, else as `takeIdentity`.
+ */
+export function restingIdentity(
+  { home, nodeId }: Pick<IdentityOptions, 'home' | 'nodeId'>,
+  { random }: { readonly random: Random },
+): string {
+  ensureHome(home);
+  if (nodeId !== null) {
+    const holder = runFileHolder(home, nodeId);
+    if (holder !== undefined) throw inUse(nodeId, holder);
+    return nodeId;
+  }
+  for (let place = 1; place <= LIMITS.homeNodesMax; place += 1) {
+    const id = keptId(keptFile(home, place), random);
+    const holder = runFileHolder(home, id);
+    if (holder === undefined) return id;
+    if (holder.nodePort !== null) continue;
+    throw new ExoError(
+      'option-conflict',
+      `the node ${id} is starting here (pid ${holder.pid}) and cannot be asked yet; try again in a moment, or name another with --node-id`,
+    );
+  }
+  throw tooMany(home);
+}
+
+function keptFile(home: string, place: number): string {
+  return path.join(home, place === 1 ? 'node-id' : `node-id-${place}`);
 }
 
 /** The id in the file, or a new one written to it. */
@@ -111,6 +140,13 @@ function readKept(file: string): string {
       { cause: error },
     );
   }
+}
+
+function tooMany(home: string): ExoError {
+  return new ExoError(
+    'option-conflict',
+    `${LIMITS.homeNodesMax} nodes run with the folder ${home} already; give this one --node-id`,
+  );
 }
 
 function inUse(id: string, holder: RunRecord): ExoError {

@@ -3,7 +3,7 @@
  * because every command reads it.
  */
 export { ensureHome, exoHome, runFolder, tunnelFolder } from './home.js';
-export { type NodeIdentity, takeIdentity } from './identity.js';
+export { type NodeIdentity, restingIdentity, takeIdentity } from './identity.js';
 export { nodeIdFault } from './node-id.js';
 export type { RunFile } from './run-claim.js';
 export { isLive, listRunning, type RunRecord } from './run-file.js';

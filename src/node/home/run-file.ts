@@ -120,6 +120,12 @@ export function runFilePath(home: string, id: string): string {
   return path.join(runFolder(home), `${short}.json`);
 }
 
+/** The living process that has a node id. */
+export function runFileHolder(home: string, id: string): RunRecord | undefined {
+  const record = readRecord(runFilePath(home, id));
+  return record !== undefined && isLive(record) ? record : undefined;
+}
+
 /** Undefined when the file is gone or is not a run file. */
 export function readRecord(file: string): RunRecord | undefined {
   let value: unknown;

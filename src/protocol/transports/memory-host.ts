@@ -1,13 +1,13 @@
 /** One simulated machine: its state, its ports and who listens at them. */
 import { LIMITS } from '../../shared/index.js';
-import type { MemoryStream } from './memory-stream.js';
+import type { ByteStream } from './transport.js';
 
 /** Someone who listens at a port. */
 export interface PortOwner {
   readonly loopbackOnly: boolean;
   /** Streams that were made and not yet handed out. */
-  readonly backlog: Set<MemoryStream>;
-  readonly onStream: (stream: MemoryStream) => void;
+  readonly backlog: Set<ByteStream>;
+  readonly onStream: (stream: ByteStream) => void;
 }
 
 /** First and last port of those that the system gives out (IANA). */

@@ -1,7 +1,6 @@
 /** One direction between two hosts of the in-memory network: when what is sent now arrives, and whether it does. */
 import { type Random, randomInt } from '../../shared/index.js';
 import { type LinkProfile, windowBytes } from '../link-profile.js';
-import type { MemoryPipe } from './memory-pipe.js';
 
 /** Bytes of a full packet on an ordinary network: what one loss costs. */
 const PACKET_BYTES = 1448;
@@ -10,12 +9,21 @@ const RESEND_MS_MIN = 10;
 /** Losses in a row that are looked at; more are as good as a cut. */
 const LOSSES_MAX = 8;
 
+/** A stream's direction, as the link's owner reaches it (`memory-pipe.ts`). */
+export interface LinkUser {
+  wake(): void;
+  restart(): void;
+  settle(): void;
+  breakNow(): void;
+  lose(): void;
+}
+
 /** The state of one direction; shared by its streams. */
 export class MemoryLink {
   /** Nothing gets through; what is sent waits. */
   cut = false;
   /** Streams' directions that use this link. */
-  readonly pipes = new Set<MemoryPipe>();
+  readonly pipes = new Set<LinkUser>();
   windowBytes = 0;
   #profile: LinkProfile = {};
   #busyUntilMs = 0;

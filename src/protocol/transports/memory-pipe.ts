@@ -5,9 +5,9 @@
  */
 import type { TimerHandle } from '../../shared/index.js';
 import { type KeepaliveAnswer, MemoryKeepalive } from './memory-keepalive.js';
-import type { MemoryLink } from './memory-link.js';
+import type { LinkUser, MemoryLink } from './memory-link.js';
+import type { PipeEnd } from './memory-pipe-end.js';
 import type { MemoryScheduler, Runnable } from './memory-scheduler.js';
-import type { MemoryStream } from './memory-stream.js';
 
 /** What can be seen on its arrival. */
 export type PipeEvent = 'open' | 'data' | 'fin' | 'reset';
@@ -22,8 +22,8 @@ interface Segment {
 
 /** What a pipe stands between. */
 export interface PipeEnds {
-  readonly source: MemoryStream;
-  readonly target: MemoryStream;
+  readonly source: PipeEnd;
+  readonly target: PipeEnd;
   readonly link: MemoryLink;
   /** The other direction's link: it carries the acknowledgements. */
   readonly backLink: MemoryLink;
@@ -35,7 +35,7 @@ const NO_BYTES = Buffer.alloc(0);
 const SEGMENTS_MAX = 1_024;
 
 /** One direction. */
-export class MemoryPipe implements Runnable {
+export class MemoryPipe implements Runnable, LinkUser {
   /** Written and not yet taken by the link. */
   pendingBytes = 0;
   readonly #scheduler: MemoryScheduler;

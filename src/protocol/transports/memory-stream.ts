@@ -2,11 +2,12 @@
 import { ExoError, LIMITS } from '../../shared/index.js';
 import type { MemoryHost } from './memory-host.js';
 import type { MemoryPipe } from './memory-pipe.js';
+import type { PipeEnd } from './memory-pipe-end.js';
 import type { MemoryScheduler } from './memory-scheduler.js';
 import type { ByteStream } from './transport.js';
 
 /** An end on one host. Callbacks do nothing until they are set. */
-export class MemoryStream implements ByteStream {
+export class MemoryStream implements ByteStream, PipeEnd {
   readonly remote: string;
   readonly remoteHost: string;
   onData: (chunk: Buffer) => void = () => undefined;

@@ -3,7 +3,20 @@
  * sentences that go with it.
  */
 import type { TunnelFailureCode } from '../failure.js';
-import type { SessionRefused, SshExitContext } from './ssh-exit.js';
+
+/** For the sentences. */
+export interface SshExitContext {
+  /** As a person wrote it. */
+  readonly destination: string;
+  /** The file that the tunnel's description names in the place of the usual ones. */
+  readonly knownHosts?: string;
+  readonly identity: readonly string[];
+}
+
+/** The server does not allow what the session of the connection asked for; the driver opens it in a plainer way. */
+export interface SessionRefused {
+  readonly refused: 'pty' | 'session';
+}
 
 /** One text. */
 export interface ExitRow {

@@ -7,7 +7,9 @@
 import { printable } from '../../shared/index.js';
 import type { TunnelSpec } from '../description/tunnel-spec.js';
 import type { TunnelFailure } from '../failure.js';
-import { EXIT_ROWS } from './ssh-exit-table.js';
+import { EXIT_ROWS, type SessionRefused, type SshExitContext } from './ssh-exit-table.js';
+
+export type { SessionRefused, SshExitContext } from './ssh-exit-table.js';
 
 /** How a process ended. */
 export interface SshExit {
@@ -19,23 +21,9 @@ export interface SshExit {
   readonly established: boolean;
 }
 
-/** For the sentences. */
-export interface SshExitContext {
-  /** As a person wrote it. */
-  readonly destination: string;
-  /** The file that the tunnel's description names in the place of the usual ones. */
-  readonly knownHosts?: string;
-  readonly identity: readonly string[];
-}
-
 /** What a description gives to the sentences. */
 export function contextOf({ destination, identity, knownHosts }: TunnelSpec): SshExitContext {
   return { destination: destination.text, identity, ...(knownHosts === undefined ? {} : { knownHosts }) };
-}
-
-/** The server does not allow what the session of the connection asked for; the driver opens it in a plainer way. */
-export interface SessionRefused {
-  readonly refused: 'pty' | 'session';
 }
 
 /** The reason as a failure, or that the server refused the session of the connection. */

@@ -7,13 +7,7 @@ import type { TunnelSpec } from '../description/tunnel-spec.js';
 import { judge } from './judgement.js';
 import type { PtyChoice } from './pty-choice.js';
 import type { Step } from './step.js';
-import type { ProbeResult } from './supervisor-events.js';
-
-/** How often and how long is probed, milliseconds. */
-export interface ProbeTimes {
-  readonly probeIntervalMs: number;
-  readonly probeTimeoutMs: number;
-}
+import type { ProbeResult, ProbeTimes } from './supervisor-events.js';
 
 /** What a round of probes means for the tunnel. */
 export type Finding =

@@ -5,7 +5,12 @@
 import type { SessionFacts } from '../driver.js';
 import type { TunnelFailure } from '../failure.js';
 import type { ForwardVerdict, TunnelState, TunnelStatus } from '../tunnel-status.js';
-import type { ProbeTimes } from './probe-watch.js';
+
+/** How often and how long is probed, milliseconds. */
+export interface ProbeTimes {
+  readonly probeIntervalMs: number;
+  readonly probeTimeoutMs: number;
+}
 
 /** What one forward said in one round of probes. */
 export interface ProbeResult {
