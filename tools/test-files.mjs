@@ -4,12 +4,18 @@
  */
 import { spawn } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
+import { constants, setPriority } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-/** The runner ends a file in time; one that does not let itself be ended is killed so much later. */
+/** A file that takes too long is asked to end, and killed so much later: it says which test it is in. */
 const KILL_AFTER_MS = 10_000;
+/** Of what a file that fails has printed. */
+const PRINTED_CHARS_MAX = 8_000;
+/** Of that, where nothing else says why. */
+const WHY_CHARS_MAX = 2_000;
+const NO_COUNTS = '{"passed":0,"failed":0,"skipped":[],"failures":[],"promises":[],"said":[]}';
 /** For the last of what it printed. */
 const PIPES_MS = 1_000;
 /** After so long without a line it is said what runs. */
@@ -32,11 +38,20 @@ function killGroup(child, signal) {
   }
 }
 
+function yieldProcessor(pid) {
+  try {
+    setPriority(pid, constants.priority.PRIORITY_LOW);
+  } catch {
+    // It has just ended.
+  }
+}
+
 /**
  * Runs a command to its end; what it started and left goes with it. Resolves with the exit code.
- * @param options `onOutput` gets what it prints; without it that goes to the terminal. `timeoutMs` ends it by SIGKILL.
+ * @param options `onOutput` gets what it prints; without it that goes to the terminal. `timeoutMs` ends it by SIGTERM, then SIGKILL.
+ *   `isLast`: it gets only what all others leave of the processor.
  */
-export function run(command, args, { env = process.env, onOutput, timeoutMs } = {}) {
+export function run(command, args, { env = process.env, onOutput, timeoutMs, isLast = false } = {}) {
   return new Promise((resolve) => {
     const out = onOutput === undefined ? 'inherit' : 'pipe';
     const child = spawn(command, args, {
@@ -46,8 +61,16 @@ export function run(command, args, { env = process.env, onOutput, timeoutMs } = 
       detached: process.platform !== 'win32',
     });
     running.add(child);
+    if (isLast && child.pid !== undefined) yieldProcessor(child.pid);
     for (const stream of [child.stdout, child.stderr]) stream?.setEncoding('utf8').on('data', onOutput);
-    const timer = setTimeout(() => killGroup(child, 'SIGKILL'), timeoutMs ?? 2 ** 31 - 1);
+    let kill;
+    const timer = setTimeout(
+      () => {
+        child.kill('SIGTERM');
+        kill = setTimeout(() => killGroup(child, 'SIGKILL'), KILL_AFTER_MS);
+      },
+      timeoutMs ?? 2 ** 31 - 1,
+    );
     child.once('error', (error) => (onOutput ?? console.log)(`${error.message}\n`));
     child.once('exit', () => {
       killGroup(child, 'SIGKILL');
@@ -59,6 +82,7 @@ export function run(command, args, { env = process.env, onOutput, timeoutMs } = 
     });
     child.once('close', (code) => {
       clearTimeout(timer);
+      clearTimeout(kill);
       running.delete(child);
       resolve(code ?? 1);
     });
@@ -66,14 +90,14 @@ export function run(command, args, { env = process.env, onOutput, timeoutMs } = 
 }
 
 /**
- * @param options `atOnce` files run beside each other, in the order given; a test may take `timeoutMs`; `compiled(file)` is
+ * @param options `atOnce` files run beside each other, in the order given, behind everything else on the machine where it is `isLast`; each may take `timeoutMs`; `compiled(file)` is
  *   what is run of it, `folder` is for files of this; `isOver()` ends it before the next file; `verbose` shows what tests say;
  *   `tests` is a pattern: only those of such a name run
  * @returns counts, skipped tests, failures and promises of all files together
  */
 export async function runTestFiles(
   files,
-  { atOnce, timeoutMs, env, compiled, folder, isOver, verbose, tests },
+  { atOnce, isLast, timeoutMs, env, compiled, folder, isOver, verbose, tests },
 ) {
   const waiting = [...files];
   const total = { passed: 0, failed: 0, skipped: [], failures: [], promises: [] };
@@ -94,7 +118,7 @@ export async function runTestFiles(
     for (let file = waiting.shift(); file !== undefined && !isOver(); file = waiting.shift()) {
       const start = performance.now();
       since.set(file, start);
-      const { counts, output } = await runFile(file, { timeoutMs, env, compiled, folder, tests });
+      const { counts, output } = await runFile(file, { isLast, timeoutMs, env, compiled, folder, tests });
       since.delete(file);
       done += 1;
       total.passed += counts.passed;
@@ -125,43 +149,54 @@ function inWords({ passed, failed, skipped }) {
   return parts.join(', ');
 }
 
-async function runFile(file, { timeoutMs, env, compiled, folder, tests }) {
-  const countsFile = path.join(folder, `${file.replaceAll('/', '-')}.json`);
+async function runFile(file, { isLast, timeoutMs, env, compiled, folder, tests }) {
+  const place = path.join(folder, file.replaceAll('/', '-'));
+  const [countsFile, reportFile] = [`${place}.json`, `${place}.txt`];
+  // Node's runner would start one more process for each file.
   const args = [
     '--enable-source-maps',
     '--import',
-    compiled('test/support/leaks-everywhere.ts'),
-    '--test',
-    `--test-timeout=${timeoutMs}`,
+    compiled('test/support/leaks.ts'),
     ...(tests === undefined ? [] : [`--test-name-pattern=${tests}`]),
     '--test-reporter=./tools/test-reporter.mjs',
-    '--test-reporter-destination=stdout',
+    `--test-reporter-destination=${reportFile}`,
     compiled(file),
   ];
-  let output = '';
+  let printed = '';
   const code = await run(process.execPath, args, {
     env: { ...env, EXO_TEST_COUNTS: countsFile, EXO_TEST_FILE: file },
-    timeoutMs: timeoutMs + KILL_AFTER_MS,
+    timeoutMs,
+    isLast,
     onOutput: (text) => {
-      output += text;
+      printed = (printed + text).slice(-PRINTED_CHARS_MAX);
     },
   });
-  let counts;
-  try {
-    counts = JSON.parse(readFileSync(countsFile, 'utf8'));
-    rmSync(countsFile);
-  } catch {
-    counts = { passed: 0, failed: 0, skipped: [], failures: [], promises: [], said: [] };
-  }
-  // A runner that fails without a failed test has still failed, and so has one that says nothing.
+  const report = takeFile(reportFile) ?? '';
+  const counts = JSON.parse(takeFile(countsFile) ?? NO_COUNTS);
+  // A process that fails without a failed test has still failed, and so has one without a test.
   const isEmpty = counts.passed + counts.failed + counts.skipped.length === 0;
   if ((code !== 0 && counts.failed === 0) || isEmpty) {
     counts.failed += 1;
-    counts.failures.push({
-      name: `the test runner ended with ${code}, without a failed test`,
-      file,
-      why: output.slice(-2_000),
-    });
+    const why =
+      isEmpty && code === 0
+        ? 'the file contains no test'
+        : `the file ended with ${code}, without a failed test`;
+    counts.failures.push({ name: why, file, why: printed.slice(-WHY_CHARS_MAX) });
   }
-  return { counts, output };
+  const isOk = counts.failed === 0;
+  return {
+    counts,
+    output: isOk || printed === '' ? report : `${report}      --- printed by this file\n${printed}\n`,
+  };
+}
+
+/** Its text; undefined where there is none. It is removed. */
+function takeFile(file) {
+  try {
+    const text = readFileSync(file, 'utf8');
+    rmSync(file);
+    return text;
+  } catch {
+    return undefined;
+  }
 }

@@ -1,16 +1,14 @@
 /**
- * Reporter of one test file in `npm test`: failures in full with what the file printed, and, for test-files.mjs, counts,
- * what tests said and what they measured of the promises of test/support/promise.ts, as JSON into $EXO_TEST_COUNTS.
- * A file without a test counts as a failure.
+ * Reporter of one test file in `npm test`, in the process of that file: failures in full, and, for test-files.mjs, counts, what
+ * tests said and what they measured of the promises of test/support/promise.ts, as JSON into $EXO_TEST_COUNTS. A file that
+ * ends in the middle of a test is a failure of that test.
  */
 import { writeFileSync } from 'node:fs';
-import path from 'node:path';
 
 /** A test that takes longer is named. */
 const SLOW_MS = 5_000;
 /** How a test says what it measured of a promise: test/support/promise.ts. */
 const PROMISE_MARK = 'promise ';
-const PRINTED_CHARS_MAX = 8_000;
 /** Of a failure's reason, as it is said again at the end of the run. */
 const WHY_CHARS_MAX = 2_000;
 /** The runner's own totals; ours are better. */
@@ -29,8 +27,6 @@ function promised(message) {
 }
 
 function describe(error) {
-  if (error?.exitCode !== undefined)
-    return `the file ended with ${error.signal ?? `exit code ${error.exitCode}`}`;
   const inner = error?.cause ?? error;
   if (inner instanceof Error) return inner.stack ?? inner.message;
   if (typeof inner === 'object' && inner !== null && typeof inner.stack === 'string') return inner.stack;
@@ -40,40 +36,49 @@ function describe(error) {
 export default async function* report(source) {
   const file = process.env.EXO_TEST_FILE;
   const counts = { passed: 0, failed: 0, skipped: [], failures: [], promises: [], said: [] };
-  let printed = '';
+  /** Begun, and not ended. */
+  const running = new Set();
+  let hasEnded = false;
+  // Also when the tests are not done: a leak, or a test that ends the process.
+  process.on('exit', (code) => {
+    if (!hasEnded && (running.size > 0 || code === 0)) {
+      const name = [...running].at(-1) ?? file;
+      counts.failed += 1;
+      counts.failures.push({ name, file, why: `the process ended with ${code} before its tests had` });
+    }
+    writeFileSync(process.env.EXO_TEST_COUNTS, JSON.stringify(counts));
+  });
+
+  process.once('SIGTERM', () => process.exit(1));
 
   for await (const { type, data } of source) {
-    if (type === 'test:stdout' || type === 'test:stderr') {
-      printed = (printed + data.message).slice(-PRINTED_CHARS_MAX);
-    }
+    if (type === 'test:dequeue') running.add(data.name);
     if (type === 'test:diagnostic' && !RUNNER_TOTAL.test(data.message)) {
       const measured = promised(data.message);
       if (measured !== undefined) counts.promises.push({ ...measured, file });
       else counts.said.push(data.message);
     }
     if (type !== 'test:pass' && type !== 'test:fail') continue;
+    running.delete(data.name);
     if (data.details?.type === 'suite') continue;
     const ms = data.details?.duration_ms ?? 0;
-    // A file that ends in silence is told as a test of its own name.
-    const isFile = data.nesting === 0 && path.resolve(data.name) === path.resolve(data.file ?? '');
-    const name = isFile ? file : data.name;
+    const { name } = data;
     if (data.skip !== undefined || data.todo !== undefined) {
       const reason = data.skip ?? data.todo;
       counts.skipped.push({ name, file, reason: typeof reason === 'string' ? reason : 'no reason given' });
-    } else if (type === 'test:fail' || isFile) {
+    } else if (type === 'test:fail') {
       // A parent fails with its subtests; they have been counted.
       if (data.details?.error?.failureType === 'subtestsFailed') continue;
       counts.failed += 1;
-      const why = type === 'test:fail' ? describe(data.details?.error) : 'the file contains no test';
+      const why = describe(data.details?.error);
       counts.failures.push({ name, file, why: why.slice(0, WHY_CHARS_MAX) });
-      yield `  ✖ ${isFile ? file : `${name} (${file})`}\n${indent(why)}\n`;
-      if (printed !== '') yield `${indent(`--- printed by this file\n${printed}`)}\n`;
+      yield `  ✖ ${name} (${file})\n${indent(why)}\n`;
     } else {
       counts.passed += 1;
       if (ms >= SLOW_MS) counts.said.push(`${seconds(ms)} for: ${name}`);
     }
   }
-  writeFileSync(process.env.EXO_TEST_COUNTS, JSON.stringify(counts));
+  hasEnded = true;
 }
 
 const indent = (text) =>

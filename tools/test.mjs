@@ -72,6 +72,27 @@ const PATIENT = [
   'test/lab/lab.test.ts',
   'test/lab/sshd.test.ts',
 ];
+/**
+ * They compute, and wait for nothing that could come too late. In a whole run they get what is left of the processor by the files of
+ * the next stage that have the machine for themselves and are idle half of the time.
+ */
+const COMPUTING = [
+  'test/discovery/peers-edit.test.ts',
+  'test/inference/ggml/compliance.test.ts',
+  'test/inference/ggml/golden.test.ts',
+  'test/inference/ggml/made-files.test.ts',
+  'test/inference/ggml/quantised.test.ts',
+  'test/inference/ggml/shard.test.ts',
+  'test/inference/sampling/sampler.test.ts',
+  'test/models/download-kill.test.ts',
+  'test/node/membership-stress.test.ts',
+  'test/protocol/message-codec.test.ts',
+  'test/simulation/simulation.test.ts',
+  'test/topology/gossip.test.ts',
+  'test/tunnels/destination.test.ts',
+  'test/tunnels/known-hosts.test.ts',
+  'test/tunnels/parse-spec.test.ts',
+];
 /** The longest begin first, or the last of them would run with idle cores beside it. */
 const LONG = [
   'test/models/download-kill.test.ts',
@@ -114,7 +135,9 @@ for (const name of options.only ?? []) {
   }
 }
 // A file that moved would lose its place without a word.
-const moved = [...ALONE, ...PATIENT, ...LONG].find((file) => !existsSync(path.join(ROOT, file)));
+const moved = [...ALONE, ...PATIENT, ...COMPUTING, ...LONG].find(
+  (file) => !existsSync(path.join(ROOT, file)),
+);
 if (moved !== undefined) {
   console.error(`${moved} is named in tools/test.mjs and is no more: correct its lists`);
   process.exit(2);
@@ -147,7 +170,11 @@ function testFiles() {
     .sort();
 }
 
-async function runTests(files) {
+/** Whether the computing files run beside those of the stage after theirs. */
+const isWholeRun = onlyFiles.length === 0 && options.only === undefined && !options.campaign;
+
+/** @param computing files of another stage, for what this one leaves of the processor */
+async function runTests(files, computing) {
   const folder = mkdtempSync(path.join(tmpdir(), 'exo-npm-test-'));
   const nemesisMinutes = Number(process.env.EXO_NEMESIS_MINUTES ?? 0);
   const common = {
@@ -162,17 +189,21 @@ async function runTests(files) {
   // The figures of a campaign are published: each file has the machine for itself.
   const isQuick = (file) => !isMeasured(file) || (PATIENT.includes(file) && !options.campaign);
   const rank = (file) => (LONG.includes(file) ? LONG.indexOf(file) : LONG.length);
-  const sorted = files.toSorted((a, b) => rank(a) - rank(b));
+  const byLength = (some) => some.toSorted((a, b) => rank(a) - rank(b));
+  const sorted = byLength(files);
   try {
     const beside = await runTestFiles(sorted.filter(isQuick), {
       ...common,
       atOnce: options.campaign ? 2 : BESIDE,
     });
-    const alone = await runTestFiles(
-      sorted.filter((file) => !isQuick(file)),
-      { ...common, atOnce: 1 },
-    );
-    return sum(beside, alone);
+    const [alone, behind] = await Promise.all([
+      runTestFiles(
+        sorted.filter((file) => !isQuick(file)),
+        { ...common, atOnce: 1 },
+      ),
+      runTestFiles(byLength(computing), { ...common, atOnce: availableParallelism(), isLast: true }),
+    ]);
+    return sum(sum(beside, alone), behind);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -195,7 +226,12 @@ async function runStage(stage) {
     const failures = isOk ? [] : [{ name: stage.name, file: '' }];
     return { ...NOTHING, passed: isOk ? 1 : 0, failed: failures.length, failures };
   }
-  return runTests(testFiles().filter(stage.tests));
+  const files = testFiles().filter(stage.tests);
+  if (!isWholeRun) return runTests(files, []);
+  return runTests(
+    files.filter((file) => !COMPUTING.includes(file)),
+    stage.name === 'process' ? COMPUTING : [],
+  );
 }
 
 function wanted(stage) {

@@ -222,6 +222,27 @@ test('every import leads to a file', () => {
   assert.deepEqual(faults, []);
 });
 
+test('no file imports itself through others', () => {
+  // What is loaded when it is needed may know who loads it: the command that lists all commands.
+  const targets = new Map(
+    all.map(({ file, imports }) => [
+      file,
+      imports.filter(({ isLazy }) => !isLazy).map(({ target }) => target),
+    ]),
+  );
+  const done = new Set<string>();
+  const circles: string[] = [];
+  const follow = (file: string, way: readonly string[]): void => {
+    const at = way.indexOf(file);
+    if (at >= 0) circles.push([...way.slice(at), file].join(' > '));
+    if (at >= 0 || done.has(file)) return;
+    for (const target of targets.get(file) ?? []) if (target !== undefined) follow(target, [...way, file]);
+    done.add(file);
+  };
+  for (const { file } of all) follow(file, []);
+  assert.deepEqual(circles, []);
+});
+
 test('a package of others is met behind its fence only', () => {
   const faults: string[] = [];
   for (const source of all) {

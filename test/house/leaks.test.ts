@@ -15,7 +15,7 @@ const PLANTED: Readonly<Record<string, string>> = {
   ProcessWrap:
     "import { spawn } from 'node:child_process'; spawn(process.execPath, ['-e', 'setTimeout(() => 0, 60000)'], { stdio: 'ignore' });",
 };
-const { execArgv, file: EVERYWHERE } = program(new URL('../support/leaks-everywhere.ts', import.meta.url));
+const { execArgv, file: CHECK } = program(new URL('../support/leaks.ts', import.meta.url));
 const FILE_MS_MAX = 60_000;
 
 const folder = mkdtempSync(path.join(tmpdir(), 'exo-planted-leaks-'));
@@ -24,11 +24,11 @@ after(() => rmSync(folder, { recursive: true }));
 function runFile(name: string, text: string) {
   const file = path.join(folder, `${name}.test.mjs`);
   writeFileSync(file, `import { test } from 'node:test';\ntest('passes', () => undefined);\n${text}\n`);
-  // The runner of this file would take it for a part of its own run.
+  // A runner of this file, by hand, would take it for a part of its own run.
   const { NODE_TEST_CONTEXT: _, ...env } = process.env;
   const { status, stdout } = spawnSync(
     process.execPath,
-    [...execArgv, '--import', EVERYWHERE, '--test', '--test-reporter', 'tap', file],
+    [...execArgv, '--import', CHECK, '--test-reporter', 'tap', file],
     { env, encoding: 'utf8', timeout: FILE_MS_MAX },
   );
   return { status, stdout };

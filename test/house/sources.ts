@@ -11,6 +11,8 @@ export interface Import {
   readonly target: string | undefined;
   /** For a package its name without the path in it (`@hono/node-server`, `node:net`). */
   readonly packageName: string | undefined;
+  /** Loaded when it is needed (`await import(…)`), not with the file. */
+  readonly isLazy: boolean;
 }
 
 /** One file of src/. */
@@ -37,28 +39,29 @@ export function sources(): Source[] {
 function read(file: string): Source {
   const text = readFileSync(path.join(ROOT, file), 'utf8');
   const code = withoutComments(text);
-  const specifiers = [
-    ...code.matchAll(/^(?:import|export)\b[^'"`;]*?\bfrom\s+'([^']+)'/gm),
-    ...code.matchAll(/^import\s+'([^']+)'/gm),
-    ...code.matchAll(/\bimport\(\s*'([^']+)'\s*\)/g),
-  ].map((match) => match[1]!);
+  const found = (pattern: RegExp, isLazy: boolean) =>
+    [...code.matchAll(pattern)].map((match) => describe(file, match[1]!, isLazy));
   return {
     file,
     room: file.split('/')[1]!,
     lines: text.split('\n').length - (text.endsWith('\n') ? 1 : 0),
     code,
-    imports: specifiers.map((specifier) => describe(file, specifier)),
+    imports: [
+      ...found(/^(?:import|export)\b[^'"`;]*?\bfrom\s+'([^']+)'/gm, false),
+      ...found(/^import\s+'([^']+)'/gm, false),
+      ...found(/\bimport\(\s*'([^']+)'\s*\)/g, true),
+    ],
   };
 }
 
-function describe(file: string, specifier: string): Import {
+function describe(file: string, specifier: string, isLazy: boolean): Import {
   if (specifier.startsWith('.')) {
     const target = path.posix.join(path.posix.dirname(file), specifier).replace(/\.js$/, '.ts');
-    return { specifier, target, packageName: undefined };
+    return { specifier, target, packageName: undefined, isLazy };
   }
   const parts = specifier.split('/');
   const packageName = specifier.startsWith('@') ? parts.slice(0, 2).join('/') : parts[0]!;
-  return { specifier, target: undefined, packageName };
+  return { specifier, target: undefined, packageName, isLazy };
 }
 
 /** Replaces comments by spaces. Knows strings and templates, so that `'https://x'` stays; not regular expressions with quotes. */

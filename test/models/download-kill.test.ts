@@ -10,13 +10,14 @@ import { startHub } from '../support/fetching.js';
 import type { MockHub } from '../support/mock-hub.js';
 import { shardedModel, singleFileModel } from '../support/model-files.js';
 import { type Child, Cleanup, ROOT } from '../support/processes.js';
+import { program } from '../support/program.js';
 import { promise } from '../support/promise.js';
 import { repeats } from '../support/repeats.js';
 import '../support/leaks.js';
 
 const REPOSITORY = 'mesh/tiny';
 const WEIGHTS = 'model.safetensors';
-const PROGRAM = path.join(ROOT, 'test/support/download-process.ts');
+const PROGRAM = program(path.join(ROOT, 'test/support/download-process.ts'));
 const MIB = 1024 * 1024;
 let cleanup: Cleanup;
 let hub: MockHub;
@@ -31,9 +32,7 @@ afterEach(() => cleanup.dispose());
 
 function start(shard?: LayerRange): Child {
   const request = { endpoint: hub.endpoint, repository: REPOSITORY, directory, partBytes: MIB, shard };
-  return cleanup.child(process.execPath, ['--import', 'tsx', PROGRAM, JSON.stringify(request)], {
-    cwd: ROOT,
-  });
+  return cleanup.child(process.execPath, [...PROGRAM.argv, JSON.stringify(request)], { cwd: ROOT });
 }
 
 /** What of a file is on disk, found by comparing its bytes; the model has no zero but in the lengths of headers. */

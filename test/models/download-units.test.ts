@@ -21,6 +21,7 @@ import { readHubToken } from '../../src/models/hub/token.js';
 import { randomInt, seededRandom, systemClock, systemRandom, VirtualClock } from '../../src/shared/index.js';
 import { solidBytes } from '../support/model-files.js';
 import { Cleanup } from '../support/processes.js';
+import { program } from '../support/program.js';
 import '../support/leaks.js';
 
 const cleanup = new Cleanup();
@@ -128,12 +129,13 @@ test('a lock has one holder, is given on, and dies with its process', async () =
   await other.release();
   assert.deepEqual(readdirSync(folder), []);
   assert.equal(typeof hasWaited, 'boolean');
-  const program = `
-    const { takeLock } = await import('${path.resolve('src/models/disk/lock.ts')}');
-    const { systemClock, systemRandom } = await import('${path.resolve('src/shared/index.ts')}');
+  const { execArgv, file: lockFile } = program(path.resolve('src/models/disk/lock.ts'));
+  const code = `
+    const { takeLock } = await import('${lockFile}');
+    const { systemClock, systemRandom } = await import('${program(path.resolve('src/shared/index.ts')).file}');
     await takeLock(${JSON.stringify(folder)}, 'a/b', { clock: systemClock, random: systemRandom }, new AbortController().signal);
     process.kill(process.pid, 'SIGKILL');`;
-  const died = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', program]);
+  const died = spawnSync(process.execPath, [...execArgv, '--input-type=module', '-e', code]);
   assert.equal(died.signal, 'SIGKILL', died.stderr.toString());
   assert.equal(readdirSync(folder).length, 1);
   assert.equal(await isAnyLocked(folder, components), false);

@@ -1,7 +1,15 @@
 /** The schedule of the nemesis: the same from the same seed, every kind in it, and nothing that would spoil its own checks. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { CLOCK_HOSTS, type FaultKind, inWords, rounds, survivorOf, TUNNEL_HOST } from './schedule.js';
+import {
+  CLOCK_HOSTS,
+  type FaultKind,
+  inWords,
+  type Round,
+  rounds,
+  survivorOf,
+  TUNNEL_HOST,
+} from './schedule.js';
 
 const KINDS: readonly FaultKind[] = ['kill', 'stop', 'freeze', 'cut', 'one-way', 'slow', 'sshd', 'clock'];
 
@@ -37,6 +45,20 @@ describe('the schedule of the nemesis', () => {
         if (fault.kind === 'one-way') assert.ok(fault.host !== fault.other && fault.host < TUNNEL_HOST);
         assert.ok(fault.forMs <= 3_000);
         assert.match(inWords(fault), /n\d/);
+      }
+    }
+  });
+
+  it('rotates no key by a node that is killed or frozen meanwhile', () => {
+    const all = [...KINDS, 'rotate'] as const;
+    for (let seed = 1; seed <= 50; seed += 1) {
+      const schedule = rounds({ seed, kinds: all, brief: false });
+      for (let count = 0; count < 50; count += 1) {
+        const { faults } = schedule.next().value as Round;
+        const away = faults
+          .filter(({ kind }) => kind === 'kill' || kind === 'freeze')
+          .map(({ host }) => host);
+        for (const { kind, host } of faults) if (kind === 'rotate') assert.ok(!away.includes(host));
       }
     }
   });

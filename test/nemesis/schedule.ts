@@ -78,9 +78,19 @@ export function* rounds(options: ScheduleOptions): Generator<Round> {
         const afterMs = at * randomInt(random, 100, 1_500);
         return { ...faultOf(kind, survivor, random, options.brief), afterMs };
       });
-      yield { faults, restMs: randomInt(random, 200, options.brief ? 500 : 3_000) };
+      yield { faults: rotatedElsewhere(faults), restMs: randomInt(random, 200, options.brief ? 500 : 3_000) };
     }
   }
+}
+
+/** A command asks the node of its own machine: one that is killed or frozen meanwhile cannot answer it. */
+function rotatedElsewhere(faults: readonly Fault[]): readonly Fault[] {
+  const away = faults.filter(({ kind }) => kind === 'kill' || kind === 'freeze').map(({ host }) => host);
+  return faults.map((fault) =>
+    fault.kind === 'rotate' && away.includes(fault.host)
+      ? { ...fault, host: (fault.host + 1) % (TUNNEL_HOST + 1) }
+      : fault,
+  );
 }
 
 function faultOf(kind: FaultKind, survivor: number, random: Random, brief: boolean): Omit<Fault, 'afterMs'> {

@@ -18,7 +18,7 @@ const SEEDS_TO_FIND = 100;
 const seeds = (count: number): number[] => Array.from({ length: count }, (_, index) => index + 1);
 
 describe('a simulated mesh under faults', () => {
-  const count = repeats(12, 1_000);
+  const count = repeats(6, 1_000);
   test(`keeps every promise for ${count} seeds of ${VIRTUAL_SECONDS} virtual seconds`, async (t) => {
     const startedMs = performance.now();
     const results = await runSeeds({

@@ -1,5 +1,5 @@
 /**
- * Imported for its effect, into every test file by `npm test` (leaks-everywhere.ts): when all tests of the file and all of its own
+ * Imported for its effect, into every test file by `npm test`: when all tests of the file and all of its own
  * hooks are done, fails if something still keeps the process alive (a socket, listener, timer, child process), and names it.
  */
 import { after, beforeEach } from 'node:test';
