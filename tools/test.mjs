@@ -65,7 +65,6 @@ const PATIENT = [
   'test/e2e/ring.test.ts',
   'test/e2e/seed-run.netns.test.ts',
   'test/e2e/tunnel-cli.test.ts',
-  'test/e2e/tunnel-cycles.test.ts',
   'test/e2e/tunnel-faults.netns.test.ts',
   'test/e2e/tunnel-refusals.test.ts',
   'test/e2e/tunnel-seeds.netns.test.ts',

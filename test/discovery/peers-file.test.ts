@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { PEERS_SCHEMA, parsePeersFile, readPeersFile } from '../../src/discovery/index.js';
 import { ExoError, LIMITS } from '../../src/shared/index.js';
+import { inTime } from '../support/eventually.js';
 
 const ROOT = new URL('../../', import.meta.url);
 
@@ -188,7 +189,7 @@ test('peers file of ten thousand peers is read within two seconds', () => {
   const text = JSON.stringify({ peers }, null, 1);
   const startedAt = performance.now();
   assert.equal(parsePeersFile(text, 'f').peers.length, 10_000);
-  assert.ok(performance.now() - startedAt < 2_000);
+  assert.ok(performance.now() - startedAt < inTime(2_000));
 });
 
 test('peers file that is missing, a folder or too large is refused with what to do', async () => {

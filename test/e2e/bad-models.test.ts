@@ -22,7 +22,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { canComputeGgml } from '../../src/inference/index.js';
 import { DEMO_DIRECTORY } from '../../src/models/index.js';
-import { PATIENCE } from '../support/eventually.js';
+import { inTime } from '../support/eventually.js';
 import { writePeersFile } from '../support/peers-file.js';
 import { freePorts } from '../support/ports.js';
 import { argvOf, descendants } from '../support/process-tree.js';
@@ -35,7 +35,7 @@ const WEIGHTS = 'model.safetensors';
 /** What a client must see within: a template has five seconds, a ring that breaks five more. */
 const ANSWER_MS = 60_000;
 /** Of a prompt that is too long by far: it is read, and a piece of it encoded. */
-const TOO_LONG_MS = 5_000 * PATIENCE;
+const TOO_LONG_MS = inTime(5_000);
 
 interface Answer {
   readonly status: number;

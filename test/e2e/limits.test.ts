@@ -8,7 +8,7 @@ import test from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { LIMITS } from '../../src/shared/index.js';
 import { helloOf } from '../support/connection-pair.js';
-import { eventually } from '../support/eventually.js';
+import { eventually, inTime } from '../support/eventually.js';
 import { baseFrame } from '../support/frames.js';
 import { HalfOpenCrowd, percentile } from '../support/half-open.js';
 import { startNode } from '../support/one-node.js';
@@ -92,7 +92,7 @@ test('H1 500 half-open connections keep no honest peer out, cost little, and are
       `honest handshake p99 ${p99.toFixed(0)} ms, before ${calmP99.toFixed(0)} ms`,
     );
     assert.ok(grown <= 64 * MIB, `${(grown / MIB).toFixed(1)} MiB more`);
-    assert.ok(goneMs <= 6_000, `gone after ${goneMs.toFixed(0)} ms`);
+    assert.ok(goneMs <= inTime(6_000), `gone after ${goneMs.toFixed(0)} ms`);
     promise(
       t,
       'H1',
@@ -157,7 +157,7 @@ test('P8 a peer that stops reading is closed as a slow peer, at a bounded cost, 
     );
     assert.equal(ended!.code, 'slow-peer');
     assert.equal(sheds, 1);
-    assert.ok(tookMs <= 12_000, `${tookMs} ms`);
+    assert.ok(tookMs <= inTime(12_000), `${tookMs} ms`);
     assert.ok(queued <= LIMITS.sendQueueBytesHard * 1.1, `${queued} bytes queued`);
     assert.ok(grown <= LIMITS.sendQueueBytesHard * 1.1, `${(grown / MIB).toFixed(1)} MiB more memory`);
     // Below some ms it is the machine's own noise that is compared.

@@ -12,7 +12,7 @@ import { surveyModel } from '../../src/models/index.js';
 import { type Random, randomInt, seededRandom } from '../../src/shared/index.js';
 import { askStream, type StreamedAnswer } from '../support/chat-client.js';
 import { type Bounds, type Disturbance, standstillMs, wrongWith } from '../support/disturbed-answer.js';
-import { PATIENCE } from '../support/eventually.js';
+import { inTime } from '../support/eventually.js';
 import { FaultyMesh } from '../support/faulty-mesh.js';
 import '../support/leaks.js';
 import { MockHub } from '../support/mock-hub.js';
@@ -158,7 +158,7 @@ const ask = (
       max_tokens: tokens,
       ...(sampling === 'greedy' ? { logprobs: true, top_logprobs: 2 } : {}),
     },
-    timeoutMs: ANSWER_MS * PATIENCE,
+    timeoutMs: inTime(ANSWER_MS),
     ...(onPiece && { onPiece }),
   });
 
@@ -288,7 +288,7 @@ test('R4, I1, I2: an answer in F32 ends with the text of the undisturbed run, wh
       for (let round = 0; round < rounds; round++) {
         for (const sampling of ['greedy', 'seeded'] as const) {
           await mesh.computesOver(ENTRY, RANDOM_MODEL, MEMBERS);
-          const bounds = { goesOnMs: GOES_ON_MS * PATIENCE };
+          const bounds = { goesOnMs: inTime(GOES_ON_MS) };
           const seen = await oneRound(mesh, calm, random, { fault, sampling, bounds });
           t.diagnostic(`${seen.words}: stood still ${SECONDS(seen.stillMs)}`);
           assert.deepEqual(
@@ -334,7 +334,7 @@ test('R4 an answer of rounded weights is the undisturbed one up to a choice betw
     for (const fault of rounds === 1 ? LOSSES : FAULTS) {
       for (let round = 0; round < rounds; round++) {
         await mesh.computesOver(ENTRY, RANDOM_MODEL, MEMBERS);
-        const bounds = { goesOnMs: GOES_ON_MS * PATIENCE, tieLogprob: TIE_LOGPROB };
+        const bounds = { goesOnMs: inTime(GOES_ON_MS), tieLogprob: TIE_LOGPROB };
         const seen = await oneRound(mesh, calm, random, { fault, sampling: 'greedy', bounds });
         t.diagnostic(`${seen.words}: stood still ${SECONDS(seen.stillMs)}`);
         assert.deepEqual(seen.wrong, [], `${seen.words}, seed ${seed}\n${seen.wrong.join('\n')}`);
@@ -400,7 +400,7 @@ for (const spare of [false, true]) {
         await mesh.whole(...MEMBERS);
         for (let round = 0; round < MEASURED_ROUNDS; round++) {
           const placed = await askStream(mesh.api(ENTRY), {
-            ...{ model: RANDOM_MODEL, prompt: PROMPTS[1]!, timeoutMs: ANSWER_MS * PATIENCE },
+            ...{ model: RANDOM_MODEL, prompt: PROMPTS[1]!, timeoutMs: inTime(ANSWER_MS) },
             body: { max_tokens: 8, exo: { placement: PLACED } },
           });
           assert.equal(placed.error, undefined, placed.error?.message);
@@ -413,7 +413,7 @@ for (const spare of [false, true]) {
           );
           return all.map(([id, layers]) => `${id} ${layers}`).join(', ');
         };
-        if (spare) await delay(SPARE_MS * PATIENCE);
+        if (spare) await delay(inTime(SPARE_MS));
         held.push(await own());
         for (const id of MEMBERS) {
           assert.notEqual(
@@ -422,7 +422,7 @@ for (const spare of [false, true]) {
             `${id} fetched all: ${held.at(-1)}`,
           );
         }
-        const bounds = { goesOnMs: (GOES_ON_MS + (spare ? 0 : FETCH_MS)) * PATIENCE };
+        const bounds = { goesOnMs: inTime(GOES_ON_MS + (spare ? 0 : FETCH_MS)) };
         const seen = await oneRound(mesh, calm, random, {
           ...{ fault: ALL_FAULTS[0]!, sampling: 'greedy', bounds },
           prompts: PROMPTS.slice(0, 1),
@@ -457,7 +457,7 @@ test('R5 with recovery switched off the check of R4 fails for every loss', { ski
     for (const fault of LOSSES) {
       for (let round = 0; round < rounds; round++) {
         await mesh.computesOver(ENTRY, RANDOM_MODEL, MEMBERS);
-        const bounds = { goesOnMs: GOES_ON_MS * PATIENCE };
+        const bounds = { goesOnMs: inTime(GOES_ON_MS) };
         // A client that reads late sees the last pieces when all are computed: then nothing can be lost any more.
         const late = { piecesMax: PIECES_MAX / 3, tokens: MANY_TOKENS };
         const seen = await oneRound(mesh, calm, random, { fault, sampling: 'greedy', bounds, ...late });

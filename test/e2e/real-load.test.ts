@@ -11,7 +11,7 @@ import { canComputeGgml } from '../../src/inference/index.js';
 import { type Random, randomInt, seededRandom } from '../../src/shared/index.js';
 import { type Level, levelOf } from '../nemesis/levels.js';
 import { askStream, type ChatQuestion, type StreamedAnswer } from '../support/chat-client.js';
-import { eventually, PATIENCE } from '../support/eventually.js';
+import { eventually, inTime } from '../support/eventually.js';
 import { FaultyMesh } from '../support/faulty-mesh.js';
 import '../support/leaks.js';
 import { Cleanup } from '../support/processes.js';
@@ -52,7 +52,7 @@ const QUESTIONS = WORDS.flatMap((words, row) =>
     model: RANDOM_MODEL,
     prompt: Array.from({ length: words }, (_, at) => ['mesh', 'ring', 'layer'][at % 3]).join(' '),
     body: { ...SAMPLINGS[(row + column) % SAMPLINGS.length], ...NO_END, max_tokens: tokens },
-    timeoutMs: ENDLESS_MS * PATIENCE,
+    timeoutMs: inTime(ENDLESS_MS),
   })),
 );
 

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { canComputeGgml } from '../../src/inference/index.js';
 import { askStream, type StreamedAnswer } from '../support/chat-client.js';
-import { PATIENCE } from '../support/eventually.js';
+import { inTime } from '../support/eventually.js';
 import { type LegacyReport, legacyReport, topology } from '../support/http.js';
 import '../support/leaks.js';
 import { fullMesh, type Member } from '../support/mesh.js';
@@ -50,7 +50,7 @@ const ask = (node: RunningNode, prompt: string, onPiece?: (count: number) => voi
     model: RANDOM_MODEL,
     prompt,
     body: GREEDY,
-    timeoutMs: ANSWER_MS * PATIENCE,
+    timeoutMs: inTime(ANSWER_MS),
     ...(onPiece && { onPiece }),
   });
 const textsOf = ({ pieces }: StreamedAnswer) => pieces.map(({ text }) => text);
@@ -87,7 +87,7 @@ async function inMixedRing(
   const cleanup = new Cleanup();
   try {
     const args = [
-      ...['--response-timeout', String((ANSWER_MS * PATIENCE) / 1000)],
+      ...['--response-timeout', String(inTime(ANSWER_MS) / 1000)],
       ...['--model', `${RANDOM_MODEL}=${folder}`, '--max-generate-tokens', String(MAX_TOKENS)],
     ];
     const nodes = await fullMesh(cleanup, [
@@ -126,7 +126,7 @@ async function askOld(old: RunningNode, prompt: string): Promise<string> {
   const response = await fetch(`${old.api}/v1/chat/completions`, {
     method: 'POST',
     body: JSON.stringify({ model: RANDOM_MODEL, messages: [{ role: 'user', content: prompt }] }),
-    signal: AbortSignal.timeout(ANSWER_MS * PATIENCE),
+    signal: AbortSignal.timeout(inTime(ANSWER_MS)),
   });
   assert.equal(response.status, 200, response.ok ? '' : await response.text());
   const { choices } = (await response.json()) as { choices: [{ message: { content: string } }] };
@@ -177,7 +177,7 @@ for (const at of ['between', 'first', 'last'] as const) {
         longestMs = Math.max(longestMs, ...gaps);
       });
     }
-    assert.ok(longestMs <= GOES_ON_MS * PATIENCE, `went on after ${longestMs.toFixed(0)} ms`);
+    assert.ok(longestMs <= inTime(GOES_ON_MS), `went on after ${longestMs.toFixed(0)} ms`);
     promise(
       t,
       'R3',

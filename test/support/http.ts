@@ -1,4 +1,5 @@
 /** The HTTP API as tests use it: topology, chat, stream, and what an old peer recorded. Every call has a deadline. */
+import { inTime } from './eventually.js';
 
 /** `GET /topology`. */
 export interface Topology {
@@ -37,7 +38,7 @@ export interface LegacyReport {
 
 /** GET with a deadline; anything but 200 throws with the body. */
 export async function getJson<T>(url: string, timeoutMs = 2_000): Promise<T> {
-  const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) });
+  const response = await fetch(url, { signal: AbortSignal.timeout(inTime(timeoutMs)) });
   const text = await response.text();
   if (response.status !== 200) throw new Error(`${url}: ${response.status} ${text.slice(0, 300)}`);
   return JSON.parse(text) as T;
@@ -73,7 +74,7 @@ export async function chat(api: string, timeoutMs = 30_000): Promise<ChatAnswer>
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: chatBody(false),
-    signal: AbortSignal.timeout(timeoutMs),
+    signal: AbortSignal.timeout(inTime(timeoutMs)),
   });
   const text = await response.text();
   if (response.status !== 200) throw new Error(`chat at ${api}: ${response.status} ${text.slice(0, 500)}`);
@@ -86,7 +87,7 @@ export async function chatStream(api: string, timeoutMs = 30_000): Promise<strin
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: chatBody(true),
-    signal: AbortSignal.timeout(timeoutMs),
+    signal: AbortSignal.timeout(inTime(timeoutMs)),
   });
   const text = await response.text();
   if (response.status !== 200) throw new Error(`stream at ${api}: ${response.status} ${text.slice(0, 500)}`);

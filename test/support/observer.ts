@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
+import { inTime } from './eventually.js';
 import { ROOT } from './processes.js';
 import type { Program } from './program.js';
 
@@ -50,7 +51,7 @@ export class Observer<T> {
 
   /** Resolves with the first value of `look` that is not undefined, asked after every report. */
   async until<V>(look: () => V | undefined, timeoutMs: number, what: () => string): Promise<V> {
-    const signal = AbortSignal.timeout(timeoutMs);
+    const signal = AbortSignal.timeout(inTime(timeoutMs));
     for (;;) {
       const value = look();
       if (value !== undefined) return value;
@@ -58,7 +59,7 @@ export class Observer<T> {
       try {
         await once(this.#reports, 'report', { signal });
       } catch {
-        throw new Error(`not within ${timeoutMs} ms: ${what()}`);
+        throw new Error(`not within ${inTime(timeoutMs)} ms: ${what()}`);
       }
     }
   }

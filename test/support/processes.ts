@@ -7,7 +7,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { eventually, PATIENCE } from './eventually.js';
+import { eventually, inTime } from './eventually.js';
 
 /** The repository. */
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -104,7 +104,7 @@ export class Child {
         if (match !== null) finish(() => resolve(match));
         else if (this.exit !== undefined) fail(`ended (${this.exit})`);
       };
-      const timer = setTimeout(() => fail(`took ${timeoutMs * PATIENCE} ms`), timeoutMs * PATIENCE);
+      const timer = setTimeout(() => fail(`took ${inTime(timeoutMs)} ms`), inTime(timeoutMs));
       this.#listeners.add(look);
       look();
     });
@@ -247,7 +247,7 @@ export async function untilHealthy(child: Child, api: string, timeoutMs = 20_000
     { timeoutMs, what: `${child.name} answers at ${api}`, onLate: () => child.output },
     async () => {
       if (child.exit !== undefined) return true;
-      return (await fetch(`${api}/healthcheck`, { signal: AbortSignal.timeout(1_000) })).ok;
+      return (await fetch(`${api}/healthcheck`, { signal: AbortSignal.timeout(inTime(1_000)) })).ok;
     },
   );
   if (child.exit !== undefined) throw new Error(`${child.name} ended (${child.exit})\n${child.output}`);

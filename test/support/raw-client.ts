@@ -1,6 +1,7 @@
 /** Raw TCP against a node's port: what a stranger sends, and what comes back until the connection ends. */
 import net from 'node:net';
 import { performance } from 'node:perf_hooks';
+import { inTime } from './eventually.js';
 
 /** How a connection went. */
 export interface RawOutcome {
@@ -29,8 +30,10 @@ export function sendRaw(port: number, bytes: Uint8Array, timeoutMs = 5_000): Pro
     });
     const timer = setTimeout(() => {
       socket.destroy();
-      reject(new Error(`still open ${timeoutMs} ms after ${Buffer.from(bytes).toString('hex', 0, 16)}…`));
-    }, timeoutMs);
+      reject(
+        new Error(`still open ${inTime(timeoutMs)} ms after ${Buffer.from(bytes).toString('hex', 0, 16)}…`),
+      );
+    }, inTime(timeoutMs));
     socket.on('data', (chunk) => chunks.push(chunk));
     // A reset is an end, too: the other side closed with our bytes unread.
     socket.on('error', () => undefined);

@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import { systemClock, VirtualClock } from '../../src/shared/index.js';
 import { usableBytes } from '../../src/topology/capabilities.js';
 import { chipFlops, probeCapabilities, type SystemReader } from '../../src/topology/index.js';
+import { inTime } from '../support/eventually.js';
 
 const linuxBox: SystemReader = {
   platform: 'linux',
@@ -17,7 +18,7 @@ describe('capability probe', () => {
   it('describes this machine at once and again when it has asked', async () => {
     const startMs = performance.now();
     const { instant, refined } = probeCapabilities({ clock: systemClock });
-    assert.ok(performance.now() - startMs < 250, 'the instant answer does not wait');
+    assert.ok(performance.now() - startMs < inTime(250), 'the instant answer does not wait');
     assert.ok(instant.memory > 0 && instant.memory <= totalmem() / 1024 ** 2);
     assert.notEqual(instant.model, '');
     const later = await refined;
