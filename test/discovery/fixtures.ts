@@ -3,6 +3,7 @@ import type { Candidate, CandidateSink, DiscoverySelf, Refusal } from '../../src
 import { CandidatePool, type CandidatePoolOptions } from '../../src/discovery/candidate-pool.js';
 import type { LocalInterface } from '../../src/discovery/interfaces.js';
 import { type Clock, seededRandom, silentLogger } from '../../src/shared/index.js';
+import { inTime } from '../support/eventually.js';
 
 export const CAPABILITIES = {
   model: 'Test Box',
@@ -99,8 +100,8 @@ export class RecordingSink implements CandidateSink {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#waiting.delete(look);
-        reject(new Error(`not within ${timeoutMs} ms: ${condition}`));
-      }, timeoutMs);
+        reject(new Error(`not within ${inTime(timeoutMs)} ms: ${condition}`));
+      }, inTime(timeoutMs));
       const look = () => {
         if (!condition()) return;
         clearTimeout(timer);

@@ -394,11 +394,11 @@ test('udp: under ten thousand announcements a second from two hundred sources th
     await new Promise<void>((resolve, reject) => {
       const look = setInterval(() => {
         const found = told.candidates.some((one) => one.claimedId === 'real');
-        const late = performance.now() - startedAt > 10_000;
+        const late = performance.now() - startedAt > inTime(10_000);
         if (!found && !late) return;
         clearInterval(look);
         if (found) resolve();
-        else reject(new Error(`not found within 10 s; ${udp.describe()}`));
+        else reject(new Error(`not found in time; ${udp.describe()}`));
       }, 5);
     });
     t.diagnostic(
