@@ -19,7 +19,7 @@ import {
 import type { ChatMessage } from '../../src/inference/index.js';
 import type { Mesh, PingReply, SelfSummary, TopologySnapshot } from '../../src/node/index.js';
 import { type Clock, ExoError, silentLogger, systemClock } from '../../src/shared/index.js';
-
+import { inTime } from '../support/eventually.js';
 import { StillTunnels } from './still-tunnels.js';
 
 export const OWNER_TOKEN = 'owner-token-of-the-run-file';
@@ -336,7 +336,8 @@ export function rawRequest(port: number, text: string, host = '127.0.0.1'): Prom
 export async function until(condition: () => boolean, deadlineMs = 5_000): Promise<number> {
   const startMs = performance.now();
   while (!condition()) {
-    if (performance.now() - startMs > deadlineMs) throw new Error(`not within ${deadlineMs} ms`);
+    if (performance.now() - startMs > inTime(deadlineMs))
+      throw new Error(`not within ${inTime(deadlineMs)} ms`);
     await new Promise((resolve) => setImmediate(resolve));
   }
   return performance.now() - startMs;

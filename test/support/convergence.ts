@@ -4,6 +4,7 @@
  */
 import { createMemoryNetwork } from '../../src/protocol/index.js';
 import { seededRandom, systemClock } from '../../src/shared/index.js';
+import { inTime } from './eventually.js';
 import { type MeshWorld, meshNode } from './memory-mesh.js';
 
 /** What one mesh did. */
@@ -62,7 +63,7 @@ export async function converge(count: number): Promise<Convergence> {
 }
 
 async function until(condition: () => boolean): Promise<void> {
-  const deadlineMs = systemClock.now() + DEADLINE_MS;
+  const deadlineMs = systemClock.now() + inTime(DEADLINE_MS);
   while (!condition()) {
     if (systemClock.now() > deadlineMs) throw new Error('the mesh did not agree in time');
     await pause(POLL_MS);
