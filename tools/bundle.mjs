@@ -3,7 +3,7 @@
  * files in dist/program. A start of a node then reads some 40 files instead of 770 (docs/adr/0025-programs-in-few-files.md).
  * The single files stay beside it for tests and benches; no process loads both. build.mjs calls it.
  */
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import esbuild from 'esbuild';
@@ -76,7 +76,7 @@ async function bundle() {
     path.join(DIST, FOLDER, 'packages.json'),
     `${JSON.stringify(packages.map(({ name }) => name))}\n`,
   );
-  removeOthers(new Set(Object.keys(metafile.outputs).map((file) => path.basename(file))));
+  removeOthers(Object.keys(metafile.outputs).map((file) => path.basename(file)));
   for (const [name, file] of Object.entries(PROGRAMS)) {
     const up = path.posix.relative(path.posix.dirname(file), `${FOLDER}/${name}.js`);
     const hashbang = name === 'main' ? '#!/usr/bin/env node\n' : '';
@@ -85,12 +85,21 @@ async function bundle() {
   }
 }
 
-/** Files of earlier builds, whose names have another hash. */
+/**
+ * Parts of earlier builds, whose names have another hash. Those of the last one stay: a node that runs may not have loaded
+ * all of them yet. outputs.json says which are of no use to anybody else.
+ */
 function removeOthers(written) {
   const folder = path.join(DIST, FOLDER);
+  const list = path.join(folder, 'outputs.json');
+  const last = existsSync(list) ? JSON.parse(readFileSync(list, 'utf8')) : { written: [], left: [] };
+  const isSame = last.written.every((name) => written.includes(name));
+  const left = isSame ? last.left : last.written.filter((name) => !written.includes(name));
   for (const name of readdirSync(folder)) {
-    if (/\.js(\.map)?$/.test(name) && !written.has(name)) rmSync(path.join(folder, name));
+    if (/\.js(\.map)?$/.test(name) && !written.includes(name) && !left.includes(name))
+      rmSync(path.join(folder, name));
   }
+  writeFileSync(list, `${JSON.stringify({ written, left }, null, 1)}\n`);
 }
 
 /** The packages of these files, by name: their folder and manifest. */

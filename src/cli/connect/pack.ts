@@ -10,6 +10,8 @@ import { ExoError } from '../../shared/index.js';
 /** What `tar` is to put in: paths by the folder that they are relative to. */
 export interface Pack {
   readonly version: string;
+  /** Names of files in them that are of no use over there. */
+  readonly without: readonly string[];
   readonly parts: ReadonlyArray<{ readonly folder: string; readonly paths: readonly string[] }>;
 }
 
@@ -52,6 +54,7 @@ export function planPack(root = PACKAGE_ROOT): Pack {
   if (clash !== undefined) throw unpackable(path.join(root, clash));
   return {
     version: manifest.version ?? '0.0.0',
+    without: leftParts(root),
     parts: [
       { folder: root, paths: [...own, ...topmost(inside)] },
       ...(hoisted.length === 0 ? [] : [{ folder: outer!, paths: topmost(hoisted) }]),
@@ -64,7 +67,7 @@ export function tarArgs(pack: Pack): string[] {
   return [
     '-czf',
     '-',
-    ...EXCLUDED.map((pattern) => `--exclude=${pattern}`),
+    ...[...EXCLUDED, ...pack.without].map((pattern) => `--exclude=${pattern}`),
     ...pack.parts.flatMap(({ folder, paths }) => ['-C', folder, ...paths]),
   ];
 }
@@ -73,6 +76,12 @@ export function tarArgs(pack: Pack): string[] {
 function bundledPackages(root: string): ReadonlySet<string> {
   const list = path.join(root, 'dist/program/packages.json');
   return new Set(existsSync(list) ? (JSON.parse(readFileSync(list, 'utf8')) as string[]) : []);
+}
+
+/** Parts of the build before this one, kept for a node that still runs it. */
+function leftParts(root: string): readonly string[] {
+  const list = path.join(root, 'dist/program/outputs.json');
+  return existsSync(list) ? (JSON.parse(readFileSync(list, 'utf8')) as { left: string[] }).left : [];
 }
 
 /** Every package that `folder` needs, by where Node finds it, but for those in `without`. */

@@ -74,6 +74,7 @@ test('packages are found nested and hoisted; a missing one and an unbuilt progra
   packageAt(path.join(outer, 'node_modules/b'), 'b');
   assert.deepEqual(planPack(root), {
     version: '1.2.3',
+    without: [],
     parts: [
       { folder: root, paths: ['package.json', 'dist', 'node_modules/a'] },
       { folder: outer, paths: ['node_modules/b'] },
@@ -85,6 +86,9 @@ test('packages are found nested and hoisted; a missing one and an unbuilt progra
   assert.deepEqual(planPack(root).parts, [
     { folder: root, paths: ['package.json', 'dist', 'node_modules/a'] },
   ]);
+  // A node that was started before the last build may still load this.
+  writeFileSync(path.join(root, 'dist/program/outputs.json'), '{"written":["b-2.js"],"left":["b-1.js"]}');
+  assert.ok(tarArgs(planPack(root)).includes('--exclude=b-1.js'));
   rmSync(path.join(root, 'dist/program'), { recursive: true });
   rmSync(path.join(outer, 'node_modules/b'), { recursive: true });
   assert.throws(() => planPack(root), /the package b is missing/);
