@@ -73,10 +73,12 @@ const PATIENT = [
 ];
 /**
  * They compute, and wait for nothing that could come too late. In a whole run they get what is left of the processor by the files of
- * the next stage that have the machine for themselves and are idle half of the time.
+ * the next stage, which wait half of the time.
  */
 const COMPUTING = [
+  'test/api/json-reader.test.ts',
   'test/discovery/peers-edit.test.ts',
+  'test/inference/answers/generation-recovery.test.ts',
   'test/inference/ggml/compliance.test.ts',
   'test/inference/ggml/golden.test.ts',
   'test/inference/ggml/made-files.test.ts',
@@ -85,9 +87,12 @@ const COMPUTING = [
   'test/inference/sampling/sampler.test.ts',
   'test/models/download-kill.test.ts',
   'test/node/membership-stress.test.ts',
+  'test/node/mesh.test.ts',
+  'test/protocol/frame-decoder.test.ts',
   'test/protocol/message-codec.test.ts',
   'test/simulation/simulation.test.ts',
   'test/topology/gossip.test.ts',
+  'test/trust/authenticator.test.ts',
   'test/tunnels/destination.test.ts',
   'test/tunnels/known-hosts.test.ts',
   'test/tunnels/parse-spec.test.ts',
@@ -195,18 +200,20 @@ async function runTests(files, computing) {
   const byLength = (some) => some.toSorted((a, b) => rank(a) - rank(b));
   const sorted = byLength(files);
   try {
-    const beside = await runTestFiles(sorted.filter(isQuick), {
-      ...common,
-      atOnce: options.campaign ? 2 : BESIDE,
-    });
-    const [alone, behind] = await Promise.all([
-      runTestFiles(
+    const inFront = async () => {
+      const beside = await runTestFiles(sorted.filter(isQuick), {
+        ...common,
+        atOnce: options.campaign ? 2 : BESIDE,
+      });
+      const alone = await runTestFiles(
         sorted.filter((file) => !isQuick(file)),
         { ...common, atOnce: 1 },
-      ),
-      runTestFiles(byLength(computing), { ...common, atOnce: availableParallelism(), isLast: true }),
-    ]);
-    return sum(sum(beside, alone), behind);
+      );
+      return sum(beside, alone);
+    };
+    const behind = { ...common, atOnce: availableParallelism(), isLast: true };
+    const [front, back] = await Promise.all([inFront(), runTestFiles(byLength(computing), behind)]);
+    return sum(front, back);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
