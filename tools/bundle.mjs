@@ -3,7 +3,7 @@
  * files in dist/program. A start of a node then reads some 40 files instead of 770 (docs/adr/0025-programs-in-few-files.md).
  * The single files stay beside it for tests and benches; no process loads both. build.mjs calls it.
  */
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import esbuild from 'esbuild';
@@ -92,14 +92,24 @@ async function bundle() {
 function removeOthers(written) {
   const folder = path.join(DIST, FOLDER);
   const list = path.join(folder, 'outputs.json');
-  const last = existsSync(list) ? JSON.parse(readFileSync(list, 'utf8')) : { written: [], left: [] };
+  const last = lastOutputs(list);
   const isSame = last.written.every((name) => written.includes(name));
-  const left = isSame ? last.left : last.written.filter((name) => !written.includes(name));
+  const left = (isSame ? last.left : last.written).filter((name) => !written.includes(name));
   for (const name of readdirSync(folder)) {
     if (/\.js(\.map)?$/.test(name) && !written.includes(name) && !left.includes(name))
       rmSync(path.join(folder, name));
   }
-  writeFileSync(list, `${JSON.stringify({ written, left }, null, 1)}\n`);
+  writeFileSync(`${list}.part`, `${JSON.stringify({ written, left }, null, 1)}\n`);
+  renameSync(`${list}.part`, list);
+}
+
+/** Of the build before, where there was one. */
+function lastOutputs(list) {
+  try {
+    return JSON.parse(readFileSync(list, 'utf8'));
+  } catch {
+    return { written: [], left: [] };
+  }
 }
 
 /** The packages of these files, by name: their folder and manifest. */

@@ -281,7 +281,7 @@ if (!ensureNpmPackages(ROOT)) {
   total.failed += 1;
   total.failures.push({ name: 'npm ci', file: '' });
 } else {
-  if (stages.some((stage) => stage.name === 'netns')) ensureSystemPackages();
+  if (stages.some((stage) => stage.tests !== undefined)) ensureSystemPackages();
   for (const stage of stages) {
     if (cancelled !== undefined) break;
     const since = performance.now();

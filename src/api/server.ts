@@ -79,6 +79,9 @@ export function createApiServer(options: ApiServerOptions, components: ApiServer
   return new HttpApiServer(options, components);
 }
 
+/** What becomes of a question that has waited. */
+type Answering = (outgoing: ServerResponse, answer: () => void) => void;
+
 class HttpApiServer implements ApiServer {
   readonly #options: ApiServerOptions;
   readonly #components: ApiServerComponents;
@@ -89,8 +92,8 @@ class HttpApiServer implements ApiServer {
   #stopping: AbortController | undefined;
   #stopped: Promise<void> | undefined;
   #ready = false;
-  /** Continue the questions that came before `start`. */
-  readonly #held = new Set<() => void>();
+  /** End the wait of the questions that came before `start`. */
+  readonly #held = new Set<(then: Answering) => void>();
   #port: number;
 
   constructor(options: ApiServerOptions, components: ApiServerComponents) {
@@ -159,7 +162,7 @@ class HttpApiServer implements ApiServer {
     if (this.#ready) return;
     await this.bind();
     this.#ready = true;
-    for (const resume of [...this.#held]) resume();
+    for (const end of [...this.#held]) end((_, answer) => answer());
     this.#loopDelay.start();
     this.#components.log.info('api-listening', {
       address: formatAddress(this.address),
@@ -167,18 +170,22 @@ class HttpApiServer implements ApiServer {
     });
   }
 
-  /** A question that comes before the node is put together waits for that, but not for ever; its connection bounds how many there are. */
+  /** A question that comes before the node is put together waits for that, but not for ever, and one on each connection. */
   #hold(outgoing: ServerResponse, answer: () => void): void {
-    const end = (then: (outgoing: ServerResponse) => void) => {
+    // One that came behind another has no socket yet, and would not hear of its end.
+    if (outgoing.socket === null || this.#held.size >= LIMITS.httpConnectionsMax) {
+      answerStarting(outgoing);
+      return;
+    }
+    const end = (then: Answering) => {
       timer.cancel();
-      this.#held.delete(resume);
+      this.#held.delete(end);
       outgoing.off('close', drop);
-      then(outgoing);
+      then(outgoing, answer);
     };
     const drop = () => end(() => undefined);
-    const resume = () => end(answer);
     const timer = this.#components.clock.after(LIMITS.httpStartingMs, () => end(answerStarting));
-    this.#held.add(resume);
+    this.#held.add(end);
     outgoing.once('close', drop);
   }
 
@@ -188,6 +195,7 @@ class HttpApiServer implements ApiServer {
     if (listener === undefined) return Promise.resolve();
     this.#stopped ??= (async () => {
       this.#stopping?.abort(new ExoError('request-cancelled', 'this node is stopping; ask another one'));
+      for (const end of [...this.#held]) end(answerStarting);
       await listener.close();
       this.#loopDelay.stop();
       this.#listener = undefined;

@@ -5,7 +5,11 @@
  */
 import { readFileSync } from 'node:fs';
 import { SourceMap } from 'node:module';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+
+/** As far from the sources as from the built program. */
+const PACKAGE_ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 /** A place in a stack: `file:///…/dist/program/chunk-UGGCW5AZ.js:11012:7`. */
 const PLACE = /(file:\/\/[^\s()]+\.js):(\d+):(\d+)/g;
@@ -18,8 +22,9 @@ export function sourceStack(error: unknown): string | undefined {
     if (!maps.has(file)) maps.set(file, readMap(file));
     const entry = maps.get(file)?.findEntry(Number(line) - 1, Number(column) - 1);
     if (entry === undefined || !('originalSource' in entry)) return place;
-    const source = new URL(entry.originalSource, file).href;
-    return `${source}:${entry.originalLine + 1}:${entry.originalColumn + 1}`;
+    const source = fileURLToPath(new URL(entry.originalSource, file));
+    // The log has room for a few hundred characters, and whoever reads it for the place in the repository.
+    return `${path.relative(PACKAGE_ROOT, source)}:${entry.originalLine + 1}:${entry.originalColumn + 1}`;
   });
 }
 

@@ -89,10 +89,21 @@ describe('server', () => {
     await server.stop();
     const bound = serverOn('127.0.0.1', port);
     await bound.bind();
-    const never = assert.rejects(fetch(`http://127.0.0.1:${port}/healthcheck`));
+    const stopped = fetch(`http://127.0.0.1:${port}/healthcheck`);
     await new Promise((resolve) => setTimeout(resolve, 50));
     await bound.stop();
-    await never;
+    assert.equal((await stopped).status, 503, 'who waits for a node that does not come hears of it');
+  });
+
+  it('holds one question of each connection, whatever else is sent behind it', async () => {
+    const server = serverOn('127.0.0.1', 0);
+    await server.bind();
+    const question = 'GET /healthcheck HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n';
+    const answer = rawRequest(server.address.port, question.repeat(50));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    await server.start();
+    assert.deepEqual((await answer).match(/HTTP\/1\.1 \d+/g), ['HTTP/1.1 200', 'HTTP/1.1 503']);
+    await server.stop();
   });
 
   it('says so when a start takes too long', async () => {

@@ -5,7 +5,7 @@ import path from 'node:path';
 import test from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { sourceStack } from '../../src/cli/source-stack.js';
-import { Cleanup } from '../support/processes.js';
+import { Cleanup, ROOT } from '../support/processes.js';
 
 /** An error whose stack says that it happened in `file`. */
 function errorAt(file: string): Error {
@@ -23,7 +23,7 @@ test('a stack names the place in the source, by the map beside the file', async 
     // Line 2, column 1 comes from line 1 + 4 = 5, column 1 of the first source (VLQ: 0, 0, 4, 0).
     const map = { version: 3, sources: ['../src/act.ts'], names: [], mappings: ';AAIA' };
     writeFileSync(`${file}.map`, JSON.stringify(map));
-    const source = pathToFileURL(path.join(folder, 'src/act.ts')).href;
+    const source = path.relative(ROOT, path.join(folder, 'src/act.ts'));
     assert.equal(
       sourceStack(errorAt(file)),
       `Error: it broke\n    at act (${source}:5:1)\n    at node:internal/x:1:1`,

@@ -295,9 +295,7 @@ export class RingPlanner {
         const learning = this.#book.isLearning(offer) ? ({ isLearning: true } as const) : {};
         outsiders.push({ id, reason: offer.reason, ...late, ...learning });
       } else if (isMeasured(offer))
-        nodes.push(
-          new NodeCosts(id, offer, stored, this.record.loads.of(model.id, id, told.loadBytesPerS(id))),
-        );
+        nodes.push(new NodeCosts(id, offer, stored, this.record.loads.of(model.id, id, told.loadBytesPerS)));
     }
     const answerTokens = Math.min(maxTokens ?? USUAL_TOKENS, RESERVED_TOKENS_MAX);
     const previous = this.#rings.of(model.id);

@@ -54,7 +54,7 @@ export class RingRequest {
   /** Elements of the sequence that have gone through this shard. */
   position = 0;
   /** What would come after so many elements nobody reads. */
-  readonly lengthMax: number;
+  lengthMax: number;
   /** The engine has had this node's shard once; should it have lost it since, a step loads it. */
   isLoaded = false;
   /** Chooses the tokens (last shard only). */

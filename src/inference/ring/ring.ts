@@ -150,7 +150,7 @@ export class Ring implements Startable {
    */
   async onTensor(message: TensorRequest, from: string | null, signal: AbortSignal): Promise<TensorResponse> {
     const requestId = message.requestId ?? randomUuid(this.#parts.random);
-    // Before anything is looked up: those that wait for one model go on in their order.
+    // A request that is known goes on at once, unless a tensor of it waits for its model: their order is kept.
     const isWaited = this.#learning.holds(requestId) || this.#requests.get(requestId) === undefined;
     const fault = isWaited
       ? await this.#learning.ofTensor(requestId, message.shard, from, signal)
@@ -257,7 +257,10 @@ export class Ring implements Startable {
       lengthMax,
       ...(client === undefined ? {} : { client }),
     });
-    if (request.isTold && hasOldMember(request, port)) throw oldMember();
+    const hasOld = hasOldMember(request, port);
+    if (request.isTold && hasOld) throw oldMember();
+    // It makes tokens of the text itself, perhaps one more than are counted here: the client says when it has enough.
+    if (hasOld) request.lengthMax = Number.POSITIVE_INFINITY;
     this.#requests.add(request);
     const { place, ring } = request;
     const next = place < 0 ? undefined : ring[(place + 1) % ring.length];

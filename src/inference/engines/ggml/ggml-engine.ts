@@ -170,6 +170,8 @@ export class GgmlEngine implements InferenceEngine {
       const { process, model } = this.#loaded(shard) ?? (await this.#load(shard, signal));
       checkWidth(input, model.architecture.hidden);
       const key = keyOf(shard);
+      // The load may have ended as the request did.
+      this.#assertRunning(signal);
       const question = { op: 'forward', shardKey: key, requestId, position, input: encoded.input } as const;
       const asked = process.ask(question, encoded.payload);
       const { payload, isUnloaded } = await unlessGivenUp(asked, signal, () =>
