@@ -11,14 +11,17 @@ const EOS = 69;
 export class LegacyMember {
   readonly id: string;
   readonly #net: RingNet;
+  /** That it makes of a prompt itself. */
+  readonly #promptTokens: number;
   /** Tokens by request, of the results that came in and its own: what its API queues hold. */
   readonly results = new Map<string, number[]>();
   readonly finished = new Set<string>();
   #serial: Promise<unknown> = Promise.resolve();
 
-  constructor(id: string, net: RingNet) {
+  constructor(id: string, net: RingNet, promptTokens = 1) {
     this.id = id;
     this.#net = net;
+    this.#promptTokens = promptTokens;
   }
 
   onMessage(message: Message): Promise<Message | undefined> {
@@ -78,7 +81,7 @@ export class LegacyMember {
     const target = members[isLast ? 0 : place + 1];
     if (target === undefined) return;
     const { inferenceState } = message;
-    const tensor = tensorOf(out);
+    const tensor = tensorOf(out, message.kind === 'prompt' ? this.#promptTokens : 1);
     const request: Message = {
       kind: 'tensor-request',
       shard: target.shard,
@@ -100,8 +103,7 @@ export class LegacyMember {
   }
 }
 
-function tensorOf(value: bigint): Tensor {
-  const data = Buffer.alloc(8);
-  data.writeBigInt64LE(value);
-  return { shape: [1, 1], dtype: 'int64', data };
+function tensorOf(value: bigint, tokens: number): Tensor {
+  const values = new BigInt64Array(tokens).fill(value);
+  return { shape: [1, tokens], dtype: 'int64', data: Buffer.from(values.buffer) };
 }

@@ -38,6 +38,8 @@ export interface RingNetOptions {
   /** Ids in ring order. */
   readonly ids: readonly string[];
   readonly legacy?: readonly string[];
+  /** Tokens that an old member makes of a prompt. @default 1, as ours */
+  readonly legacyPromptTokens?: number;
   /** Ids that hold no layer. */
   readonly outside?: readonly string[];
   /** Pairs of ids with a connection. @default every node with every other */
@@ -94,7 +96,8 @@ export class RingNet {
     this.#options = options;
     this.random = seededRandom(options.seed ?? 1);
     for (const id of options.ids) {
-      if (options.legacy?.includes(id)) this.#legacy.set(id, new LegacyMember(id, this));
+      if (options.legacy?.includes(id))
+        this.#legacy.set(id, new LegacyMember(id, this, options.legacyPromptTokens));
       else this.#nodes.set(id, this.#makeNode(id));
     }
   }

@@ -133,6 +133,20 @@ for (const place of [0, 1, 2]) {
   });
 }
 
+test('ring with an old first member that makes more tokens of a prompt gives as many as were asked for', async () => {
+  await withNet({ ids: ['o', 'b', 'c'], legacy: ['o'], legacyPromptTokens: 3 }, async (net) => {
+    const answerOf = async (id: string) => {
+      const generation = await net.node(id).generations.start({ ...ask, maxTokens: 3 });
+      return { tokens: await read(generation), ...(await generation.result) };
+    };
+    for (const id of ['b', 'c']) {
+      const { tokens, finishReason } = await net.run(answerOf(id));
+      assert.equal(tokens.length, 3, id);
+      assert.equal(finishReason, 'length');
+    }
+  });
+});
+
 test('ring answers an old peer that holds no layer', async () => {
   await withNet({ ids: ['a', 'b', 'o'], legacy: ['o'], outside: ['o'] }, async (net) => {
     net.legacy('o').ask('old-1');
