@@ -106,6 +106,11 @@ export class RingRequest {
     return this.place === this.ring.length - 1;
   }
 
+  /** The member that gets what is computed here; undefined where no layer is held. */
+  get next(): RingMember | undefined {
+    return this.place < 0 ? undefined : this.ring[(this.place + 1) % this.ring.length];
+  }
+
   /** This node's member of the ring. Throws `ring-incomplete` when it holds no layer. */
   own(): RingMember {
     const member = this.ring[this.place];

@@ -82,11 +82,13 @@ export class RingWorker {
 
   /**
    * A later step: what the member before sent. The bytes are copied, because they belong to the connection. Resolves when the
-   * next one may come: at once, unless this member is slower than the one before.
+   * next one may come: at once, unless this member is slower than the one before. Of a token, which has no next one before it is
+   * all around, with what is sent back to that member, if it comes soon.
+   * @param from the member before, where it is known
    * @param more a part of the prompt that is not the last: no token is chosen after it
    * Throws `tensor-invalid` or `overloaded`; then nothing was taken over.
    */
-  tensor(request: RingRequest, tensor: Tensor, more = false): Promise<void> {
+  tensor(request: RingRequest, tensor: Tensor, from: string | null, more = false): Promise<void> {
     const bytes = tensor.data.length;
     elementCount(tensor);
     if (this.#queuedBytes + bytes > LIMITS.ringQueueBytesMax) {
@@ -98,15 +100,38 @@ export class RingWorker {
         },
       );
     }
-    this.#enqueue(
-      request,
-      request.isFirst ? tokensOf(tensor) : { ...tensor, data: Buffer.from(tensor.data) },
-      more,
-    );
+    const input = request.isFirst ? tokensOf(tensor) : { ...tensor, data: Buffer.from(tensor.data) };
+    if (!more && sequenceLength(tensor) === 1 && request.next?.nodeId === from) {
+      return this.#soon((whenOver) => this.#enqueue(request, input, more, whenOver));
+    }
+    this.#enqueue(request, input, more);
     return this.#room(request);
   }
 
-  #enqueue(request: RingRequest, input: readonly number[] | Tensor, more = false): void {
+  /** Resolves when the step that is begun has been computed and sent on, or after `ringAnswerMs`. */
+  #soon(begin: (whenOver: () => void) => void): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#clock.after(LIMITS.ringAnswerMs, resolve);
+      const whenOver = () => {
+        timer.cancel();
+        resolve();
+      };
+      try {
+        begin(whenOver);
+      } catch (error) {
+        timer.cancel();
+        throw error;
+      }
+    });
+  }
+
+  /** @param whenOver is called later, in whatever way the step ends */
+  #enqueue(
+    request: RingRequest,
+    input: readonly number[] | Tensor,
+    more = false,
+    whenOver?: () => void,
+  ): void {
     const isTensor = 'data' in input;
     const bytes = isTensor ? input.data.length : 0;
     const step = isTensor
@@ -119,6 +144,7 @@ export class RingWorker {
         onError: (error) => this.#events.onError(request, error),
         onDone: () => {
           this.#queuedBytes -= bytes;
+          whenOver?.();
         },
       });
     } catch (error) {

@@ -172,7 +172,7 @@ export class Ring implements Startable {
         throw ringError('ring-incomplete', 'the ring has changed during the answer; ask again');
       request.origin ??= message.origin;
       request.inferenceState = message.inferenceState ?? request.inferenceState;
-      const room = this.#worker.tensor(request, message.tensor, message.more);
+      const room = this.#worker.tensor(request, message.tensor, from, message.more);
       this.#requests.touch(request);
       await room;
     } catch (error) {
@@ -262,8 +262,7 @@ export class Ring implements Startable {
     // It makes tokens of the text itself, perhaps one more than are counted here: the client says when it has enough.
     if (hasOld) request.lengthMax = Number.POSITIVE_INFINITY;
     this.#requests.add(request);
-    const { place, ring } = request;
-    const next = place < 0 ? undefined : ring[(place + 1) % ring.length];
+    const { next } = request;
     if (next !== undefined && next.nodeId !== port.selfId) engine.models.neighbour?.(next.shard);
     return request;
   }

@@ -104,6 +104,28 @@ test('a member asks its engine in the call that brings a tensor of a known reque
   }
 });
 
+test('the answer to the tensor of a token comes with the next one over the same connection, or soon', async () => {
+  await withRing(['a', 'b'], async (net) => {
+    const held: number[] = [];
+    const b = net.node('b').ring;
+    const onTensor = b.onTensor.bind(b);
+    b.onTensor = async (message, from, signal) => {
+      const sinceMs = net.clock.now();
+      const taken = await onTensor(message, from, signal);
+      const back = net.sent.filter(
+        ({ from: by, message: { kind } }) => by === 'b' && kind === 'tensor-request',
+      );
+      held.push(net.clock.now() - sinceMs);
+      assert.ok(back.length <= held.length, 'nothing waits for what is sent back to arrive');
+      return taken;
+    };
+    await answer(net, 'a', 4);
+    // The prompt of five is taken over at once; each token when it is computed, which takes a millisecond.
+    assert.deepEqual(held, [0, 1, 1, 1].slice(0, held.length));
+    assert.ok(held.length >= 3);
+  });
+});
+
 /** A part of a prompt: no token is chosen after it. */
 function tensorFor(shard: Shard, first: boolean): TensorRequest {
   return {
