@@ -1,6 +1,6 @@
 /** The endpoints that show the mesh, and the two that act on it: ping and quit. */
 import * as z from 'zod';
-import { LIMITS } from '../shared/index.js';
+import { LIMITS, untilAnyAborted } from '../shared/index.js';
 import { readJsonBody } from './body.js';
 import { fullTopologyJson, peersJson, STATUS_SCHEMA_VERSION, statusJson, topologyJson } from './mesh-json.js';
 import type { ApiContext, ApiRequest, Route } from './route.js';
@@ -67,10 +67,10 @@ async function ping(api: ApiContext, request: ApiRequest): Promise<Response> {
   const onClose = () => gone.abort();
   outgoing.once('close', onClose);
   try {
-    const reply = await api.mesh.ping(body.node, {
-      timeoutMs: body.timeout_ms ?? LIMITS.healthTimeoutMs,
-      signal: AbortSignal.any([gone.signal, api.stopping]),
-    });
+    const timeoutMs = body.timeout_ms ?? LIMITS.healthTimeoutMs;
+    const reply = await untilAnyAborted([gone.signal, api.stopping], (signal) =>
+      api.mesh.ping(body.node, { timeoutMs, signal }),
+    );
     return request.json({
       schema_version: STATUS_SCHEMA_VERSION,
       id: reply.id,

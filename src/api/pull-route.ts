@@ -3,7 +3,7 @@
  * when the client leaves, unless somebody else wants it.
  */
 import * as z from 'zod';
-import { ExoError, LIMITS, waitAtMost } from '../shared/index.js';
+import { ExoError, LIMITS, untilAnyAborted, waitAtMost } from '../shared/index.js';
 import { readJsonBody } from './body.js';
 import { errorAnswer, HttpError } from './openai-errors.js';
 import type { PullProgress } from './ports.js';
@@ -54,7 +54,10 @@ async function pull(api: ApiContext, request: ApiRequest): Promise<Response> {
       },
     });
   };
-  const work = api.downloads.pull(body, onProgress, AbortSignal.any([api.stopping, left.signal]));
+  const { downloads } = api;
+  const work = untilAnyAborted([api.stopping, left.signal], (signal) =>
+    downloads.pull(body, onProgress, signal),
+  );
   await waitAtMost(api.clock, LIMITS.httpAcceptMs, work);
   events = new SseStream(api.clock, outgoing, leave);
   void pump(work, events).finally(() => outgoing.off('close', leave));

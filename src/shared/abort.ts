@@ -26,3 +26,25 @@ export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): P
     leave();
   }
 }
+
+/**
+ * What `work` comes to, with a signal that is aborted as soon as one of these is, and with its reason. Nothing is left at them:
+ * `AbortSignal.any` would leave a reference at a signal that lives as long as the program, for each call.
+ */
+export async function untilAnyAborted<T>(
+  signals: ReadonlyArray<AbortSignal | undefined>,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const controller = new AbortController();
+  const leaving = signals.flatMap((signal) => {
+    if (signal === undefined) return [];
+    const follow = () => controller.abort(signal.reason);
+    if (signal.aborted) follow();
+    return [onceAborted(signal, follow)];
+  });
+  try {
+    return await work(controller.signal);
+  } finally {
+    for (const leave of leaving) leave();
+  }
+}

@@ -1,7 +1,7 @@
 /**
  * The ground floor: what every room stands on and nothing of the product itself. Imports nothing of ours.
  */
-export { onceAborted, unlessAborted } from './abort.js';
+export { onceAborted, unlessAborted, untilAnyAborted } from './abort.js';
 export {
   type Address,
   type AddressScope,

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import { test } from 'node:test';
-import { onceAborted, sleep, unlessAborted, VirtualClock, withDeadline } from '../../src/shared/index.js';
+import {
+  onceAborted,
+  sleep,
+  unlessAborted,
+  untilAnyAborted,
+  VirtualClock,
+  withDeadline,
+} from '../../src/shared/index.js';
 
 const MANY = 100;
 
@@ -35,4 +42,19 @@ test('who has left is not called', async () => {
   owner.abort();
   await aborted;
   assert.equal(called, 0);
+});
+
+test('work under several signals ends with the reason of the first that is aborted, and leaves nothing at any', async () => {
+  const [one, other, gone] = [new AbortController(), new AbortController(), new AbortController()];
+  const signals = [one.signal, undefined, other.signal];
+  assert.equal(await untilAnyAborted(signals, async (signal) => signal.aborted), false);
+  const waits = untilAnyAborted(signals, (signal) =>
+    unlessAborted(new Promise<void>(() => undefined), signal),
+  );
+  other.abort(new Error('the other one'));
+  await assert.rejects(waits, /the other one/);
+  gone.abort(new Error('before it began'));
+  const late = untilAnyAborted([one.signal, gone.signal], async (signal) => signal.throwIfAborted());
+  await assert.rejects(late, /before it began/);
+  for (const { signal } of [one, other, gone]) assert.deepEqual(getEventListeners(signal, 'abort'), []);
 });

@@ -1,7 +1,15 @@
 /**
  * The answers that this node serves: chat in, `Generation` out. The API and `exo run` call it; below it is the ring.
  */
-import { type Clock, ExoError, LIMITS, type Logger, type Random, randomUuid } from '../../shared/index.js';
+import {
+  type Clock,
+  ExoError,
+  LIMITS,
+  type Logger,
+  type Random,
+  randomUuid,
+  untilAnyAborted,
+} from '../../shared/index.js';
 import type { ChatMessage, InferenceEngine } from '../engine.js';
 import { learnWithin, type ModelEntry, meantModel, resolveModel } from '../engine-models.js';
 import type { Placement } from '../placement.js';
@@ -129,7 +137,9 @@ export class Generations {
     this.#stop.signal.throwIfAborted();
     this.#admit(requestId);
     try {
-      return await this.#run(requestId, request);
+      return await untilAnyAborted([this.#stop.signal, request.signal], (signal) =>
+        this.#run(requestId, request, signal),
+      );
     } catch (error) {
       this.#running.delete(requestId);
       throw error;
@@ -163,9 +173,11 @@ export class Generations {
    * made.
    */
   async plan(name: string | undefined, asked: PlanAsked = {}): Promise<PlannedModel> {
+    return untilAnyAborted([this.#stop.signal, asked.signal], (signal) => this.#plan(name, asked, signal));
+  }
+
+  async #plan(name: string | undefined, asked: PlanAsked, signal: AbortSignal): Promise<PlannedModel> {
     const { mayFetch = false, placement } = asked;
-    const signals = [this.#stop.signal, ...(asked.signal === undefined ? [] : [asked.signal])];
-    const signal = AbortSignal.any(signals);
     const entry = await this.#resolve(name, signal, mayFetch);
     const chosen = choosePlacement(placement, this.#options.placement, entry);
     const plan = await explained(this.#parts.planner, chosen).plan({
@@ -189,9 +201,9 @@ export class Generations {
     messages: readonly ChatMessage[],
     until?: AbortSignal,
   ): Promise<EncodedChat> {
-    const signal = AbortSignal.any([this.#stop.signal, ...(until === undefined ? [] : [until])]);
-    const entry = await this.#resolve(model, signal);
-    return this.#encode(entry, messages, signal);
+    return untilAnyAborted([this.#stop.signal, until], async (signal) =>
+      this.#encode(await this.#resolve(model, signal), messages, signal),
+    );
   }
 
   async #encode(
@@ -222,11 +234,9 @@ export class Generations {
     this.#running.set(requestId, undefined);
   }
 
-  async #run(requestId: string, request: GenerationRequest): Promise<Generation> {
+  async #run(requestId: string, request: GenerationRequest, signal: AbortSignal): Promise<Generation> {
     const { engine, clock } = this.#parts;
     const { responseTimeoutMs: timeoutMs } = this.#options;
-    const signals = [this.#stop.signal, ...(request.signal === undefined ? [] : [request.signal])];
-    const signal = AbortSignal.any(signals);
     const model = await this.#resolve(request.model, signal);
     const chosen = choosePlacement(request.placement, this.#options.placement, model);
     const asked = 'prompt' in request ? request.prompt : request.messages;

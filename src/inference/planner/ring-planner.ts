@@ -4,7 +4,15 @@
  * mesh, the ring is the original's, by memory. Called by `generation-attempts.ts`; answers 0x72 for other planners.
  */
 import type { OfferRequest, OfferResponse } from '../../protocol/index.js';
-import { BoundedMap, type Clock, ExoError, LIMITS, type Logger, withDeadline } from '../../shared/index.js';
+import {
+  BoundedMap,
+  type Clock,
+  ExoError,
+  LIMITS,
+  type Logger,
+  untilAnyAborted,
+  withDeadline,
+} from '../../shared/index.js';
 import type { InferenceEngine } from '../engine.js';
 import type { ModelEntry } from '../engine-models.js';
 import type { Downloads } from '../node-models/index.js';
@@ -119,7 +127,12 @@ export class RingPlanner {
    * `LIMITS.ownOfferMs` of this node.
    */
   async plan(question: PlanQuestion): Promise<RingPlan> {
-    const signal = AbortSignal.any([question.signal, this.#stopping.signal]);
+    return untilAnyAborted([question.signal, this.#stopping.signal], (signal) =>
+      this.#plan(question, signal),
+    );
+  }
+
+  async #plan(question: PlanQuestion, signal: AbortSignal): Promise<RingPlan> {
     const mesh = this.#parts.port.mesh();
     if (mesh.hasOldPeer) {
       return { reason: 'an old peer is in the mesh: by memory, as it computes it itself', outsiders: [] };

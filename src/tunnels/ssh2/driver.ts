@@ -4,7 +4,7 @@
  */
 import { createRequire } from 'node:module';
 import { hostname } from 'node:os';
-import { type Clock, ExoError, unlessAborted } from '../../shared/index.js';
+import { type Clock, ExoError, unlessAborted, untilAnyAborted } from '../../shared/index.js';
 import type { TunnelSpec } from '../description/tunnel-spec.js';
 import type { SessionOptions, TunnelDriver, TunnelSession } from '../driver.js';
 import { anchorLabel, evictCommand } from '../ssh/anchor.js';
@@ -75,7 +75,17 @@ class Ssh2Driver implements TunnelDriver {
     options: SessionOptions,
     signal: AbortSignal,
   ): Promise<boolean> {
-    const over = AbortSignal.any([signal, this.#stopping.signal]);
+    return untilAnyAborted([signal, this.#stopping.signal], (over) =>
+      this.#evict(spec, farPid, options, over),
+    );
+  }
+
+  async #evict(
+    spec: TunnelSpec,
+    farPid: number,
+    options: SessionOptions,
+    over: AbortSignal,
+  ): Promise<boolean> {
     const way = new Way(this.#components.clock);
     try {
       const ssh2 = await loadSsh2();
