@@ -187,7 +187,7 @@ export class RingPlanner {
     const { placement } = question;
     switch (placement.kind) {
       case 'manual':
-        return this.#manual(situation, placement.ranges);
+        return this.#named(situation, placement.ranges);
       case 'solo':
         return this.#solo(situation, placement.nodeId);
       case 'split':
@@ -224,7 +224,7 @@ export class RingPlanner {
   }
 
   #solo(situation: Situation, named: string | undefined): RingPlan {
-    const { mesh, question, choice, outsiders } = situation;
+    const { question, choice, outsiders } = situation;
     const { model } = question;
     const { selfId } = this.#parts.port;
     if (named === undefined && choice.nodes.length > 0) {
@@ -238,16 +238,12 @@ export class RingPlanner {
       );
     }
     const nodeId = named ?? selfId;
-    return this.#named(situation, [{ nodeId, startLayer: 0, endLayer: model.layers - 1 }], mesh);
-  }
-
-  #manual(situation: Situation, ranges: readonly PlacedRange[]): RingPlan {
-    return this.#named(situation, ranges, situation.mesh);
+    return this.#named(situation, [{ nodeId, startLayer: 0, endLayer: model.layers - 1 }]);
   }
 
   /** Ranges that somebody asked for by name. */
-  #named(situation: Situation, ranges: readonly PlacedRange[], mesh: MeshNow): RingPlan {
-    const { question, choice, outsiders } = situation;
+  #named(situation: Situation, ranges: readonly PlacedRange[]): RingPlan {
+    const { mesh, question, choice, outsiders } = situation;
     const { model } = question;
     assertPresent(
       mesh,
