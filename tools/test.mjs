@@ -42,7 +42,7 @@ const isMeasured = (file) => isProcess(file) || isNetns(file) || ALONE.includes(
 const BESIDE = availableParallelism() + 1;
 /**
  * Tests of whole processes measure how soon something happens, on all cores there are: one file at a time. These are the
- * exceptions: they wait most of their time, and what they measure has seconds to spare.
+ * exceptions: they wait most of their time, or measure nothing that has not seconds to spare.
  */
 const PATIENT = [
   'test/cli/demo.netns.test.ts',
@@ -60,6 +60,8 @@ const PATIENT = [
   'test/e2e/nat.netns.test.ts',
   'test/e2e/partition.netns.test.ts',
   'test/e2e/placement.test.ts',
+  'test/e2e/real-faults.test.ts',
+  'test/e2e/real-load.test.ts',
   'test/e2e/real-mixed-ring.test.ts',
   'test/e2e/real-model.test.ts',
   'test/e2e/ring.test.ts',
@@ -110,6 +112,8 @@ const LONG = [
   'test/protocol/tls-transport.test.ts',
   'test/topology/gossip.test.ts',
   'test/e2e/connect.netns.test.ts',
+  'test/e2e/real-faults.test.ts',
+  'test/e2e/real-load.test.ts',
   'test/e2e/fetching.test.ts',
   'test/e2e/tunnel-cycles.test.ts',
   'test/e2e/legacy-interop.test.ts',

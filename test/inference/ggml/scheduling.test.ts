@@ -73,7 +73,7 @@ test('after a long run the wait is longer, and bounded', () => {
   const lingering = new Lingering();
   for (const [runMs, waitMs] of [
     [0, LINGER_MS],
-    [80, 10],
+    [40, 10],
     [10_000, 20],
   ] as const) {
     lingering.ended(['a', 'b'], 0, runMs);
@@ -96,6 +96,24 @@ test('requests that travel a ring together are waited for where one of them has 
   assert.equal(lingering.waitMs(new Set(['a']), 140), LINGER_MS);
   come(['b'], 140.5);
   assert.equal(lingering.waitMs(new Set(['a', 'b']), 140.5), 0);
+});
+
+test('one that was computed alone before the others of its round is waited with the next time', () => {
+  const lingering = new Lingering();
+  const come = (ids: readonly string[], ms: number) =>
+    ids.map((id, at) => lingering.arrived(id, ms + at / 2));
+  lingering.ended(['a', 'b', 'c'], 0);
+  for (const ms of [40, 100]) {
+    come(['a', 'b', 'c'], ms);
+    lingering.ended(['a'], ms + 15);
+    lingering.ended(['b', 'c'], ms + 40);
+  }
+  come(['a'], 170);
+  assert.equal(lingering.waitMs(new Set(['a']), 170), LINGER_MS);
+  // They did not come: a round later nobody waits for them.
+  lingering.ended(['a'], 190);
+  come(['a'], 230);
+  assert.ok(lingering.waitMs(new Set(['a']), 230) <= 0);
 });
 
 test('after a step of another engine of this machine, all who are known may come, and for a moment only', () => {

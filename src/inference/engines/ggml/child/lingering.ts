@@ -1,14 +1,16 @@
 /**
  * Whether to wait a moment for requests that will be here at once: four requests that decode side by side come back one
  * after the other within a millisecond, and one run for all costs little more than one run for the first. Only for those
- * that were back as quickly before, or came as closely behind the first of them, as they do on a later member of a ring. Nobody is
- * waited for who comes by himself. Pure. Called by the scheduler.
+ * that were back as quickly before, or came as closely behind the first of them, as they do on a later member of a ring, also where
+ * that one was computed alone then. Nobody is waited for who comes by himself. Pure. Called by the scheduler.
  */
 
 /** The wait for a run that is short. */
 export const LINGER_MS = 2;
-/** Of the time that a run takes: what is waited is won back when one more request is in it. */
-const LINGER_SHARE = 1 / 8;
+/** Of the time that a run takes: what is waited is won back several times when one more request is in it. */
+const LINGER_SHARE = 1 / 4;
+/** Of the wait: for those of whom only is known that they may come. */
+const PERHAPS_SHARE = 1 / 2;
 /** However long a run takes. */
 const LINGER_MS_MAX = 20;
 
@@ -16,7 +18,7 @@ interface Habit {
   endedAtMs: number;
   /** From a result to the next step, smoothed. */
   gapMs: number;
-  /** From the first step of those that ran together to this one's, smoothed. */
+  /** From the first step that came after a run to this one's, smoothed. */
   lateMs: number;
 }
 
@@ -24,7 +26,7 @@ interface Habit {
 export class Lingering {
   readonly #habits = new Map<string, Habit>();
   #last: readonly string[] = [];
-  /** Of the first of those that ran together last; undefined until one has come. */
+  /** Of the first step of a known request after the last run; undefined until one has come. */
   #firstAtMs: number | undefined;
   #lingerMs = LINGER_MS;
 
@@ -42,7 +44,7 @@ export class Lingering {
   /** A step has come. */
   arrived(requestId: string, nowMs: number): void {
     const habit = this.#habits.get(requestId);
-    if (habit === undefined || !this.#last.includes(requestId)) return;
+    if (habit === undefined) return;
     this.#firstAtMs ??= nowMs;
     habit.gapMs = smoothed(habit.gapMs, nowMs - habit.endedAtMs);
     habit.lateMs = smoothed(habit.lateMs, nowMs - this.#firstAtMs);
@@ -61,17 +63,26 @@ export class Lingering {
   waitMs(waiting: ReadonlySet<string>, nowMs: number, turnMs?: number): number {
     let longest = 0;
     if (turnMs !== undefined && [...this.#habits.keys()].some((id) => !waiting.has(id))) {
-      longest = turnMs + this.#lingerMs - nowMs;
+      longest = turnMs + this.#lingerMs * PERHAPS_SHARE - nowMs;
     }
-    for (const id of this.#last) {
-      const habit = this.#habits.get(id);
-      if (habit === undefined || waiting.has(id)) continue;
+    const beforeMs = this.#endedBefore(waiting);
+    for (const [id, habit] of this.#habits) {
+      if (waiting.has(id)) continue;
+      // Who was not here since one of these was here last does not come any more, or by himself.
+      if (habit.endedAtMs < beforeMs && !this.#last.includes(id)) continue;
       if (habit.gapMs <= this.#lingerMs)
         longest = Math.max(longest, habit.endedAtMs + this.#lingerMs - nowMs);
       else if (habit.lateMs <= this.#lingerMs && this.#firstAtMs !== undefined)
         longest = Math.max(longest, this.#firstAtMs + this.#lingerMs - nowMs);
     }
     return longest;
+  }
+
+  /** When the first of these was computed last; Infinity when none was. */
+  #endedBefore(waiting: ReadonlySet<string>): number {
+    let beforeMs = Number.POSITIVE_INFINITY;
+    for (const id of waiting) beforeMs = Math.min(beforeMs, this.#habits.get(id)?.endedAtMs ?? beforeMs);
+    return beforeMs;
   }
 }
 
