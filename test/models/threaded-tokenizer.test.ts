@@ -148,12 +148,22 @@ describe('a chat template that', () => {
     [
       'fills the memory is ended',
       '{% set ns = namespace(l=range(10000)) %}{% for i in range(10000) %}{% set ns.l = ns.l + ns.l %}{% endfor %}',
-      /MiB of memory|Invalid array length|took longer/,
+      /a list of 1280000 items/,
     ],
     [
-      'doubles a text is ended',
-      '{% set ns = namespace(s="0123456789") %}{% for i in range(1000) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}{{ ns.s }}',
+      'keeps more and more is ended',
+      '{% set ns = namespace(s="abcdefghij", l=[]) %}{% for i in range(15) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}{% for i in range(10000) %}{% set ns.l = [ns.l, ns.s | upper] %}{% endfor %}',
+      /more than 256 MiB of memory/,
+    ],
+    [
+      'makes all of one text at once is ended',
+      '{% set ns = namespace(s="0123456789", l=[1]) %}{% for i in range(19) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}{% for i in range(100) %}{% set ns.l = [ns.l, ns.s | replace("0", ns.s)] %}{% endfor %}',
       /Invalid string length|MiB of memory/,
+    ],
+    [
+      'writes one value again and again is ended',
+      '{% set ns = namespace(l=["value"]) %}{% for i in range(100) %}{% set ns.l = [ns.l, ns.l] %}{% endfor %}{{ ns.l | tojson }}',
+      /took longer than|Invalid string length|MiB of memory/,
     ],
     ['throws is named', '{{ messages[0].content.nothing() }}', /chat template/],
   ];
@@ -168,7 +178,7 @@ describe('a chat template that', () => {
   it('makes a text over the bound of a prompt is refused', async (t) => {
     const tokenizer = await withTemplate(
       t,
-      '{% set ns = namespace(s="0123456789") %}{% for i in range(23) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}{{ ns.s }}',
+      '{% set ns = namespace(s="0123456789") %}{% for i in range(1000) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}{{ ns.s }}',
     );
     await assert.rejects(
       tokenizer.applyChatTemplate(CHAT),

@@ -2,8 +2,9 @@
  * The template that makes a text of a conversation: Jinja, as Hugging Face's transformers render it. It is a program of
  * whoever published the model. It reaches nothing of this machine and can count only so far, but it may still take long.
  */
-import { Environment, Interpreter, Template } from '@huggingface/jinja';
+import { Environment, Template } from '@huggingface/jinja';
 import { type Clock, ExoError, LIMITS, printable } from '../../shared/index.js';
+import { BoundedInterpreter } from './bounded-interpreter.js';
 import { strftime } from './strftime.js';
 
 /** One turn of a conversation. */
@@ -43,7 +44,8 @@ export class ChatTemplate {
 
   /**
    * The text of a conversation, up to where the assistant's answer begins. Throws `conversation-refused` when the template says
-   * that it does not take such a one (two turns of one role, a system message), `tokenizer-invalid` when it fails.
+   * that it does not take such a one (two turns of one role, a system message), `prompt-too-long` when it makes a text over the bound of
+   * a prompt, `tokenizer-invalid` when it fails.
    */
   render(messages: readonly TemplateMessage[]): string {
     const scope = new Environment(this.#globals);
@@ -54,7 +56,7 @@ export class ChatTemplate {
     );
     let text: unknown;
     try {
-      text = new Interpreter(scope).run(this.#parsed).value;
+      text = new BoundedInterpreter(scope).run(this.#parsed).value;
     } catch (error) {
       if (error instanceof ExoError) throw error;
       throw this.#invalid(`failed (${reasonOf(error)})`, error);

@@ -25,6 +25,14 @@ export const MODELS = {
     10_000,
     'numbers that a chat template counts through at once; templates count messages',
   ],
+  chatTemplateItemsMax: [
+    1_048_576,
+    'items of a list in a chat template; its lists are the messages, and words of them',
+  ],
+  chatTemplateHeapMbMax: [
+    256,
+    'memory that a chat template takes while it renders, garbage included; the longest known ones need a few times the conversation',
+  ],
   tokenizerLoadMs: [
     60_000,
     'to read a tokenizer in its thread; the largest known take 2.4 s, ten times as long on a small machine',
@@ -33,8 +41,8 @@ export const MODELS = {
   chatTemplateMs: [5_000, 'to render a conversation there; the longest known templates take 20 ms'],
   tokenizerJobsMax: [64, 'texts that wait for one tokenizer; as generationsMax'],
   tokenizerHeapMbMax: [
-    1_024,
-    'memory of a tokenizer’s thread; the largest known vocabulary needs 400 MiB while it loads',
+    2_048,
+    'memory of a tokenizer’s thread: 400 MiB while the largest known vocabulary loads, chatTemplateHeapMbMax, and 512 MiB for the longest text that one operation of a template can make',
   ],
   tokenizersMax: [
     16,

@@ -3,7 +3,7 @@
  * may take their time or fail, and are ended from outside when they do not end. `tokenizer-thread.ts` starts it.
  */
 import { parentPort } from 'node:worker_threads';
-import { ExoError, LIMITS, toExoError } from '../../../shared/index.js';
+import { ExoError, toExoError } from '../../../shared/index.js';
 import { tooManyTokens } from '../count-tokens.js';
 import { readTokenizer, type TextReader } from '../tokenizer.js';
 import { tooLong } from '../too-long.js';
@@ -35,14 +35,7 @@ async function answer(question: TokenizerQuestion): Promise<void> {
     reply({ ids }, [ids.buffer]);
     return;
   }
-  const text = reader.applyChatTemplate(question.messages);
-  if (text.length > LIMITS.promptBytesMax) {
-    throw new ExoError(
-      'prompt-too-long',
-      `the conversation became a prompt of ${text.length} characters; at most ${LIMITS.promptBytesMax} can be sent`,
-    );
-  }
-  reply({ text });
+  reply({ text: reader.applyChatTemplate(question.messages) });
 }
 
 function reply(message: TokenizerAnswer, moved: readonly ArrayBufferLike[] = []): void {
