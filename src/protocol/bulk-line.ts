@@ -21,6 +21,14 @@ export class BulkLine {
     return this.#waiting.length;
   }
 
+  /** The first deadline. */
+  get earliestMs(): number {
+    return this.#waiting.reduce(
+      (least, { request }) => Math.min(least, request.deadlineMs),
+      Number.POSITIVE_INFINITY,
+    );
+  }
+
   add(waiting: WaitingRequest): void {
     this.#waiting.push(waiting);
   }

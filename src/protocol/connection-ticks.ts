@@ -6,62 +6,81 @@ import type { Clock, TimerHandle } from '../shared/index.js';
 
 /** Something that has deadlines now and then. */
 export interface Ticked {
-  /** Looks at them. False: it waits for nothing any more. */
-  tick(): boolean;
+  /** When it wants to be looked at, as `clock.now()`. */
+  readonly dueMs: number;
+  /** Looks at its deadlines. False: it waits for nothing any more. */
+  tick(nowMs: number): boolean;
 }
 
 /** Deadlines are seen this late at most. */
 const TICK_MS = 50;
+/** Who waits for something far away is looked at this seldom: each look wakes the process, amid whatever else the machine does. */
+const TICK_MS_MAX = 500;
 
 /** The connections of one node whose deadlines are looked at. */
 export class ConnectionTicks {
   #members = new Set<Ticked>();
   #spare = new Set<Ticked>();
   #timer: TimerHandle | undefined;
+  /** When the timer ends. */
+  #timerMs = Number.POSITIVE_INFINITY;
 
-  /** From now on `tick` is called every 50 ms, until it returns false. */
+  /** From now on `tick` is called whenever it is due, until it returns false. Again: it is due sooner than it was. */
   join(member: Ticked, clock: Clock): void {
     this.#members.add(member);
-    if (this.#timer === undefined) this.#arm(clock);
+    if (member.dueMs < this.#timerMs) this.#arm(clock, member.dueMs);
   }
 
   /** It waits for nothing any more. */
   leave(member: Ticked): void {
     this.#members.delete(member);
-    if (this.#members.size > 0) return;
-    this.#timer?.cancel();
-    this.#timer = undefined;
+    if (this.#members.size === 0) this.#disarm();
   }
 
-  #arm(clock: Clock): void {
-    this.#timer = clock.after(TICK_MS, () => {
-      this.#timer = undefined;
-      this.#tick(clock);
-    });
+  #arm(clock: Clock, dueMs: number): void {
+    this.#disarm();
+    this.#timerMs = dueMs;
+    this.#timer = clock.after(Math.max(0, dueMs - clock.now()), () => this.#tick(clock));
+  }
+
+  #disarm(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#timerMs = Number.POSITIVE_INFINITY;
   }
 
   #tick(clock: Clock): void {
-    const due = this.#members;
+    this.#disarm();
+    const nowMs = clock.now();
+    // Those that are due a moment later are looked at too, so that they share the next timer.
+    const untilMs = nowMs + TICK_MS / 2;
+    const all = this.#members;
     this.#members = this.#spare;
-    this.#spare = due;
+    this.#spare = all;
     try {
-      for (const member of due) {
-        due.delete(member);
-        if (member.tick()) this.#members.add(member);
+      for (const member of all) {
+        all.delete(member);
+        if (member.dueMs > untilMs || member.tick(nowMs)) this.#members.add(member);
       }
     } finally {
       // One of them threw: the others have their deadlines all the same.
-      for (const member of due) this.#members.add(member);
-      due.clear();
-      if (this.#timer === undefined && this.#members.size > 0) this.#arm(clock);
+      for (const member of all) this.#members.add(member);
+      all.clear();
+      this.#armNext(clock, nowMs);
     }
+  }
+
+  #armNext(clock: Clock, nowMs: number): void {
+    let dueMs = Number.POSITIVE_INFINITY;
+    for (const member of this.#members) dueMs = Math.min(dueMs, member.dueMs);
+    if (dueMs < this.#timerMs) this.#arm(clock, Math.max(dueMs, nowMs));
   }
 }
 
 /** What a connection may wait for. */
 export interface Awaited {
-  /** Answers, a hello, the rest of a body. */
-  readonly session: { readonly needsTick: boolean };
+  /** Answers, a hello, the rest of a body; nothing is due before `nextTickMs`. */
+  readonly session: { readonly needsTick: boolean; readonly nextTickMs: number };
   /** That the system takes what was written. */
   readonly stream: { readonly unsentBytes: number };
 }
@@ -74,17 +93,20 @@ export class TickPlace implements Ticked {
   readonly #ticks: ConnectionTicks;
   readonly #clock: Clock;
   readonly #awaited: Awaited;
-  readonly #check: () => void;
+  readonly #check: (nowMs: number) => void;
+  #dueMs = 0;
   #isIn = false;
+  /** Something nearer may come. */
+  #isFar = false;
   #lookPlanned = false;
   #isOver = false;
   readonly #look = () => {
     this.#lookPlanned = false;
-    if (!this.#isIn && this.#waits) this.#join();
+    if (this.#isIn ? this.#nextMs < this.#dueMs : this.#waits) this.#join();
   };
 
   /** `check` looks at the deadlines of the connection. */
-  constructor(ticks: ConnectionTicks, clock: Clock, awaited: Awaited, check: () => void) {
+  constructor(ticks: ConnectionTicks, clock: Clock, awaited: Awaited, check: (nowMs: number) => void) {
     this.#ticks = ticks;
     this.#clock = clock;
     this.#awaited = awaited;
@@ -93,10 +115,11 @@ export class TickPlace implements Ticked {
 
   /** Something was asked, written or received. */
   arm(): void {
-    if (this.#isIn) return;
-    if (this.#awaited.session.needsTick) {
+    if (this.#isIn && !this.#isFar) return;
+    const { session, stream } = this.#awaited;
+    if (this.#isIn ? session.nextTickMs < this.#dueMs : session.needsTick) {
       this.#join();
-    } else if (this.#awaited.stream.unsentBytes > 0 && !this.#lookPlanned) {
+    } else if (stream.unsentBytes > 0 && !this.#lookPlanned) {
       // In a microtask, once for all that is written until then: the system usually takes it at once and says so before that, and
       // the timer is not started for it.
       this.#lookPlanned = true;
@@ -115,12 +138,22 @@ export class TickPlace implements Ticked {
     if (this.#isIn) this.#leave();
   }
 
-  tick(): boolean {
+  get dueMs(): number {
+    return this.#dueMs;
+  }
+
+  tick(nowMs: number): boolean {
     // It is in no list now, also where the check throws.
     this.#isIn = false;
-    this.#check();
+    this.#check(nowMs);
     this.#isIn = !this.#isOver && this.#waits;
+    if (this.#isIn) this.#plan(nowMs);
     return this.#isIn;
+  }
+
+  /** Nothing has to be seen before. */
+  get #nextMs(): number {
+    return this.#awaited.stream.unsentBytes > 0 ? 0 : this.#awaited.session.nextTickMs;
   }
 
   get #waits(): boolean {
@@ -130,7 +163,14 @@ export class TickPlace implements Ticked {
   #join(): void {
     if (this.#isOver) return;
     this.#isIn = true;
+    this.#plan(this.#clock.now());
     this.#ticks.join(this, this.#clock);
+  }
+
+  #plan(nowMs: number): void {
+    const waitMs = Math.min(Math.max(this.#nextMs - nowMs, TICK_MS), TICK_MS_MAX);
+    this.#dueMs = nowMs + waitMs;
+    this.#isFar = waitMs > TICK_MS;
   }
 
   #leave(): void {

@@ -99,8 +99,11 @@ class StreamConnection implements Connection, Sender {
         end: (reason) => this.#shut(reason, true),
       },
     );
-    this.#ticks = new TickPlace(components.ticks, components.clock, { session: this.#session, stream }, () =>
-      this.#checkDeadlines(),
+    this.#ticks = new TickPlace(
+      components.ticks,
+      components.clock,
+      { session: this.#session, stream },
+      (atMs) => this.#checkDeadlines(atMs),
     );
     stream.onData = (chunk) => this.#receive(chunk);
     stream.onDrain = () => this.#drained();
@@ -261,8 +264,7 @@ class StreamConnection implements Connection, Sender {
 
   // ------------------------------------------------------------------ time
 
-  #checkDeadlines(): void {
-    const nowMs = this.#components.clock.now();
+  #checkDeadlines(nowMs: number): void {
     try {
       this.#session.tick(nowMs);
       this.#progress.check(this.#stream.unsentBytes, this.#session.outbox.queuedBytes, this.#bytesOut, nowMs);

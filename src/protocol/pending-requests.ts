@@ -92,6 +92,15 @@ export class PendingRequests {
     return true;
   }
 
+  /** The first deadline. */
+  get earliestMs(): number {
+    let earliest = Number.POSITIVE_INFINITY;
+    for (const request of this.#slots) {
+      if (request !== undefined) earliest = Math.min(earliest, request.deadlineMs);
+    }
+    return earliest;
+  }
+
   /** Removes and returns those whose deadline has passed. */
   expire(nowMs: number): PendingRequest[] {
     const late: PendingRequest[] = [];

@@ -19,6 +19,7 @@ export class Requester {
   readonly #pending = new PendingRequests();
   readonly #lane = new SerialLane();
   readonly #line = new BulkLine();
+  #earliestMs = Number.POSITIVE_INFINITY;
 
   constructor(session: SessionCore, host: SessionHost) {
     this.#session = session;
@@ -28,6 +29,11 @@ export class Requester {
   /** Requests not yet answered. */
   get size(): number {
     return this.#pending.size + this.#lane.size + this.#line.size;
+  }
+
+  /** No deadline passes before. */
+  get earliestMs(): number {
+    return this.#earliestMs;
   }
 
   /** As `Session.request`. */
@@ -46,10 +52,12 @@ export class Requester {
         resolve(type === TYPE.prompt ? { kind: 'prompt-response' } : message);
         return undefined;
       }
+      const deadlineMs = nowMs + timeoutMs;
+      this.#earliestMs = this.size === 0 ? deadlineMs : Math.min(this.#earliestMs, deadlineMs);
       const request: PendingRequest = {
         message,
         answerType: type + 1,
-        deadlineMs: nowMs + timeoutMs,
+        deadlineMs,
         timeoutMs,
         resolve,
         reject,
@@ -82,6 +90,15 @@ export class Requester {
 
   /** Looks at deadlines. Throws when the connection must be closed. */
   tick(nowMs: number): void {
+    if (nowMs < this.#earliestMs) return;
+    try {
+      this.#expire(nowMs);
+    } finally {
+      this.#earliestMs = Math.min(this.#pending.earliestMs, this.#lane.earliestMs, this.#line.earliestMs);
+    }
+  }
+
+  #expire(nowMs: number): void {
     for (const request of this.#pending.expire(nowMs)) {
       this.#abandon(request);
       request.reject(timeoutError(request));

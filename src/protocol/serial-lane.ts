@@ -14,6 +14,12 @@ export class SerialLane {
     return this.#queue.length + (this.#current === undefined ? 0 : 1);
   }
 
+  /** The first deadline. */
+  get earliestMs(): number {
+    const earliest = this.#current?.deadlineMs ?? Number.POSITIVE_INFINITY;
+    return this.#queue.reduce((least, { deadlineMs }) => Math.min(least, deadlineMs), earliest);
+  }
+
   /** The request whose answer comes next. */
   get current(): PendingRequest | undefined {
     return this.#current;

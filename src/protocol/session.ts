@@ -84,6 +84,11 @@ export class Session implements SessionCore {
     return this.pending > 0 || this.#inbound.needsTick;
   }
 
+  /** Until then `tick` has nothing to do; 0: it is to look again and again. */
+  get nextTickMs(): number {
+    return this.#inbound.needsTick ? 0 : this.#requester.earliestMs;
+  }
+
   /** Takes bytes. Throws an `ExoError` when the connection must be closed. */
   receive(chunk: Buffer, nowMs: number): void {
     if (this.#state !== 'closed') this.#inbound.receive(chunk, nowMs);

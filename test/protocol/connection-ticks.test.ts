@@ -4,15 +4,17 @@ import { ConnectionTicks, type Ticked } from '../../src/protocol/connection-tick
 import { LIMITS, VirtualClock } from '../../src/shared/index.js';
 import { closePair, establishedPair, promptOf } from '../support/connection-pair.js';
 
-/** Waits for something until it has been looked at `looks` times. */
-function waiting(clock: VirtualClock, looks: number) {
+/** Waits for something until it has been looked at `looks` times, every `everyMs`. */
+function waiting(clock: VirtualClock, looks: number, everyMs = 50) {
   const seenMs: number[] = [];
-  const member: Ticked = {
-    tick: () => {
-      seenMs.push(clock.now());
+  const member = {
+    dueMs: clock.now() + everyMs,
+    tick: (nowMs: number) => {
+      seenMs.push(nowMs);
+      member.dueMs = nowMs + everyMs;
       return seenMs.length < looks;
     },
-  };
+  } satisfies Ticked;
   return { member, seenMs };
 }
 
@@ -28,6 +30,33 @@ describe('the ticks of connections', () => {
     await clock.advance(1_000);
     assert.deepEqual(one.seenMs, [50, 100]);
     assert.deepEqual(two.seenMs, [50, 100, 150]);
+    assert.equal(clock.pending, 0);
+  });
+
+  it('look at each when it is due, and wake for nobody else', async () => {
+    const clock = new VirtualClock();
+    const ticks = new ConnectionTicks();
+    const [far, near] = [waiting(clock, 2, 500), waiting(clock, 3)];
+    ticks.join(far.member, clock);
+    await clock.advance(100);
+    near.member.dueMs = clock.now() + 50;
+    ticks.join(near.member, clock);
+    assert.equal(clock.pending, 1);
+    await clock.advance(2_000);
+    assert.deepEqual(near.seenMs, [150, 200, 250]);
+    assert.deepEqual(far.seenMs, [500, 1_000]);
+    assert.equal(clock.pending, 0);
+  });
+
+  it('look sooner at one that has come to be due sooner', async () => {
+    const clock = new VirtualClock();
+    const ticks = new ConnectionTicks();
+    const { member, seenMs } = waiting(clock, 1, 500);
+    ticks.join(member, clock);
+    member.dueMs = 70;
+    ticks.join(member, clock);
+    await clock.advance(1_000);
+    assert.deepEqual(seenMs, [70]);
     assert.equal(clock.pending, 0);
   });
 
@@ -50,7 +79,7 @@ describe('the ticks of connections', () => {
     const ticks = new ConnectionTicks();
     const other = waiting(clock, 1);
     const fault = new Error('a fault');
-    ticks.join({ tick: () => assert.fail(fault) }, clock);
+    ticks.join({ dueMs: 50, tick: () => assert.fail(fault) }, clock);
     ticks.join(other.member, clock);
     await assert.rejects(clock.run(50), fault);
     await clock.run(50);
@@ -87,16 +116,41 @@ describe('a connection', () => {
     await closePair(pair);
   });
 
-  it('sees a deadline within 50 ms', async () => {
+  for (const timeoutMs of [120, LIMITS.healthTimeoutMs]) {
+    it(`sees a deadline of ${timeoutMs} ms within 50 ms, beside one that is far away`, async () => {
+      const pair = await establishedPair({ acceptor: { onMessage: () => new Promise(() => undefined) } });
+      const failedMs = async (ms: number) => {
+        const startedMs = pair.clock.now();
+        const message = promptOf('hello');
+        await assert.rejects(pair.dialler.request(message, { timeoutMs: ms }), /no answer/);
+        return pair.clock.now() - startedMs;
+      };
+      const far = failedMs(60_000);
+      await pair.clock.advance(20);
+      const near = failedMs(timeoutMs);
+      await pair.clock.advance(timeoutMs + 50);
+      const tookMs = await near;
+      assert.ok(tookMs >= timeoutMs && tookMs <= timeoutMs + 50, `${tookMs} ms`);
+      await pair.clock.advance(60_000);
+      assert.ok((await far) <= 60_050);
+      await closePair(pair);
+    });
+  }
+
+  it('is looked at twice a second while the deadlines of what it asked are far away', async () => {
     const pair = await establishedPair({ acceptor: { onMessage: () => new Promise(() => undefined) } });
-    const startedMs = pair.clock.now();
-    const late = pair.dialler
-      .request(promptOf('hello'), { timeoutMs: LIMITS.healthTimeoutMs })
-      .then(() => Number.NaN)
-      .catch(() => pair.clock.now() - startedMs);
-    await pair.clock.advance(LIMITS.healthTimeoutMs + 50);
-    const tookMs = await late;
-    assert.ok(tookMs >= LIMITS.healthTimeoutMs && tookMs <= LIMITS.healthTimeoutMs + 50, `${tookMs} ms`);
+    const asked = pair.dialler.request(promptOf('hello'), { timeoutMs: 10_000 });
+    asked.catch(() => undefined);
+    // What was written has been taken by then.
+    await pair.clock.advance(1_000);
+    const after = pair.clock.after.bind(pair.clock);
+    const waitsMs: number[] = [];
+    pair.clock.after = (ms, run) => {
+      waitsMs.push(ms);
+      return after(ms, run);
+    };
+    await pair.clock.advance(2_000);
+    assert.deepEqual(waitsMs, [500, 500, 500, 500]);
     await closePair(pair);
   });
 });

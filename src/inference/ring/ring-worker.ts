@@ -101,7 +101,8 @@ export class RingWorker {
       );
     }
     const input = request.isFirst ? tokensOf(tensor) : { ...tensor, data: Buffer.from(tensor.data) };
-    if (!more && sequenceLength(tensor) === 1 && request.next?.nodeId === from) {
+    const goesBack = from !== null && request.next?.nodeId === from && this.#port.isNew(from);
+    if (goesBack && !more && sequenceLength(tensor) === 1) {
       return this.#soon((whenOver) => this.#enqueue(request, input, more, whenOver));
     }
     this.#enqueue(request, input, more);

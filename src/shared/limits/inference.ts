@@ -109,8 +109,8 @@ export const INFERENCE = {
     'steps of one request that wait on a member before it lets the next one wait to be taken over: a slow member slows those before it',
   ],
   ringAnswerMs: [
-    50,
-    'the answer to the tensor of a token waits so long for what goes back over the same connection: one write and one wake instead of two',
+    1_000,
+    'the answer to the tensor of a token waits so long for what goes back over the same connection: one write and one wake instead of two; a timer of the length of a step would wake the node in the midst of each',
   ],
   ringHoldMs: [10_000, 'a step is held so long at most; well within ringHopTimeoutMs'],
   logitBiasMax: [300, 'tokens with a bias in one request, as at OpenAI'],
