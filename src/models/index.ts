@@ -61,6 +61,6 @@ export { ModelStore, type Removed, type StoredModel } from './store/store.js';
 export { type ModelSurvey, surveyModel } from './store/survey.js';
 export type { VerifiedFile } from './store/verify.js';
 export { type WeightsOnDisk, weightsOnDisk } from './store/weights.js';
-export type { TemplateMessage } from './tokenizer/chat-template.js';
+export type { TemplateMessage } from './tokenizer/template/chat-template.js';
 export { openThreadedTokenizer, type ThreadedTokenizer } from './tokenizer/threaded-tokenizer.js';
 export { type ModelTokenizer, openTokenizer, type TokenizerComponents } from './tokenizer/tokenizer.js';

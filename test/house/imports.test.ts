@@ -111,7 +111,7 @@ const FENCES: Record<string, { readonly places: readonly string[]; readonly reas
     reason: 'tokenizer.json is read once, and its decoder is used apart from the rest',
   },
   '@huggingface/jinja': {
-    places: ['models/tokenizer/chat-template.ts'],
+    places: ['models/tokenizer/template/'],
     reason: 'templates are rendered in one place',
   },
   'ipaddr.js': {

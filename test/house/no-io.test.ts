@@ -42,7 +42,7 @@ const PURE = [
   'src/models/architecture/mlx.ts',
   'src/models/checkpoint/repeated-name.ts',
   'src/models/architecture/rope.ts',
-  'src/models/tokenizer/strftime.ts',
+  'src/models/tokenizer/template/strftime.ts',
   'src/models/architecture/weight-shapes.ts',
   'src/topology/partition.ts',
   'src/topology/push-planner.ts',

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import { ChatTemplate, type TemplateMessage } from '../../src/models/tokenizer/chat-template.js';
+import { ChatTemplate, type TemplateMessage } from '../../src/models/tokenizer/template/chat-template.js';
 import { ExoError, VirtualClock } from '../../src/shared/index.js';
 import '../support/leaks.js';
 

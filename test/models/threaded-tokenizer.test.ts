@@ -158,12 +158,12 @@ describe('a chat template that', () => {
     [
       'makes all of one text at once is ended',
       '{% set ns = namespace(s="0123456789", l=[1]) %}{% for i in range(19) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}{% for i in range(100) %}{% set ns.l = [ns.l, ns.s | replace("0", ns.s)] %}{% endfor %}',
-      /Invalid string length|MiB of memory/,
+      /Invalid string length/,
     ],
     [
       'writes one value again and again is ended',
       '{% set ns = namespace(l=["value"]) %}{% for i in range(100) %}{% set ns.l = [ns.l, ns.l] %}{% endfor %}{{ ns.l | tojson }}',
-      /took longer than|Invalid string length|MiB of memory/,
+      /took longer than|Invalid string length|more than 256 MiB of memory/,
     ],
     ['throws is named', '{{ messages[0].content.nothing() }}', /chat template/],
   ];
@@ -175,16 +175,21 @@ describe('a chat template that', () => {
     });
   }
 
-  it('makes a text over the bound of a prompt is refused', async (t) => {
-    const tokenizer = await withTemplate(
-      t,
-      '{% set ns = namespace(s="0123456789") %}{% for i in range(1000) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}{{ ns.s }}',
-    );
-    await assert.rejects(
-      tokenizer.applyChatTemplate(CHAT),
-      fails('prompt-too-long', new RegExp(String(LIMITS.promptBytesMax))),
-    );
-  });
+  for (const [what, content, code, says] of [
+    ['of a short conversation', 'Who are you?', 'tokenizer-invalid', /the chat template/],
+    ['of a long conversation', 'Who are you? '.repeat(10_000), 'prompt-too-long', /130000 characters/],
+  ] as const) {
+    it(`makes a text over the bound of a prompt ${what} is refused`, async (t) => {
+      const template =
+        '{% set ns = namespace(s="0123456789") %}{% for i in range(1000) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}{{ ns.s }}';
+      const tokenizer = await withTemplate(t, template);
+      const rendered = tokenizer.applyChatTemplate([{ role: 'user', content }]);
+      await assert.rejects(rendered, (error: unknown) => {
+        fails(code, says)(error);
+        return fails(code, new RegExp(`a text of .* at most ${LIMITS.promptBytesMax}`))(error);
+      });
+    });
+  }
 });
 
 describe('texts that wait for a tokenizer', () => {

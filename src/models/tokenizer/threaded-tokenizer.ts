@@ -4,11 +4,11 @@
  * here. What does not end is ended, and the next question finds a new thread. Called by the engine's `model-reader.ts`.
  */
 import { type Clock, ExoError, LIMITS, printable, systemClock, toExoError } from '../../shared/index.js';
-import type { TemplateMessage } from './chat-template.js';
+import type { TemplateMessage } from './template/chat-template.js';
 import type { OpenedTokenizer, TokenizerAnswer, TokenizerQuestion } from './thread/messages.js';
 import { TokenizerThread } from './thread/tokenizer-thread.js';
 import { TokenTable } from './token-table.js';
-import { tooLong } from './too-long.js';
+import { LONG_TEXT_CHARS, tooLong } from './too-long.js';
 
 /** As `ModelTokenizer`, with the other half elsewhere. */
 export interface ThreadedTokenizer {
@@ -177,9 +177,6 @@ class TokenizerLine {
     return answer;
   }
 }
-
-/** A short one that takes so long is the tokenizer's fault. */
-const LONG_TEXT_CHARS = 65_536;
 
 type EncodeQuestion = Extract<TokenizerQuestion, { op: 'encode' }>;
 

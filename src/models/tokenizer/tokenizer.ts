@@ -6,7 +6,7 @@
 import path from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { type Clock, ExoError, printable, systemClock } from '../../shared/index.js';
-import { ChatTemplate, plainConversation, type TemplateMessage } from './chat-template.js';
+import { ChatTemplate, plainConversation, type TemplateMessage } from './template/chat-template.js';
 import { TokenTable, type TokenTableData, tableOf } from './token-table.js';
 import { readTokenizerFiles, type TokenizerFiles } from './tokenizer-files.js';
 

@@ -1,6 +1,9 @@
 /** How a text is refused that is too long for the model, by both sides of a tokenizer's thread. Pure. */
 import { ExoError } from '../../shared/index.js';
 
+/** A shorter one that takes long, or makes much, is the fault of the tokenizer or its template. */
+export const LONG_TEXT_CHARS = 65_536;
+
 /**
  * `prompt-too-long`.
  * @param has what the messages have too much of

@@ -41,8 +41,8 @@ export const MODELS = {
   chatTemplateMs: [5_000, 'to render a conversation there; the longest known templates take 20 ms'],
   tokenizerJobsMax: [64, 'texts that wait for one tokenizer; as generationsMax'],
   tokenizerHeapMbMax: [
-    2_048,
-    'memory of a tokenizer’s thread: 400 MiB while the largest known vocabulary loads, chatTemplateHeapMbMax, and 512 MiB for the longest text that one operation of a template can make',
+    3_072,
+    'memory of a tokenizer’s thread: 400 MiB while the largest known vocabulary loads, chatTemplateHeapMbMax, and 2 GiB for one operation of a template: the longest text with two bytes a character, in pieces and whole',
   ],
   tokenizersMax: [
     16,

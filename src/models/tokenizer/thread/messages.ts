@@ -1,6 +1,6 @@
 /** What the main thread and a tokenizer's thread tell each other. One question at a time, one answer to each. */
 import type { ErrorCode } from '../../../shared/index.js';
-import type { TemplateMessage } from '../chat-template.js';
+import type { TemplateMessage } from '../template/chat-template.js';
 import type { TokenTableData } from '../token-table.js';
 
 /** Main thread to tokenizer. `open` comes first and once. */

@@ -3,8 +3,9 @@
  * whoever published the model. It reaches nothing of this machine and can count only so far, but it may still take long.
  */
 import { Environment, Template } from '@huggingface/jinja';
-import { type Clock, ExoError, LIMITS, printable } from '../../shared/index.js';
-import { BoundedInterpreter } from './bounded-interpreter.js';
+import { type Clock, ExoError, LIMITS, printable } from '../../../shared/index.js';
+import { LONG_TEXT_CHARS, tooLong } from '../too-long.js';
+import { BoundedInterpreter, TemplateBoundError } from './bounded-interpreter.js';
 import { strftime } from './strftime.js';
 
 /** One turn of a conversation. */
@@ -44,8 +45,8 @@ export class ChatTemplate {
 
   /**
    * The text of a conversation, up to where the assistant's answer begins. Throws `conversation-refused` when the template says
-   * that it does not take such a one (two turns of one role, a system message), `prompt-too-long` when it makes a text over the bound of
-   * a prompt, `tokenizer-invalid` when it fails.
+   * that it does not take such a one (two turns of one role, a system message), `prompt-too-long` when it makes too much of a long one,
+   * `tokenizer-invalid` when it fails.
    */
   render(messages: readonly TemplateMessage[]): string {
     const scope = new Environment(this.#globals);
@@ -59,6 +60,11 @@ export class ChatTemplate {
       text = new BoundedInterpreter(scope).run(this.#parsed).value;
     } catch (error) {
       if (error instanceof ExoError) throw error;
+      const chars = messages.reduce((sum, { content }) => sum + content.length, 0);
+      if (error instanceof TemplateBoundError && chars >= LONG_TEXT_CHARS) {
+        const has = `${chars} characters, too many for the model’s chat template (${error.message})`;
+        throw tooLong(has, undefined, { cause: error });
+      }
       throw this.#invalid(`failed (${reasonOf(error)})`, error);
     }
     if (typeof text !== 'string') throw this.#invalid('made no text');

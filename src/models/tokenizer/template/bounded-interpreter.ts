@@ -5,7 +5,7 @@
  */
 import { getHeapStatistics } from 'node:v8';
 import { type Environment, Interpreter, type Template } from '@huggingface/jinja';
-import { ExoError, LIMITS } from '../../shared/index.js';
+import { LIMITS } from '../../../shared/index.js';
 
 const MIB = 1024 * 1024;
 /** Looking at the heap takes as long as some operations on short values, so it is done after so many of them, or a long one. */
@@ -19,12 +19,15 @@ interface PackageInterpreter {
 }
 const Base = Interpreter as new (scope: Environment) => PackageInterpreter;
 
+/** What a template made too much of; whether that is its own fault, the caller knows. */
+export class TemplateBoundError extends Error {}
+
 /** An interpreter for one run. */
 export class BoundedInterpreter extends Base {
   readonly #heapBytesMax = getHeapStatistics().used_heap_size + LIMITS.chatTemplateHeapMbMax * MIB;
   #untilLook = LOOK_EVERY;
 
-  /** Throws `prompt-too-long` for a text over the bound of a prompt, and an Error that says what else there is too much of. */
+  /** Throws a `TemplateBoundError`, or what the template throws. */
   override evaluate(part: unknown, scope: Environment): { readonly value: unknown } {
     const result = super.evaluate(part, scope);
     const length = checkedLength(result.value);
@@ -36,19 +39,20 @@ export class BoundedInterpreter extends Base {
   #look(): void {
     this.#untilLook = LOOK_EVERY;
     if (getHeapStatistics().used_heap_size <= this.#heapBytesMax) return;
-    throw new Error(`it needs more than ${LIMITS.chatTemplateHeapMbMax} MiB of memory`);
+    throw new TemplateBoundError(`it needs more than ${LIMITS.chatTemplateHeapMbMax} MiB of memory`);
   }
 }
 
 function checkedLength(value: unknown): number {
   if (typeof value === 'string') {
     if (value.length <= LIMITS.promptBytesMax) return value.length;
-    throw new ExoError(
-      'prompt-too-long',
-      `the conversation became a prompt of ${value.length} characters; at most ${LIMITS.promptBytesMax} can be sent`,
+    throw new TemplateBoundError(
+      `it made a text of ${value.length} characters; at most ${LIMITS.promptBytesMax} can be sent`,
     );
   }
   if (!Array.isArray(value)) return 0;
   if (value.length <= LIMITS.chatTemplateItemsMax) return value.length;
-  throw new Error(`it made a list of ${value.length} items; at most ${LIMITS.chatTemplateItemsMax} are kept`);
+  throw new TemplateBoundError(
+    `it made a list of ${value.length} items; at most ${LIMITS.chatTemplateItemsMax} are kept`,
+  );
 }
