@@ -15,7 +15,7 @@ export interface Ticked {
 /** Deadlines are seen this late at most. */
 const TICK_MS = 50;
 /** Who waits for something far away is looked at this seldom: each look wakes the process, amid whatever else the machine does. */
-const TICK_MS_MAX = 500;
+const FAR_TICK_MS = 500;
 
 /** The connections of one node whose deadlines are looked at. */
 export class ConnectionTicks {
@@ -34,6 +34,7 @@ export class ConnectionTicks {
   /** It waits for nothing any more. */
   leave(member: Ticked): void {
     this.#members.delete(member);
+    this.#spare.delete(member);
     if (this.#members.size === 0) this.#disarm();
   }
 
@@ -50,8 +51,9 @@ export class ConnectionTicks {
   }
 
   #tick(clock: Clock): void {
+    // A timer of the system may end a moment early, and a look then would find nothing.
+    const nowMs = Math.max(clock.now(), this.#timerMs);
     this.#disarm();
-    const nowMs = clock.now();
     // Those that are due a moment later are looked at too, so that they share the next timer.
     const untilMs = nowMs + TICK_MS / 2;
     const all = this.#members;
@@ -102,7 +104,7 @@ export class TickPlace implements Ticked {
   #isOver = false;
   readonly #look = () => {
     this.#lookPlanned = false;
-    if (this.#isIn ? this.#nextMs < this.#dueMs : this.#waits) this.#join();
+    if (!this.#isIn && this.#waits) this.#join();
   };
 
   /** `check` looks at the deadlines of the connection. */
@@ -115,9 +117,10 @@ export class TickPlace implements Ticked {
 
   /** Something was asked, written or received. */
   arm(): void {
-    if (this.#isIn && !this.#isFar) return;
     const { session, stream } = this.#awaited;
-    if (this.#isIn ? session.nextTickMs < this.#dueMs : session.needsTick) {
+    if (this.#isIn) {
+      if (this.#isFar && session.nextTickMs < this.#dueMs) this.#join();
+    } else if (session.needsTick) {
       this.#join();
     } else if (stream.unsentBytes > 0 && !this.#lookPlanned) {
       // In a microtask, once for all that is written until then: the system usually takes it at once and says so before that, and
@@ -151,11 +154,6 @@ export class TickPlace implements Ticked {
     return this.#isIn;
   }
 
-  /** Nothing has to be seen before. */
-  get #nextMs(): number {
-    return this.#awaited.stream.unsentBytes > 0 ? 0 : this.#awaited.session.nextTickMs;
-  }
-
   get #waits(): boolean {
     return this.#awaited.session.needsTick || this.#awaited.stream.unsentBytes > 0;
   }
@@ -168,7 +166,9 @@ export class TickPlace implements Ticked {
   }
 
   #plan(nowMs: number): void {
-    const waitMs = Math.min(Math.max(this.#nextMs - nowMs, TICK_MS), TICK_MS_MAX);
+    const { needsTick, nextTickMs } = this.#awaited.session;
+    // Whether the system takes what was written is judged over many seconds.
+    const waitMs = needsTick ? Math.min(Math.max(nextTickMs - nowMs, TICK_MS), FAR_TICK_MS) : FAR_TICK_MS;
     this.#dueMs = nowMs + waitMs;
     this.#isFar = waitMs > TICK_MS;
   }

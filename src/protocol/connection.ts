@@ -258,6 +258,7 @@ class StreamConnection implements Connection, Sender {
     if (outbox.queuedBytes > 0 || this.#reason !== undefined) this.#flush();
     else if (this.#stream.unsentBytes === 0) {
       this.#session.sent();
+      this.#progress.emptied();
       this.#ticks.settled();
     }
   }

@@ -1,6 +1,6 @@
 /**
  * The lane of base requests, which has strictly one outstanding: an old peer's answers carry no id. Deadlines are looked at
- * when the session ticks. Sans-I/O; only `session.ts` uses it.
+ * when the session ticks. Sans-I/O; only `requester.ts` uses it.
  */
 import { ExoError, LIMITS } from '../shared/index.js';
 import type { PendingRequest } from './pending-requests.js';

@@ -25,6 +25,11 @@ export class WriteProgress {
     this.#moved = true;
   }
 
+  /** Everything was taken, and nothing waits: the next long queue is another one. */
+  emptied(): void {
+    this.#longSinceMs = undefined;
+  }
+
   /** The other side said something. */
   heard(nowMs: number): void {
     this.#heardAtMs = nowMs;

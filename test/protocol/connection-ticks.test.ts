@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { ConnectionTicks, type Ticked } from '../../src/protocol/connection-ticks.js';
 import { LIMITS, VirtualClock } from '../../src/shared/index.js';
 import { closePair, establishedPair, promptOf } from '../support/connection-pair.js';
+import { rawFrame } from '../support/frames.js';
 
 /** Waits for something until it has been looked at `looks` times, every `everyMs`. */
 function waiting(clock: VirtualClock, looks: number, everyMs = 50) {
@@ -91,21 +92,21 @@ describe('the ticks of connections', () => {
 describe('a connection', () => {
   it('that waits for nothing sets no timer, whatever was written and received', async () => {
     const pair = await establishedPair({ acceptor: { onMessage: async () => undefined } });
-    await pair.clock.advance(100);
+    await pair.clock.advance(500);
     assert.equal(pair.clock.pending, 0, 'after the hello');
     assert.ok(pair.dialler.notify({ kind: 'goodbye', reason: 'duplicate' }));
     await pair.clock.advance(0);
     assert.equal(pair.clock.pending, 0, 'after a message that was taken at once');
     const ping = await pair.dialler.request({ kind: 'ping', data: Buffer.alloc(8) });
     assert.equal(ping.kind, 'pong');
-    await pair.clock.advance(50);
+    await pair.clock.advance(500);
     assert.equal(pair.clock.pending, 0, 'after an answer');
     await closePair(pair);
   });
 
   it('whose bytes are not taken is looked at until they are', async () => {
     const pair = await establishedPair();
-    await pair.clock.advance(100);
+    await pair.clock.advance(500);
     pair.diallerStream.stall();
     assert.ok(pair.dialler.notify({ kind: 'goodbye', reason: 'duplicate' }));
     await pair.clock.advance(0);
@@ -126,7 +127,8 @@ describe('a connection', () => {
         return pair.clock.now() - startedMs;
       };
       const far = failedMs(60_000);
-      await pair.clock.advance(20);
+      // It is looked at seldom by now.
+      await pair.clock.advance(720);
       const near = failedMs(timeoutMs);
       await pair.clock.advance(timeoutMs + 50);
       const tookMs = await near;
@@ -136,6 +138,27 @@ describe('a connection', () => {
       await closePair(pair);
     });
   }
+
+  it('that waits for something far away sees half a body stand still in time', async () => {
+    const { clock, ...pair } = await establishedPair({
+      acceptor: { onMessage: () => new Promise(() => undefined) },
+    });
+    const far = pair.dialler.request(promptOf('hello'), { timeoutMs: 600_000 });
+    far.catch(() => undefined);
+    await clock.advance(720);
+    const waitsMs: number[] = [];
+    const after = clock.after.bind(clock);
+    clock.after = (ms, run) => {
+      waitsMs.push(ms);
+      return after(ms, run);
+    };
+    // The head of a tensor with an id, and nothing behind it.
+    const head = rawFrame(0x92, Buffer.alloc(100)).subarray(0, 12);
+    pair.acceptorStream.write([head]);
+    await clock.advance(40);
+    assert.deepEqual(waitsMs, [50]);
+    await closePair({ clock, ...pair });
+  });
 
   it('is looked at twice a second while the deadlines of what it asked are far away', async () => {
     const pair = await establishedPair({ acceptor: { onMessage: () => new Promise(() => undefined) } });

@@ -66,6 +66,18 @@ describe('the progress of writes', () => {
     );
   });
 
+  it('that were long once and are long again later are two queues', () => {
+    const progress = new WriteProgress(0, 'x');
+    progress.check(1_000, LONG, 1_000, 0);
+    progress.moved();
+    progress.emptied();
+    progress.moved();
+    const laterMs = 15 * 60_000;
+    progress.check(1_000, LONG, 11 * MIB, laterMs);
+    progress.moved();
+    progress.check(1_000, LONG, 12 * MIB, laterMs + LIMITS.slowPeerMs - 1);
+  });
+
   it('that creep with little waiting are let be', () => {
     assert.equal(
       verdict((nowMs) => ({ taken: nowMs / 10, queuedBytes: LIMITS.sendQueueBytesSoft }), 120_000),
