@@ -67,6 +67,8 @@ export class RingRequest {
   forwarded = false;
   /** `clock.now()` of the last sign of life. */
   activeAtMs = 0;
+  /** How long the last step of one token took, in ms. */
+  stepMs = Number.POSITIVE_INFINITY;
   /** Its steps, in order. */
   readonly line: StepLine;
   readonly #abort = new AbortController();

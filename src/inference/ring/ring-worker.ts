@@ -83,7 +83,7 @@ export class RingWorker {
   /**
    * A later step: what the member before sent. The bytes are copied, because they belong to the connection. Resolves when the
    * next one may come: at once, unless this member is slower than the one before. Of a token, which has no next one before it is
-   * all around, with what is sent back to that member, if it comes soon.
+   * all around, with what is sent back to that member, if that comes soon.
    * @param from the member before, where it is known
    * @param more a part of the prompt that is not the last: no token is chosen after it
    * Throws `tensor-invalid` or `overloaded`; then nothing was taken over.
@@ -101,12 +101,17 @@ export class RingWorker {
       );
     }
     const input = request.isFirst ? tokensOf(tensor) : { ...tensor, data: Buffer.from(tensor.data) };
-    const goesBack = from !== null && request.next?.nodeId === from && this.#port.isNew(from);
-    if (goesBack && !more && sequenceLength(tensor) === 1) {
+    if (!more && sequenceLength(tensor) === 1 && this.#goesBackSoon(request, from)) {
       return this.#soon((whenOver) => this.#enqueue(request, input, more, whenOver));
     }
     this.#enqueue(request, input, more);
     return this.#room(request);
+  }
+
+  /** An old peer says nothing else until it is answered; and an answer that is missing for long makes every cut a lost step. */
+  #goesBackSoon(request: RingRequest, from: string | null): boolean {
+    if (from === null || request.next?.nodeId !== from) return false;
+    return request.stepMs <= LIMITS.ringHeldStepMs && this.#port.isNew(from);
   }
 
   /** Resolves when the step that is begun has been computed and sent on, or after `ringAnswerMs`. */
@@ -174,10 +179,13 @@ export class RingWorker {
     const { shard } = request.own();
     if (!request.isLoaded) await this.#engine.load(shard, signal);
     request.isLoaded = true;
-    request.position += input.kind === 'tokens' ? input.tokens.length : sequenceLength(input.hidden);
+    const tokens = input.kind === 'tokens' ? input.tokens.length : sequenceLength(input.hidden);
+    request.position += tokens;
+    const fromMs = this.#clock.now();
     const output = await this.#engine.forward({ requestId, shard, input, position, signal });
     if (request.ended) return undefined;
     request.activeAtMs = this.#clock.now();
+    if (tokens === 1) request.stepMs = request.activeAtMs - fromMs;
     if ((output.kind === 'logits') !== request.isLast) {
       throw new ExoError('engine-failed', `layers ${shard.startLayer}-${shard.endLayer} gave ${output.kind}`);
     }

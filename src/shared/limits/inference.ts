@@ -108,9 +108,13 @@ export const INFERENCE = {
     4,
     'steps of one request that wait on a member before it lets the next one wait to be taken over: a slow member slows those before it',
   ],
+  ringHeldStepMs: [
+    50,
+    'steps of a token up to this length: what brought one is answered with what goes back over the same connection, in one write and one wake',
+  ],
   ringAnswerMs: [
     1_000,
-    'the answer to the tensor of a token waits so long for what goes back over the same connection: one write and one wake instead of two; a timer of the length of a step would wake the node in the midst of each',
+    'such an answer waits so long at most; a timer of the length of a step would wake the node in the midst of each',
   ],
   ringHoldMs: [10_000, 'a step is held so long at most; well within ringHopTimeoutMs'],
   logitBiasMax: [300, 'tokens with a bias in one request, as at OpenAI'],

@@ -5,18 +5,22 @@ import { createEngine, type ForwardRequest, type InferenceEngine } from '../../.
 import { StepLine } from '../../../src/inference/ring/step-line.js';
 import { tokenTensor } from '../../../src/inference/token-tensor.js';
 import type { Shard, TensorRequest } from '../../../src/protocol/index.js';
-import { type Clock, LIMITS } from '../../../src/shared/index.js';
+import { type Clock, LIMITS, sleep } from '../../../src/shared/index.js';
 import { RingNet } from '../../support/ring-net.js';
 import { StatefulEngine } from '../../support/stateful-engine.js';
 
 const never = new AbortController().signal;
 const fail = (error: unknown) => assert.fail(String(error));
 
-/** A ring of engines that take `elementMs` for each element; `steps` have the member's id and the position. */
+/**
+ * A ring of engines that take `elementMs` for each element, and `moreMs` for the step at a position; `steps` have the member's id
+ * and the position.
+ */
 async function withRing(
   ids: readonly string[],
   body: (net: RingNet, steps: ReadonlyArray<readonly [id: string, position: number]>) => Promise<void>,
   elementMs = 1,
+  moreMs: Readonly<Record<number, number>> = {},
 ): Promise<void> {
   const lazy: { clock?: Clock } = {};
   const steps: Array<readonly [string, number]> = [];
@@ -30,7 +34,13 @@ async function withRing(
           after: (delayMs, run) => lazy.clock!.after(delayMs, run),
           every: (periodMs, run) => lazy.clock!.every(periodMs, run),
         },
-        { elementMs, before: ({ position }: ForwardRequest) => void steps.push([id, position]) },
+        {
+          elementMs,
+          before: async ({ position }: ForwardRequest) => {
+            steps.push([id, position]);
+            if (moreMs[position] !== undefined) await sleep(lazy.clock!, moreMs[position]);
+          },
+        },
       ),
   });
   lazy.clock = net.clock;
@@ -105,11 +115,17 @@ test('a member asks its engine in the call that brings a tensor of a known reque
   }
 });
 
-for (const { elementMs, answeredMs } of [
-  { elementMs: 1, answeredMs: 1 },
-  { elementMs: 2_000, answeredMs: LIMITS.ringAnswerMs },
+for (const { what, elementMs, moreMs, answeredMs } of [
+  { what: 'take 1 ms is answered with them', elementMs: 1, moreMs: {}, answeredMs: [0, 0, 1, 1] },
+  { what: 'take long is answered at once', elementMs: 200, moreMs: {}, answeredMs: [0, 0, 0, 0] },
+  {
+    what: 'took 1 ms before one that takes 5 s is answered in time',
+    elementMs: 1,
+    moreMs: { 7: 5_000 },
+    answeredMs: [0, 0, 1, LIMITS.ringAnswerMs],
+  },
 ]) {
-  test(`the tensor of a token that takes ${elementMs} ms is answered after ${answeredMs} ms, a prompt at once`, async () => {
+  test(`the tensor of a token of a ring whose steps ${what}, a prompt at once`, async () => {
     const body = async (net: RingNet) => {
       const { ring } = net.node('b');
       const onTensor = ring.onTensor.bind(ring);
@@ -121,9 +137,9 @@ for (const { elementMs, answeredMs } of [
         return taken;
       };
       await answer(net, 'a', 4);
-      assert.deepEqual(heldMs, [0, answeredMs, answeredMs, answeredMs]);
+      assert.deepEqual(heldMs, answeredMs);
     };
-    await withRing(['a', 'b'], body, elementMs);
+    await withRing(['a', 'b'], body, elementMs, moreMs);
   });
 }
 
