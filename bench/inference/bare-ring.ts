@@ -16,10 +16,11 @@ const never = new AbortController().signal;
 /** What a frame says before its bytes, each a little-endian u32: bytes, position, shape[1], shape[2], type. */
 const HEAD_BYTES = 20;
 
-/** What one token takes, and of it the first half's steps; medians in ms. */
+/** What one token takes, and of it the first half's steps, medians in ms; and the tokens per second, as of the ring with a mesh. */
 export interface BareTokens {
   readonly tokenMs: number;
   readonly forwardMs: number;
+  readonly tokensPerS: number;
 }
 
 /** The second half: computes what comes and answers with the token, as a frame without bytes whose position it is. */
@@ -84,7 +85,12 @@ export async function bareTokens(
   }
   socket.destroy();
   engine.release(REQUEST);
-  return { tokenMs: middle(tokenMs), forwardMs: middle(forwardMs) };
+  const tookMs = tokenMs.reduce((sum, ms) => sum + ms, 0);
+  return {
+    tokenMs: middle(tokenMs),
+    forwardMs: middle(forwardMs),
+    tokensPerS: (tokenMs.length * 1000) / tookMs,
+  };
 }
 
 function frame(head: readonly number[], data: Buffer = Buffer.alloc(0)): Buffer {

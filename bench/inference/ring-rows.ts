@@ -25,7 +25,7 @@ interface Answers {
 }
 
 /** What a token takes beyond its steps, for each hop. */
-function hopMs(first: Omit<Answers, 'tokensPerS'>, second: SecondSteps): number {
+function hopMs(first: Answers, second: SecondSteps): number {
   return (first.tokenMs - first.forwardMs - (second.forwardMs ?? 0) - second.choiceMs) / HOPS;
 }
 
@@ -94,7 +94,7 @@ export async function ringRows(bench: Bench): Promise<Row[]> {
       const steps = (await second.ask({})) as SecondSteps;
       if (round < 0) continue;
       note('bare hop', hopMs(bare, steps));
-      note('bare ring', 1000 / bare.tokenMs);
+      note('bare ring', bare.tokensPerS);
     }
     const of = (key: string) => median(seen[key] ?? []);
     const four = `${REQUESTS} requests at once`;
