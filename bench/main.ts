@@ -1,11 +1,14 @@
 /**
- * `npm run bench`: every row beside its ceiling, rounds interleaved, medians of `ROUNDS`, absolutes printed too.
- * `--json FILE` writes the rows, `--quick` runs three rounds (to see that it works; its figures mean little),
- * `--only WORD` runs the sections whose name contains the word.
+ * `npm run bench`: every row beside its ceiling, rounds interleaved, medians, absolutes printed too.
+ *
+ *   npm run bench                            all sections
+ *   npm run bench -- --only tunnels          those whose name contains the word
+ *   npm run bench -- --quick                 three rounds, to see that it works; the figures mean little
+ *   npm run bench -- --json FILE             writes the rows, too
  */
 import { writeFile } from 'node:fs/promises';
 import os from 'node:os';
-import { parseArgs } from 'node:util';
+import { readArguments } from '../tools/arguments.mjs';
 import { codecRows } from './codec.js';
 import { Contender } from './contender.js';
 import { convergenceRows } from './convergence.js';
@@ -15,7 +18,7 @@ import { tunnelRows } from './tunnels.js';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
-const { values: flags } = parseArgs({
+const { values: flags } = readArguments(import.meta.url, {
   options: { json: { type: 'string' }, quick: { type: 'boolean' }, only: { type: 'string' } },
 });
 const ROUNDS = flags.quick ? 3 : 9;

@@ -1,18 +1,21 @@
 /**
  * Time to working again after a fault, ours beside autossh, in one run: the same machines, nodes and faults for each, the end
- * of the outage seen by a health client of its own through the forwarded port. Started by `npm run bench:tunnels`.
+ * of the outage seen by a health client of its own through the forwarded port.
+ *
+ *   npm run bench:tunnels                        three rounds; writes its table into docs/TUNNELS.md
+ *   npm run bench:tunnels -- --rounds 1 --only cut --no-write
  */
 import { spawnSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { labUnavailable } from '../../test/lab/lab.js';
 import { type HealthWatch, watchHealth } from '../../test/support/health-watch.js';
 import { sshdUnavailable } from '../../test/support/sshd.js';
+import { readArguments } from '../../tools/arguments.mjs';
 import { FAULTS, type Fault } from './faults.js';
 import { falseClaims, noticedAfterMs, type Outcome, type Result, writeTable } from './report.js';
 import { type Contestant, PORTS, Stage } from './stage.js';
 
-const { values: flags } = parseArgs({
+const { values: flags } = readArguments(import.meta.url, {
   options: {
     rounds: { type: 'string', default: '3' },
     only: { type: 'string', default: '' },

@@ -1,25 +1,30 @@
 /**
  * `npm run bench:inference`: the ggml engine beside libllama of the same package, beside the memory's own speed, and over a ring of two
  * processes on this machine. A model in the shape of Qwen2.5-0.5B is made and deleted again. Rounds are interleaved, medians count,
- * and what counts are ratios of one run. `--json FILE` writes the rows, `--small` takes a small model and few rounds (to see that it
- * works), `--only WORD` runs the sections whose name contains the word, `--threads N` for all contenders.
+ * and what counts are ratios of one run.
+ *
+ *   npm run bench:inference                                  all sections
+ *   npm run bench:inference -- --only ring --only q8         those whose name contains one of the words
+ *   npm run bench:inference -- --small                       a small model and few rounds, to see that it works
+ *   npm run bench:inference -- --threads 4 --rounds 9        of all contenders
+ *   npm run bench:inference -- --json FILE                   writes the rows, too
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
 import { openGgml } from '../../src/inference/engines/ggml/library/index.js';
+import { readArguments } from '../../tools/arguments.mjs';
 import { formatRows, type Row } from '../table.js';
 import type { Bench } from './bench.js';
 import { SHAPES, writeModel } from './model.js';
 import { ringRows } from './ring-rows.js';
 import { soloRows } from './solo-rows.js';
 
-const { values: flags } = parseArgs({
+const { values: flags } = readArguments(import.meta.url, {
   options: {
     json: { type: 'string' },
     small: { type: 'boolean' },
-    only: { type: 'string' },
+    only: { type: 'string', multiple: true },
     threads: { type: 'string' },
     rounds: { type: 'string' },
   },
@@ -50,7 +55,7 @@ try {
     `${os.cpus()[0]?.model}, ${bench.threads} threads, ${os.type()} ${os.release()}; model (${size}) made in ${Math.round(performance.now() - from)} ms`,
   );
   for (const { name, run } of sections) {
-    if (flags.only !== undefined && !name.includes(flags.only)) continue;
+    if (flags.only?.every((word) => !name.includes(word))) continue;
     const made = await run(bench);
     console.log(`\n${formatRows(made)}`);
     rows.push(...made);

@@ -10,13 +10,13 @@
  */
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
+import { readArguments } from '../../tools/arguments.mjs';
 import type { FuzzResult } from './fuzzer.js';
 import { replaceCorpus, saveFound } from './store.js';
 import { TARGETS } from './targets/index.js';
 import { describeFailure, watch } from './watch.js';
 
-const { values } = parseArgs({
+const { values } = readArguments(import.meta.url, {
   options: {
     only: { type: 'string', multiple: true },
     seconds: { type: 'string', default: '600' },
