@@ -36,10 +36,10 @@ export async function serveBareRing(engine: InferenceEngine, shard: Shard): Prom
         input: { kind: 'hidden', hidden: { shape, dtype: DTYPES[type!]!, data } },
         position: position!,
         signal: never,
+        isGreedy: true,
       });
-      if (output.kind !== 'logits') throw new Error('no logits');
-      const { token } = engine.sample(output.logits, { temperature: 0 }, { seed: 0, index: position! });
-      socket.write(frame([0, token, 0, 0, 0]));
+      if (output.kind !== 'token') throw new Error('no token');
+      socket.write(frame([0, output.token, 0, 0, 0]));
     });
   });
   server.listen(0, HOST);

@@ -42,10 +42,11 @@ class Request {
       input: { kind: 'tokens', tokens },
       position: this.#position,
       signal: never,
+      isGreedy: true,
     });
     this.#position += tokens.length;
-    if (output.kind !== 'logits') throw new Error('no logits');
-    return engine.sample(output.logits, { temperature: 0 }, { seed: 0, index: this.#position }).token;
+    if (output.kind !== 'token') throw new Error('no token');
+    return output.token;
   }
 
   release(): void {

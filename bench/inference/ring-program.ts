@@ -35,22 +35,14 @@ const TOKENIZER: Tokenizer = {
 };
 
 class TimedEngine extends GgmlEngine {
+  /** With the choice of a token where the last layer is. */
   forwardMs: number[] = [];
-  /** Reading logits and choosing a token of them is no cost of the ring. */
-  choiceMs: number[] = [];
 
   override async forward(request: Parameters<GgmlEngine['forward']>[0]) {
     const from = performance.now();
     const output = await super.forward(request);
     this.forwardMs.push(performance.now() - from);
     return output;
-  }
-
-  override sample(...asked: Parameters<GgmlEngine['sample']>) {
-    const from = performance.now();
-    const token = super.sample(...asked);
-    this.choiceMs.push(performance.now() - from);
-    return token;
   }
 }
 
@@ -147,10 +139,9 @@ await answerQuestions(async ({ requests = 1, prompt = 16, decode, ranges = [], b
   if (barePort !== undefined)
     return bareTokens(engine, ownShard(ranges), { port: barePort, prompt, steps: decode! });
   if (decode !== undefined) return answers(requests, prompt, decode, ranges);
-  const { forwardMs, choiceMs } = engine;
+  const { forwardMs } = engine;
   engine.forwardMs = [];
-  engine.choiceMs = [];
-  return { forwardMs: middle(forwardMs), choiceMs: choiceMs.length === 0 ? 0 : middle(choiceMs) };
+  return { forwardMs: middle(forwardMs) };
 });
 bare?.close();
 await node.stop();

@@ -26,13 +26,12 @@ interface Answers {
 
 /** What a token takes beyond its steps, for each hop. */
 function hopMs(first: Answers, second: SecondSteps): number {
-  return (first.tokenMs - first.forwardMs - (second.forwardMs ?? 0) - second.choiceMs) / HOPS;
+  return (first.tokenMs - first.forwardMs - (second.forwardMs ?? 0)) / HOPS;
 }
 
-/** What the second member computed; it chooses the tokens. */
+/** What the second member computed; the choice of the tokens is in it. */
 interface SecondSteps {
   readonly forwardMs: number | null;
-  readonly choiceMs: number;
 }
 
 /** Rows of the ring, in Q8_0. */

@@ -27,12 +27,18 @@ export interface ForwardRequest {
    */
   readonly position: number;
   readonly signal: AbortSignal;
+  /** Of the last shard only the token of the highest logit is wanted: an engine may give that instead of the logits. */
+  readonly isGreedy?: boolean;
 }
 
-/** What leaves a shard: hidden states for the next one, or (from the last) logits of the last position, shape [vocab] or what the engine samples from. */
+/**
+ * What leaves a shard: hidden states for the next one, or (from the last) logits of the last position, shape [vocab] or what the engine
+ * samples from; of a step that is greedy perhaps the token that `sample` would choose of them.
+ */
 export type ForwardResult =
   | { readonly kind: 'hidden'; readonly hidden: Tensor }
-  | { readonly kind: 'logits'; readonly logits: Tensor };
+  | { readonly kind: 'logits'; readonly logits: Tensor }
+  | { readonly kind: 'token'; readonly token: number };
 
 /** How to choose a token. What is absent changes nothing. */
 export interface SamplingOptions {
@@ -140,7 +146,7 @@ export interface InferenceEngine extends Startable {
    * different requests at once. The KV cache of the request grows by the sequence. `input` is the engine's until the promise settles; what it gives is the caller's for ever
    * (it is sent on while the next part of a prompt is computed). Tokens go only into a shard that
    * begins with layer 0, hidden states only into the others.
-   * Throws `tensor-invalid`, `engine-failed` or, when `signal` is aborted, `request-cancelled`.
+   * Throws `tensor-invalid`, `engine-failed` (also as `sample` does, where it chooses) or, when `signal` is aborted, `request-cancelled`.
    */
   forward(request: ForwardRequest): Promise<ForwardResult>;
   /**

@@ -65,6 +65,13 @@ export function engineSuite(name: string, makeEngine: () => Promise<EngineUnderT
       }
     });
 
+    withEngine('gives the same tokens where only the likeliest is asked for', async (opened) => {
+      const { engine, modelId, layers } = opened;
+      const shards = split(modelId, layers, Math.min(2, layers));
+      const solo = await generate(engine, shards, 'solo');
+      assert.deepEqual(await generate(engine, shards, 'greedy', true), solo);
+    });
+
     withEngine('keeps requests apart that run at once', async ({ engine, modelId, layers }) => {
       const shards = split(modelId, layers, Math.min(2, layers));
       const solo = await generate(engine, shards, 'solo');
@@ -180,6 +187,7 @@ async function generate(
   engine: InferenceEngine,
   shards: readonly Shard[],
   requestId: string,
+  isGreedy = false,
 ): Promise<number[]> {
   const tokens: number[] = [];
   const tokenizer = await engine.tokenizer(shards[0]!.modelId, never);
@@ -201,16 +209,26 @@ async function generate(
         input,
         position,
         signal: never,
+        isGreedy,
       });
     }
-    assert.equal(output?.kind, 'logits');
-    if (output?.kind !== 'logits') break;
-    const { token } = engine.sample(output.logits, { temperature: 0 }, { seed: 0, index: tokens.length });
+    const token = tokenOf(engine, output!, isGreedy, tokens.length);
     tokens.push(token);
     position += next.length;
     next = [token];
   }
   return tokens;
+}
+
+/** The likeliest token; an engine chooses it only where it was asked to. */
+function tokenOf(engine: InferenceEngine, output: ForwardResult, isGreedy: boolean, index: number): number {
+  if (output.kind === 'token') {
+    assert.ok(isGreedy);
+    return output.token;
+  }
+  assert.equal(output.kind, 'logits');
+  if (output.kind !== 'logits') throw new Error('no logits');
+  return engine.sample(output.logits, { temperature: 0 }, { seed: 0, index }).token;
 }
 
 function hiddenOf(output: ForwardResult) {

@@ -106,7 +106,10 @@ export class StatefulEngine implements InferenceEngine {
     cache.length += values.length;
     this.steps.push({ requestId, position, count: values.length, fromMs, toMs: this.#clock.now() });
     if (shard.endLayer < shard.nLayers - 1) return { kind: 'hidden', hidden: hiddenOf(out) };
-    return { kind: 'logits', logits: logitsOf(out[out.length - 1]!) };
+    const logits = logitsOf(out[out.length - 1]!);
+    if (request.isGreedy !== true) return { kind: 'logits', logits };
+    const { token } = this.sample(logits, { temperature: 0 }, { seed: 0, index: 0 });
+    return { kind: 'token', token };
   }
 
   sample(logits: Tensor, options: SamplingOptions, place: SamplingPlace): SampledToken {

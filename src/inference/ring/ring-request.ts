@@ -57,7 +57,7 @@ export class RingRequest {
   lengthMax: number;
   /** The engine has had this node's shard once; should it have lost it since, a step loads it. */
   isLoaded = false;
-  /** Chooses the tokens (last shard only). */
+  /** Chooses the tokens, or counts those that the engine chose (last shard only). */
   sampler: RequestSampler | undefined;
   /** After which the answer is finished (last shard only, from the first token on). */
   eosTokenIds: ReadonlySet<number> | undefined;

@@ -4,7 +4,7 @@
  */
 import type { JsonObject, Result, ResultLogprobs, Tensor, TensorRequest } from '../../protocol/index.js';
 import { type Clock, ExoError, LIMITS, type Random } from '../../shared/index.js';
-import type { EngineInput, InferenceEngine, TokenLogprobs } from '../engine.js';
+import type { EngineInput, ForwardResult, InferenceEngine, TokenLogprobs } from '../engine.js';
 import { RequestSampler } from '../sampling/index.js';
 import { elementCount, sequenceLength } from '../tensor-elements.js';
 import { tokensOf, tokenTensor } from '../token-tensor.js';
@@ -181,26 +181,30 @@ export class RingWorker {
     request.isLoaded = true;
     const tokens = input.kind === 'tokens' ? input.tokens.length : sequenceLength(input.hidden);
     request.position += tokens;
+    const isGreedy = request.isLast && !more && this.#samplerOf(request).isGreedy;
     const fromMs = this.#clock.now();
-    const output = await this.#engine.forward({ requestId, shard, input, position, signal });
+    const output = await this.#engine.forward({ requestId, shard, input, position, signal, isGreedy });
     if (request.ended) return undefined;
     request.activeAtMs = this.#clock.now();
     if (tokens === 1) request.stepMs = request.activeAtMs - fromMs;
-    if ((output.kind === 'logits') !== request.isLast) {
+    if ((output.kind === 'hidden') === request.isLast || (output.kind === 'token' && !isGreedy)) {
       throw new ExoError('engine-failed', `layers ${shard.startLayer}-${shard.endLayer} gave ${output.kind}`);
     }
-    if (output.kind === 'logits') return more ? undefined : this.#choose(request, output.logits);
+    if (output.kind !== 'hidden') return more ? undefined : this.#choose(request, output);
     await this.#hand(request, request.place + 1, output.hidden, more);
     return undefined;
   }
 
   /** The next step begins, here or at the first member, before anybody is told of the token. */
-  async #choose(request: RingRequest, logits: Tensor): Promise<Rest | undefined> {
-    const { defaultTemperature, maxGenerateTokens } = this.#options;
+  async #choose(
+    request: RingRequest,
+    output: Exclude<ForwardResult, { kind: 'hidden' }>,
+  ): Promise<Rest | undefined> {
     request.eosTokenIds ??= (await this.#tokenizer(request)).eosTokenIds;
-    request.sampler ??= new RequestSampler(request.inferenceState, defaultTemperature, this.#random);
-    const { token, index, logprobs } = request.sampler.next(this.#engine, logits);
-    const isFinished = request.eosTokenIds.has(token) || index + 1 >= maxGenerateTokens;
+    const sampler = this.#samplerOf(request);
+    const { token, index, logprobs } =
+      output.kind === 'token' ? sampler.took(output.token) : sampler.next(this.#engine, output.logits);
+    const isFinished = request.eosTokenIds.has(token) || index + 1 >= this.#options.maxGenerateTokens;
     const tell = () =>
       this.#events.onResult(request, {
         kind: 'result',
@@ -220,6 +224,13 @@ export class RingWorker {
     tell();
     await handed;
     return undefined;
+  }
+
+  /** Begins with the state that came with the first step of which a token is chosen. */
+  #samplerOf(request: RingRequest): RequestSampler {
+    const { defaultTemperature } = this.#options;
+    request.sampler ??= new RequestSampler(request.inferenceState, defaultTemperature, this.#random);
+    return request.sampler;
   }
 
   /** Resolves when the sending has begun: the next step is computed meanwhile. */

@@ -6,6 +6,7 @@
 import type { JsonObject, Tensor } from '../../protocol/index.js';
 import type { Random } from '../../shared/index.js';
 import type { InferenceEngine, SampledToken, SamplingOptions } from '../engine.js';
+import { hasPenalties, isGreedy } from './sampler.js';
 import { progressOf, samplingOf } from './sampling-state.js';
 import { TokenHistory } from './token-history.js';
 
@@ -23,6 +24,8 @@ export class RequestSampler {
   readonly #options: SamplingOptions;
   readonly #seed: number;
   readonly #history: TokenHistory | undefined;
+  /** Whether the token of the highest logit is all that is wanted of a step. */
+  readonly isGreedy: boolean;
   #count: number;
 
   /** @param state `inference_state` of the request */
@@ -30,6 +33,7 @@ export class RequestSampler {
     const { answered, history } = progressOf(state);
     this.#options = samplingOf(state, defaultTemperature);
     this.#seed = this.#options.seed ?? random.bytes(SEED_BYTES).readUIntBE(0, SEED_BYTES);
+    this.isGreedy = isGreedy(this.#options);
     this.#count = answered;
     this.#history = hasPenalties(this.#options) ? new TokenHistory(history, answered) : undefined;
   }
@@ -37,6 +41,13 @@ export class RequestSampler {
   /** Tokens of the answer so far. */
   get count(): number {
     return this.#count;
+  }
+
+  /** The next token of the answer, which the engine chose because the request is greedy. */
+  took(token: number): PlacedToken {
+    const index = this.#count;
+    this.#count += 1;
+    return { token, index };
   }
 
   /** The next token of the answer. Throws `engine-failed`. */
@@ -49,9 +60,4 @@ export class RequestSampler {
     history?.push(sampled.token);
     return { ...sampled, index };
   }
-}
-
-function hasPenalties(options: SamplingOptions): boolean {
-  const { repetitionPenalty = 1, frequencyPenalty = 0, presencePenalty = 0 } = options;
-  return repetitionPenalty !== 1 || frequencyPenalty !== 0 || presencePenalty !== 0;
 }

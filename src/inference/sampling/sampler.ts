@@ -32,6 +32,19 @@ export function sampleLogits(logits: Tensor, options: SamplingOptions, place: Sa
   return sampleToken(new Float32Array(last.buffer, last.byteOffset, vocab), options, place);
 }
 
+/** Whether only the highest logit matters, as the model gives it: then `highestOf` chooses what `sampleToken` does. */
+export function isGreedy(options: SamplingOptions): boolean {
+  const { logitBias, logprobs } = options;
+  const isChanged = hasPenalties(options) || (logitBias?.size ?? 0) > 0;
+  return takesHighest(options) && !isChanged && logprobs === undefined;
+}
+
+/** Whether tokens that were there before have other logits than the model gives. */
+export function hasPenalties(options: SamplingOptions): boolean {
+  const { repetitionPenalty = 1, frequencyPenalty = 0, presencePenalty = 0 } = options;
+  return repetitionPenalty !== 1 || frequencyPenalty !== 0 || presencePenalty !== 0;
+}
+
 /** The token for these logits, one for each id of the vocabulary. Throws `engine-failed` for NaN and where all are masked. */
 export function sampleToken(
   logits: Float32Array,
@@ -39,11 +52,14 @@ export function sampleToken(
   place: SamplingPlace,
 ): SampledToken {
   const values = adjusted(logits, options, place);
-  const best = argmax(values);
-  const isGreedy = options.temperature === 0 || options.topK === 1;
-  const token = isGreedy ? best : draw(values, best, options, place);
+  const best = highestOf(values);
+  const token = takesHighest(options) ? best : draw(values, best, options, place);
   if (options.logprobs === undefined) return { token };
   return { token, logprobs: logprobsOf(logits, token, options.logprobs) };
+}
+
+function takesHighest({ temperature, topK }: SamplingOptions): boolean {
+  return temperature === 0 || topK === 1;
 }
 
 /** Logits after penalties and bias; the given ones where there are none. Ids beyond the vocabulary are ignored. */
@@ -65,7 +81,8 @@ function adjusted(logits: Float32Array, options: SamplingOptions, { history }: S
   return values;
 }
 
-function argmax(values: Float32Array): number {
+/** The token of the highest logit, of equal ones the lowest id. Throws `engine-failed` for NaN and where all are masked. */
+export function highestOf(values: Float32Array): number {
   let best = -1;
   let max = Number.NEGATIVE_INFINITY;
   for (let id = 0; id < values.length; id += 1) {
@@ -168,7 +185,7 @@ function sumOf(weights: Float64Array): number {
 
 function logprobsOf(logits: Float32Array, token: number, count: number): TokenLogprobs {
   const ids = allIds(logits.length);
-  const max = logits[argmax(logits)]!;
+  const max = logits[highestOf(logits)]!;
   const norm = max + Math.log(sumOf(weightsOf(logits, ids, max, 1)));
   const top = likeliest(logits, Math.min(count, logits.length));
   return {

@@ -5,6 +5,7 @@ import { GgmlEngine } from '../../../src/inference/engines/ggml/index.js';
 import { openDevice } from '../../../src/inference/engines/ggml/library/index.js';
 import { RESULT_BYTES_MIN } from '../../../src/inference/engines/ggml/process/result-file.js';
 import { FixedModels } from '../../../src/inference/index.js';
+import { highestOf } from '../../../src/inference/sampling/index.js';
 import { silentLogger, systemClock } from '../../../src/shared/index.js';
 import { CHARACTERS } from './golden-models.js';
 import { WIDE_LAYERS, WIDE_PROMPT, WideModel } from './wide-model.js';
@@ -58,6 +59,13 @@ test('logits of a large vocabulary are those that were computed, whatever other 
       }
       engine.release(requestId);
     };
+    for (const position of WIDE_PROMPT.keys()) {
+      const input = { kind: 'tokens', tokens: [WIDE_PROMPT[position]!] } as const;
+      const step = { requestId: 'greedy', shard, input, position, signal: never, isGreedy: true };
+      const token = highestOf(Float32Array.from(expected[position]!));
+      assert.deepEqual(await engine.forward(step), { kind: 'token', token }, `position ${position}`);
+    }
+    engine.release('greedy');
     for (let round = 0; round < ROUNDS; round += 1)
       await Promise.all(Array.from({ length: REQUESTS }, (_, at) => answer(`r${at}`, at)));
   } finally {

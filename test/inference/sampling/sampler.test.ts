@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import type { SamplingOptions } from '../../../src/inference/index.js';
 import { counterRandom, philox4x32 } from '../../../src/inference/sampling/counter-random.js';
 import { exponential } from '../../../src/inference/sampling/exponential.js';
-import { sampleLogits, sampleToken } from '../../../src/inference/sampling/sampler.js';
+import { highestOf, isGreedy, sampleLogits, sampleToken } from '../../../src/inference/sampling/sampler.js';
 import { TokenHistory } from '../../../src/inference/sampling/token-history.js';
 import { LIMITS, type Random, seededRandom } from '../../../src/shared/index.js';
 
@@ -289,4 +289,65 @@ test('token history counts the last tokens, whichever node begins it', () => {
       [5, 1],
     ],
   );
+});
+
+test('where a request is greedy the token of the highest logit is the one that is chosen', () => {
+  const number = (...values: readonly number[]) => fc.constantFrom(undefined, undefined, ...values);
+  const optionsOf = fc.record({
+    temperature: fc.constantFrom(0, 0.5, 1),
+    topK: fc.constantFrom(0, 1, 5),
+    repetitionPenalty: number(1, 0.5, 2),
+    presencePenalty: number(0, -2, 2),
+    frequencyPenalty: number(0, -2, 2),
+    logprobs: fc.constantFrom(undefined, 0, 3),
+    topP: number(0.5),
+    minP: number(0.1),
+    bias: fc.constantFrom(undefined, new Map(), new Map([[2, 100]])),
+  });
+  const history = new TokenHistory([1, 2, 3, 1], 2);
+  const seen = { greedy: 0, other: 0, differs: 0 };
+  fc.assert(
+    fc.property(
+      optionsOf,
+      fc.float32Array({ minLength: 8, maxLength: 40, noNaN: true, min: -20, max: 20 }),
+      (made, logits) => {
+        const { bias, ...rest } = made;
+        const given = { ...rest, logitBias: bias };
+        const options = Object.fromEntries(
+          Object.entries(given).filter(([, value]) => value !== undefined),
+        ) as unknown as SamplingOptions;
+        const { token, logprobs } = sampleToken(logits, options, { seed: 1, index: 0, history });
+        const highest = highestOf(logits);
+        if (!isGreedy(options)) {
+          seen.other += 1;
+          seen.differs += token === highest && logprobs === undefined ? 0 : 1;
+          return;
+        }
+        seen.greedy += 1;
+        assert.deepEqual({ token, logprobs }, { token: highest, logprobs: undefined });
+      },
+    ),
+    { seed: 5, numRuns: 2_000 },
+  );
+  assert.ok(seen.greedy > 20 && seen.differs > 500, JSON.stringify(seen));
+});
+
+test('a greedy request fails as any other where no token can be chosen', () => {
+  for (const logits of [[1, Number.NaN], [Number.NEGATIVE_INFINITY], [0, Number.POSITIVE_INFINITY]]) {
+    const values = Float32Array.from(logits);
+    const message = (choose: () => unknown) => {
+      try {
+        choose();
+      } catch (error) {
+        return String(error);
+      }
+      return assert.fail(`${logits}: a token was chosen`);
+    };
+    const ours = message(() => highestOf(values));
+    assert.match(ours, /no token can be chosen/);
+    assert.equal(
+      ours,
+      message(() => sampleToken(values, { temperature: 0 }, { seed: 0, index: 0 })),
+    );
+  }
 });

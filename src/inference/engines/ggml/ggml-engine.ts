@@ -162,7 +162,7 @@ export class GgmlEngine implements InferenceEngine {
   }
 
   async forward(request: ForwardRequest): Promise<ForwardResult> {
-    const { shard, input, requestId, position, signal } = request;
+    const { shard, input, requestId, position, signal, isGreedy = false } = request;
     this.#assertRunning(signal);
     const encoded = encodeInput(input, shard.startLayer === 0);
     for (let tries = 1; tries <= LOAD_TRIES; tries += 1) {
@@ -172,11 +172,12 @@ export class GgmlEngine implements InferenceEngine {
       const key = keyOf(shard);
       // The load may have ended as the request did.
       this.#assertRunning(signal);
-      const question = { op: 'forward', shardKey: key, requestId, position, input: encoded.input } as const;
-      const asked = process.ask(question, encoded.payload);
-      const { payload, isUnloaded } = await unlessGivenUp(asked, signal, () =>
+      const step = { requestId, position, input: encoded.input, isGreedy };
+      const asked = process.ask({ op: 'forward', shardKey: key, ...step }, encoded.payload);
+      const { payload, token, isUnloaded } = await unlessGivenUp(asked, signal, () =>
         process.tell({ op: 'cancel', requestId }),
       );
+      if (token !== undefined) return { kind: 'token', token };
       if (!isUnloaded) return resultOf(shard, model, encoded.sequence, payload);
       this.#loads.get(process)?.delete(key);
     }

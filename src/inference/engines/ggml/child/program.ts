@@ -5,6 +5,7 @@
  */
 import { Socket } from 'node:net';
 import { ExoError, systemClock, toExoError } from '../../../../shared/index.js';
+import { highestOf } from '../../../sampling/index.js';
 import { CachePool } from '../cache/cache-pool.js';
 import { openDevice } from '../library/index.js';
 import { FrameReader, writeFrame } from '../process/frames.js';
@@ -97,7 +98,7 @@ async function answer(request: ProcessRequest, payload: Buffer): Promise<void> {
       return reply({ id: request.id, ...(unkept && { unkept }) });
     }
     case 'forward': {
-      const { requestId, shardKey, position } = request;
+      const { requestId, shardKey, position, isGreedy } = request;
       const { scheduler, shards, places } = running();
       const count = payload.length / 4;
       // The reader gave each payload memory of its own, so that it is aligned.
@@ -107,10 +108,11 @@ async function answer(request: ProcessRequest, payload: Buffer): Promise<void> {
           : { hidden: new Float32Array(payload.buffer, payload.byteOffset, count) };
       const shard = shards.get(shardKey);
       if (shard === undefined) return reply({ id: request.id, isUnloaded: true });
-      // Logits are written where the node reads them.
+      // Logits are written where the node can read them; of a greedy step they are only looked through there.
       const into = shard.isLast ? places?.reserve(requestId, shard.architecture.vocab) : undefined;
       const step = { requestId, shardKey, shard, position, input, ...(into && { into }) };
       const values = await scheduler.submit(step);
+      if (isGreedy && shard.isLast) return reply({ id: request.id, token: highestOf(values) });
       const place = places?.put(requestId, values);
       return place === undefined ? reply({ id: request.id }, values) : reply({ id: request.id, place });
     }

@@ -22,8 +22,9 @@ export interface Answer {
   readonly profile?: ProcessProfile | undefined;
   /** Of `load`: what it made and could not keep for the next one. */
   readonly unkept?: UnkeptWeights | undefined;
-  /** Of `forward`. */
+  /** Of `forward`, unless it gave a token. */
   readonly payload: Buffer;
+  readonly token?: number | undefined;
   /** The shard has to be loaded again first. */
   readonly isUnloaded: boolean;
 }
@@ -162,6 +163,7 @@ export class EngineProcess {
       const { code, message, retryable } = head.error;
       waiting.reject(new ExoError(code, message, { retryable }));
     } else if ('place' in head) this.#answerFrom(head.place, waiting);
+    else if ('token' in head) waiting.resolve({ payload, token: head.token, isUnloaded: false });
     else if ('isUnloaded' in head) waiting.resolve({ payload, isUnloaded: true });
     else {
       const { report, profile, unkept } = head;

@@ -38,6 +38,8 @@ export type ProcessRequest =
       readonly position: number;
       /** int32 tokens or float32 [sequence, hidden]. */
       readonly input: 'tokens' | 'hidden';
+      /** Of the last shard only the token of the highest logit. */
+      readonly isGreedy: boolean;
     }
   /** `type` is that of the model's weights, which the answer may have to be measured with. */
   | { readonly op: 'profile'; readonly id: number; readonly modelId: string; readonly type: ElementType }
@@ -67,6 +69,8 @@ export type ProcessReply =
       /** Of a `load`. */
       readonly unkept?: UnkeptWeights;
     }
+  /** Of a `forward` of the last shard that is greedy. */
+  | { readonly id: number; readonly token: number }
   /** The result of a `forward`, in the memory that both share. */
   | { readonly id: number; readonly place: ResultPlace }
   /** The shard of a `forward` made room for others; it must be loaded again. */
