@@ -146,7 +146,8 @@ export interface InferenceEngine extends Startable {
    * different requests at once. The KV cache of the request grows by the sequence. `input` is the engine's until the promise settles; what it gives is the caller's for ever
    * (it is sent on while the next part of a prompt is computed). Tokens go only into a shard that
    * begins with layer 0, hidden states only into the others.
-   * Throws `tensor-invalid`, `engine-failed` (also as `sample` does, where it chooses) or, when `signal` is aborted, `request-cancelled`.
+   * Throws `tensor-invalid`, `engine-failed` (also as `sample` does, where it chooses) or, when `signal` is aborted,
+   * `request-cancelled`.
    */
   forward(request: ForwardRequest): Promise<ForwardResult>;
   /**

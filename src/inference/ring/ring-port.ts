@@ -70,7 +70,10 @@ export interface RingPort {
    * `LIMITS.ringHopTimeoutMs`) or, when `signal` is aborted, `request-cancelled`.
    */
   sendPrompt(nodeId: string, message: Prompt, signal: AbortSignal): Promise<void>;
-  /** Resolves when the peer has taken the tensor over (0x13), of a token up to `ringAnswerMs` later; rejects as `sendPrompt`. The bytes must not change until then. */
+  /**
+   * Resolves when the peer has taken the tensor over (0x13), of a token up to `ringAnswerMs` later; rejects as `sendPrompt`. The bytes
+   * must not change until then.
+   */
   sendTensor(nodeId: string, message: TensorRequest, signal: AbortSignal): Promise<void>;
   /** To one peer; lost when it is not connected. */
   sendResult(nodeId: string, message: Result): void;

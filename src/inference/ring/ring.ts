@@ -145,8 +145,9 @@ export class Ring implements Startable {
   }
 
   /**
-   * 0x12. Resolves when the tensor is taken over, or with what goes back to its sender anyway, so that a hop never waits for the ring
-   * behind it; the answer never carries a tensor. Throws `model-unknown`, `ring-incomplete`, `tensor-invalid`, `overloaded` or, late, why it is over.
+   * 0x12. Resolves when the tensor is taken over, or with what goes back to its sender anyway, so that a hop never waits for the
+   * ring behind it; the answer never carries a tensor. Throws `model-unknown`, `ring-incomplete`, `tensor-invalid`, `overloaded` or,
+   * late, why it is over.
    */
   async onTensor(message: TensorRequest, from: string | null, signal: AbortSignal): Promise<TensorResponse> {
     const requestId = message.requestId ?? randomUuid(this.#parts.random);

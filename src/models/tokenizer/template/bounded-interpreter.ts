@@ -8,8 +8,9 @@ import { type Environment, Interpreter, type Template } from '@huggingface/jinja
 import { LIMITS } from '../../../shared/index.js';
 
 const MIB = 1024 * 1024;
-/** Looking at the heap takes as long as some operations on short values, so it is done after so many of them, or a long one. */
+/** Looking at the heap takes as long as some operations on short values, so it is done after so many of them. */
 const LOOK_EVERY = 64;
+/** And after each value of so many characters or items. */
 const LONG = 64 * 1024;
 
 /** As the package has it; its own types do not resolve here. */
