@@ -34,9 +34,54 @@ interface SecondSteps {
   readonly forwardMs: number | null;
 }
 
-/** Rows of the ring, in Q8_0. */
+/** Rows of the ring, in Q8_0: both engines on all cores, in turn, and each with half of them, at the same time. */
 export async function ringRows(bench: Bench): Promise<Row[]> {
-  const { directory, shape, threads, rounds } = bench;
+  const shared = await measured(bench, bench.threads);
+  const half = bench.threads >> 1;
+  return [
+    ...answerRows(shared, 'ring of two'),
+    under('wire and queue, per token and hop', 'ms', shared('hop'), HOP_MS_MAX),
+    atMost('the same', 'ms', shared('hop'), 'bare sockets, no mesh', shared('bare hop'), BARE_HOP_RATIO_MAX),
+    atLeast(
+      'q8_0: ring of two, one request',
+      'tokens/s',
+      shared('ring 1'),
+      'bare sockets',
+      shared('bare ring'),
+      BARE_RING_RATIO_MIN,
+    ),
+    ...(half < 1 ? [] : answerRows(await measured(bench, half), 'ring of two, half of the cores each')),
+  ];
+}
+
+/** @param of medians by `WHERE REQUESTS` */
+function answerRows(of: (key: string) => number, ring: string): Row[] {
+  const four = `${REQUESTS} requests at once`;
+  const alone = ring.replace('ring of two', 'node alone').replace(' each', '');
+  return [
+    atLeast(`q8_0: ${ring}, one request`, 'tokens/s', of('ring 1'), 'solo', of('solo 1'), RING_RATIO_MIN),
+    atLeast(
+      `q8_0: ${alone}, ${four}`,
+      'tokens/s',
+      of(`solo ${REQUESTS}`),
+      'one',
+      of('solo 1'),
+      BATCH_RATIO_MIN,
+    ),
+    atLeast(
+      `q8_0: ${ring}, ${four}`,
+      'tokens/s',
+      of(`ring ${REQUESTS}`),
+      'one',
+      of('ring 1'),
+      BATCH_RATIO_MIN,
+    ),
+  ];
+}
+
+/** Medians of the rounds, by what was measured. */
+async function measured(bench: Bench, threads: number): Promise<(key: string) => number> {
+  const { directory, shape, rounds } = bench;
   const decode = DECODES * bench.decode;
   const options = { device: 'cpu', threads, quantisation: 'q8_0' };
   const start = (id: string, meet?: number) =>
@@ -95,44 +140,7 @@ export async function ringRows(bench: Bench): Promise<Row[]> {
       note('bare hop', hopMs(bare, steps));
       note('bare ring', bare.tokensPerS);
     }
-    const of = (key: string) => median(seen[key] ?? []);
-    const four = `${REQUESTS} requests at once`;
-    return [
-      atLeast(
-        'q8_0: ring of two, one request',
-        'tokens/s',
-        of('ring 1'),
-        'solo',
-        of('solo 1'),
-        RING_RATIO_MIN,
-      ),
-      atLeast(
-        `q8_0: node alone, ${four}`,
-        'tokens/s',
-        of(`solo ${REQUESTS}`),
-        'one',
-        of('solo 1'),
-        BATCH_RATIO_MIN,
-      ),
-      atLeast(
-        `q8_0: ring of two, ${four}`,
-        'tokens/s',
-        of(`ring ${REQUESTS}`),
-        'one',
-        of('ring 1'),
-        BATCH_RATIO_MIN,
-      ),
-      under('wire and queue, per token and hop', 'ms', of('hop'), HOP_MS_MAX),
-      atMost('the same', 'ms', of('hop'), 'bare sockets, no mesh', of('bare hop'), BARE_HOP_RATIO_MAX),
-      atLeast(
-        'q8_0: ring of two, one request',
-        'tokens/s',
-        of('ring 1'),
-        'bare sockets',
-        of('bare ring'),
-        BARE_RING_RATIO_MIN,
-      ),
-    ];
+    return (key) => median(seen[key] ?? []);
   } finally {
     for (const program of programs.reverse()) await program.stop();
   }

@@ -109,6 +109,24 @@ describe('turns of engines', { skip: process.platform === 'win32' && 'no such lo
     turns.close();
   });
 
+  test('an engine sees that another one computes, also where neither ever waits, and that it does so no more', async () => {
+    const clock = new VirtualClock();
+    const name = path.join(folder, 'shared.lock');
+    const [a, b] = [new CoreTurns(name, clock), new CoreTurns(name, clock)];
+    const seen = async (turns: CoreTurns) => {
+      await waited(turns);
+      return turns.isShared;
+    };
+    assert.equal(await seen(a), false, 'alone');
+    assert.equal(await seen(a), false, 'its own turn before');
+    assert.equal(await seen(b), true);
+    assert.equal(await seen(a), true);
+    await clock.advance(5_000);
+    assert.equal(await seen(a), false, 'the other one has gone');
+    a.close();
+    b.close();
+  });
+
   test('work that throws ends its turn', async () => {
     const [a, b] = [new CoreTurns(file(), systemClock), new CoreTurns(file(), systemClock)];
     await assert.rejects(

@@ -33,6 +33,17 @@ test('a run takes decode steps before parts of prompts, and the oldest always', 
   assert.ok(full.some((part) => part.step.requestId === 'p'));
 });
 
+test('a run has no more decode steps than it may have, the oldest first, and parts of prompts beside them', () => {
+  const steps = [step('a', 1), step('p', 900), step('b', 1), step('c', 1)];
+  const few = chooseBatch(steps, 2).map(({ step: { requestId }, tokens }) => `${requestId}:${tokens}`);
+  assert.deepEqual(few, ['a:1', 'b:1', `p:${BATCH_TOKENS_MAX - 2}`]);
+  const promptFirst = chooseBatch([step('p', 9), ...steps.slice(2)], 1);
+  assert.deepEqual(
+    promptFirst.map(({ step: { requestId } }) => requestId),
+    ['b', 'p'],
+  );
+});
+
 test('a run is never over its bounds and never empty', () => {
   const steps = fc.array(
     fc.record({ requestId: fc.string(), remaining: fc.integer({ min: 1, max: 2_000 }) }),
@@ -124,6 +135,26 @@ test('after a step of another engine of this machine, all who are known may come
   assert.equal(lingering.waitMs(new Set(['b']), 170, 170), 10);
   assert.equal(lingering.waitMs(new Set(['a', 'b']), 172, 170), 0);
   assert.ok(lingering.waitMs(new Set(['b']), 180, 170) <= 0);
+});
+
+test('who comes from machines that compute meanwhile is waited for when he is due, now and then for a whole run', () => {
+  const lingering = new Lingering();
+  const RUN_MS = 40;
+  lingering.ended(['a', 'b'], 0, RUN_MS);
+  lingering.arrived('a', 60);
+  lingering.arrived('b', 60);
+  lingering.ended(['a'], 100, RUN_MS);
+  lingering.ended(['b'], 105, RUN_MS);
+  assert.equal(lingering.decoding(new Set(['a']), 160), 2);
+  assert.equal(lingering.restMs(160), 60);
+  // b is due at 165, and may be late by a millisecond.
+  assert.equal(lingering.dueMs(new Set(['a']), 160, false), 6);
+  assert.ok(lingering.dueMs(new Set(['a']), 150, false) <= 0, 'too long a wait');
+  assert.equal(lingering.dueMs(new Set(['a']), 150, true), 16);
+  assert.ok(lingering.dueMs(new Set(['a']), 151, true) <= 0, 'so soon again');
+  assert.ok(lingering.dueMs(new Set(['a', 'b']), 160, true) <= 0, 'all are here');
+  assert.equal(lingering.decoding(new Set(['a']), 6_000), 1);
+  assert.equal(lingering.restMs(6_000), undefined);
 });
 
 test('a token sees itself, those before it, and no further back than its window', () => {

@@ -22,8 +22,14 @@ export interface BatchPart<S> {
   readonly tokens: number;
 }
 
-/** Parts for one run, from the steps that wait, oldest first. Not empty unless `waiting` is. */
-export function chooseBatch<S extends BatchStep>(waiting: readonly S[]): BatchPart<S>[] {
+/**
+ * Parts for one run, from the steps that wait, oldest first. Not empty unless `waiting` is.
+ * @param decodesMax steps of one token that may be in it, 1 or more
+ */
+export function chooseBatch<S extends BatchStep>(
+  waiting: readonly S[],
+  decodesMax = BATCH_REQUESTS_MAX,
+): BatchPart<S>[] {
   const shardKey = waiting[0]?.shardKey;
   const seen = new Set<string>();
   const first = waiting.filter((step) => {
@@ -41,7 +47,8 @@ export function chooseBatch<S extends BatchStep>(waiting: readonly S[]): BatchPa
   };
   // The oldest is always served, so that a stream of decode steps does not keep a prompt out.
   const [oldest, ...others] = first;
-  const decodes = others.filter(({ remaining }) => remaining === 1).slice(0, BATCH_REQUESTS_MAX - 1);
+  const further = Math.min(BATCH_REQUESTS_MAX - 1, oldest?.remaining === 1 ? decodesMax - 1 : decodesMax);
+  const decodes = others.filter(({ remaining }) => remaining === 1).slice(0, further);
   if (oldest?.remaining === 1) take(oldest);
   for (const step of decodes) take(step);
   if (oldest !== undefined && oldest.remaining > 1) take(oldest);

@@ -4,10 +4,10 @@
  * A lock on a file says whose turn it is; who holds it for too long, or is stopped with it, is not waited for. Called by the
  * scheduler, in the engine's process.
  */
-import { closeSync, constants, openSync } from 'node:fs';
+import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { type Clock, LIMITS, sleep } from '../../../../shared/index.js';
+import { type Clock, LIMITS, sleep, systemRandom } from '../../../../shared/index.js';
 import { type FileLock, fileLock } from '../library/index.js';
 
 /** After a turn of this length the next one comes a moment later: a thread that waits for the lock has to wake to get it. */
@@ -15,6 +15,10 @@ const LONG_TURN_MS = 20;
 /** It has woken by then: a step that comes from the node after so long is not held up. */
 const WAKE_MS = 0.5;
 const YIELD_MS = 1;
+/** Of what says who had the last turn. */
+const MARK_BYTES = 8;
+/** For so long after the turn of another engine the cores are not this one's alone. */
+const SHARED_MS = 5_000;
 
 /** Whose turn it is among the engines of a machine. */
 export class CoreTurns {
@@ -27,6 +31,10 @@ export class CoreTurns {
   #isWaiting = false;
   /** Another engine may come before until then. */
   #yieldUntilMs = Number.NEGATIVE_INFINITY;
+  /** What this engine writes into the file when it has the turn. */
+  readonly #mark = systemRandom.bytes(MARK_BYTES);
+  /** When another engine had had the turn before this one. */
+  #sharedAtMs = Number.NEGATIVE_INFINITY;
 
   /** @param file where the lock is; undefined: no turns are taken. One that cannot be opened is as none. */
   constructor(file: string | undefined, clock: Clock, waitMsMax: number = LIMITS.engineTurnMs) {
@@ -46,6 +54,7 @@ export class CoreTurns {
     if (this.#clock.now() < this.#yieldUntilMs) await sleep(this.#clock, YIELD_MS);
     const hasWaited = !lock.tryTake();
     if (hasWaited && !(await this.#wait(lock))) return work(true);
+    this.#sign();
     const fromMs = this.#clock.now();
     try {
       await work(hasWaited);
@@ -56,6 +65,14 @@ export class CoreTurns {
     }
   }
 
+  /**
+   * Whether another engine of this machine computes now and then, so that these two never compute at the same time; also where
+   * neither ever waits, because each begins with what the other has done.
+   */
+  get isShared(): boolean {
+    return this.#isGivenUp || this.#clock.now() - this.#sharedAtMs < SHARED_MS;
+  }
+
   /** Whether a thread waits for the lock; the process cannot end before it has it, unless it is killed. */
   get isWaiting(): boolean {
     return this.#isWaiting;
@@ -64,6 +81,20 @@ export class CoreTurns {
   /** No turn may be under way. */
   close(): void {
     if (this.#fd !== undefined) closeSync(this.#fd);
+  }
+
+  /** Sees who had the turn before, and says that it is this engine now. */
+  #sign(): void {
+    const fd = this.#fd!;
+    try {
+      const before = Buffer.alloc(MARK_BYTES);
+      const bytes = readSync(fd, before, 0, MARK_BYTES, 0);
+      if (before.equals(this.#mark)) return;
+      if (bytes === MARK_BYTES) this.#sharedAtMs = this.#clock.now();
+      writeSync(fd, this.#mark, 0, MARK_BYTES, 0);
+    } catch {
+      // A full disk: nobody is seen, and the turns are kept all the same.
+    }
   }
 
   /** Whether the lock is had; else it is released as soon as it comes, and until then this engine waits for nobody. */
@@ -104,10 +135,10 @@ export function turnsFile(): string {
   return path.join(os.tmpdir(), `exo-mesh-cores-${user}.lock`);
 }
 
-/** Nothing is ever written to it. A link that somebody else has put there is not followed. */
+/** A link that somebody else has put there is not followed: what it leads to is not written to. */
 function opened(file: string): number | undefined {
   try {
-    return openSync(file, constants.O_RDONLY | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0), 0o600);
+    return openSync(file, constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0), 0o600);
   } catch {
     return undefined;
   }

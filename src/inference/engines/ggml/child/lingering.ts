@@ -14,6 +14,14 @@ const PERHAPS_SHARE = 1 / 2;
 /** However long a run takes. */
 const LINGER_MS_MAX = 20;
 
+/** Who had no run for so long does not decode here: it is over, or waits for whoever reads the answer. */
+const DECODES_MS = 5_000;
+
+/** How much later than before somebody may come. */
+const LATE_MS = 1;
+/** What the long waits cost is at most a part in so many. */
+const RUNS_BETWEEN = 20;
+
 interface Habit {
   endedAtMs: number;
   /** From a result to the next step, smoothed. */
@@ -29,10 +37,15 @@ export class Lingering {
   /** Of the first step of a known request after the last run; undefined until one has come. */
   #firstAtMs: number | undefined;
   #lingerMs = LINGER_MS;
+  /** Of the last run, if each request in it had one token. */
+  #runMs = 0;
+  /** When a long wait may be. */
+  #regroupAtMs = 0;
 
   /** A run has ended, which took `runMs`. */
   ended(requestIds: readonly string[], nowMs: number, runMs = 0): void {
     this.#lingerMs = Math.min(LINGER_MS_MAX, Math.max(LINGER_MS, runMs * LINGER_SHARE));
+    this.#runMs = runMs;
     this.#last = requestIds;
     this.#firstAtMs = undefined;
     for (const id of requestIds) {
@@ -53,6 +66,24 @@ export class Lingering {
   /** The request is over. */
   forget(requestId: string): void {
     this.#habits.delete(requestId);
+  }
+
+  /** Requests that decode here: those that wait, and those that had a run not long ago. */
+  decoding(waiting: ReadonlySet<string>, nowMs: number): number {
+    let count = waiting.size;
+    for (const [id, { endedAtMs }] of this.#habits) {
+      if (!waiting.has(id) && nowMs - endedAtMs < DECODES_MS) count += 1;
+    }
+    return count;
+  }
+
+  /** From a result to the next step of the same request, in the middle of those that decode here; undefined: not known. */
+  restMs(nowMs: number): number | undefined {
+    const gaps = [...this.#habits.values()]
+      .filter(({ endedAtMs, gapMs }) => nowMs - endedAtMs < DECODES_MS && Number.isFinite(gapMs))
+      .map(({ gapMs }) => gapMs)
+      .sort((a, b) => a - b);
+    return gaps[gaps.length >> 1];
   }
 
   /**
@@ -76,6 +107,29 @@ export class Lingering {
         longest = Math.max(longest, this.#firstAtMs + this.#lingerMs - nowMs);
     }
     return longest;
+  }
+
+  /**
+   * The same where the steps come from machines that compute meanwhile: who is due in a moment, by the time that he took before.
+   * @param together whether all should be in one run: then that moment is now and then as long as a run, so that requests that
+   *   came apart, of which each has runs of its own, are together again after it
+   */
+  dueMs(waiting: ReadonlySet<string>, nowMs: number, together: boolean): number {
+    const untilMs = this.#due(waiting, nowMs + this.#lingerMs);
+    if (untilMs > nowMs || !together || nowMs < this.#regroupAtMs) return untilMs - nowMs;
+    const longMs = this.#due(waiting, nowMs + this.#runMs);
+    if (longMs > nowMs) this.#regroupAtMs = nowMs + this.#runMs * RUNS_BETWEEN;
+    return longMs - nowMs;
+  }
+
+  /** When the last of those comes who are due until then. */
+  #due(waiting: ReadonlySet<string>, untilMs: number): number {
+    let last = Number.NEGATIVE_INFINITY;
+    for (const [id, { endedAtMs, gapMs }] of this.#habits) {
+      const atMs = endedAtMs + gapMs + LATE_MS;
+      if (!waiting.has(id) && atMs <= untilMs) last = Math.max(last, atMs);
+    }
+    return last;
   }
 
   /** When the first of these was computed last; Infinity when none was. */

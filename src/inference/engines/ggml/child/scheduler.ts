@@ -6,16 +6,23 @@ import { type Clock, ExoError, toExoError } from '../../../../shared/index.js';
 import type { CachePool } from '../cache/cache-pool.js';
 import type { SequenceCache } from '../cache/sequence-cache.js';
 import type { Shard } from '../shard.js';
-import { type BatchPart, chooseBatch } from './batch.js';
+import { BATCH_REQUESTS_MAX, type BatchPart, chooseBatch } from './batch.js';
 import type { CoreTurns } from './core-turns.js';
 import { Lingering } from './lingering.js';
+import { MicroBatches } from './micro-batches.js';
 import type { TimedStep } from './speed.js';
+
+/** What is asked of a shard. */
+export type ComputedShard = Pick<
+  Shard,
+  'architecture' | 'cacheShape' | 'cost' | 'isFirst' | 'isLast' | 'embed' | 'step'
+>;
 
 /** One step of one request. */
 export interface Step {
   readonly requestId: string;
   readonly shardKey: string;
-  readonly shard: Shard;
+  readonly shard: ComputedShard;
   readonly position: number;
   /** Tokens, for the first shard, or [sequence, hidden]. */
   readonly input: { readonly tokens: Int32Array } | { readonly hidden: Float32Array };
@@ -23,13 +30,22 @@ export interface Step {
   readonly into?: Float32Array;
 }
 
+/** Whose turn it is among the engines of this machine. */
+export type Turns = Pick<CoreTurns, 'take' | 'isShared'>;
+
 /** What the scheduler asks. */
 export interface SchedulerComponents {
   readonly pool: CachePool;
   readonly clock: Clock;
-  readonly turns: CoreTurns;
+  readonly turns: Turns;
   /** A run has computed. */
   readonly onStep?: (shardKey: string, step: TimedStep) => void;
+}
+
+/** What is known of the steps of one shard. */
+interface Flow {
+  readonly lingering: Lingering;
+  readonly microBatches: MicroBatches;
 }
 
 interface WaitingStep extends Step {
@@ -47,15 +63,15 @@ interface WaitingStep extends Step {
 export class Scheduler {
   readonly #pool: CachePool;
   readonly #clock: Clock;
-  readonly #turns: CoreTurns;
+  readonly #turns: Turns;
   readonly #onStep: SchedulerComponents['onStep'];
   /** Runs between two runs. */
   #others: (() => Promise<void>)[] = [];
   #waiting: WaitingStep[] = [];
-  readonly #lingering = new Map<string, Lingering>();
+  readonly #flows = new Map<string, Flow>();
   #isRunning = false;
   /** What computes now. */
-  #current: Shard | undefined;
+  #current: ComputedShard | undefined;
   #afterRun: (() => void)[] = [];
   #wake: () => void = () => undefined;
 
@@ -85,7 +101,7 @@ export class Scheduler {
         resolve,
         reject,
       });
-      this.#lingerOf(step.shardKey).arrived(requestId, this.#clock.now());
+      this.#flowOf(step.shardKey).lingering.arrived(requestId, this.#clock.now());
       this.#wake();
       if (!this.#isRunning) void this.#run();
     });
@@ -95,7 +111,7 @@ export class Scheduler {
   release(requestId: string): void {
     this.cancel(requestId);
     this.#pool.release(requestId);
-    for (const [, lingering] of this.#lingering) lingering.forget(requestId);
+    for (const [, { lingering }] of this.#flows) lingering.forget(requestId);
     // It may be the one that is waited for.
     this.#wake();
   }
@@ -118,7 +134,7 @@ export class Scheduler {
   }
 
   /** Resolves when no step runs on that shard or waits for it; whoever asks sees to it that no more come. */
-  async drained(shard: Shard): Promise<void> {
+  async drained(shard: ComputedShard): Promise<void> {
     while (this.#current === shard || this.#waiting.some((step) => step.shard === shard)) {
       await new Promise<void>((resolve) => this.#afterRun.push(resolve));
     }
@@ -141,7 +157,8 @@ export class Scheduler {
     // What another engine has just computed of the same answers is on its way here.
     if (hasWaited && this.#waiting.length > 0)
       await this.#linger(this.#waiting[0]!.shardKey, this.#clock.now());
-    const parts = chooseBatch(this.#waiting).filter(({ step }) => this.#admit(step));
+    const decodesMax = this.#decodesMax(this.#waiting[0]?.shardKey);
+    const parts = chooseBatch(this.#waiting, decodesMax).filter(({ step }) => this.#admit(step));
     if (parts.length === 0) return;
     // In whatever order they came: the same requests have the same graph.
     parts.sort((a, b) => a.step.cache!.generation - b.step.cache!.generation);
@@ -163,19 +180,19 @@ export class Scheduler {
     const ids = parts.map(({ step }) => step.requestId);
     for (const { step } of parts) this.#pool.letGo(step.cache!);
     const nowMs = this.#clock.now();
+    const { lingering, microBatches } = this.#flowOf(shardKey);
     // Prompts take longer than the steps that come back after them.
     const runMs = parts.every(({ tokens }) => tokens === 1) ? nowMs - fromMs : 0;
-    this.#lingerOf(shardKey).ended(ids, nowMs, runMs);
+    if (runMs > 0) microBatches.ran(parts.length, runMs, nowMs);
+    lingering.ended(ids, nowMs, runMs);
     for (const resolve of this.#afterRun.splice(0)) resolve();
   }
 
   /** @param turnMs when this engine's turn came, if it had to wait for it */
   async #linger(shardKey: string, turnMs?: number): Promise<void> {
-    const lingering = this.#lingerOf(shardKey);
     for (;;) {
-      const here = new Set(this.#waiting.map(({ requestId }) => requestId));
-      const waitMs = lingering.waitMs(here, this.#clock.now(), turnMs);
-      if (waitMs <= 0 || here.size === 0) return;
+      const waitMs = this.#waitMs(shardKey, turnMs);
+      if (waitMs <= 0) return;
       await new Promise<void>((resolve) => {
         const timer = this.#clock.after(waitMs, resolve);
         this.#wake = () => {
@@ -185,6 +202,33 @@ export class Scheduler {
       });
       this.#wake = () => undefined;
     }
+  }
+
+  #waitMs(shardKey: string, turnMs?: number): number {
+    const { lingering } = this.#flowOf(shardKey);
+    const here = this.#here(shardKey);
+    const nowMs = this.#clock.now();
+    const most = this.#decodesMax(shardKey);
+    if (here.size === 0 || here.size >= most) return 0;
+    if (this.#turns.isShared) return lingering.waitMs(here, nowMs, turnMs);
+    const together = most === BATCH_REQUESTS_MAX;
+    const dueMs = lingering.dueMs(here, nowMs, together);
+    return together ? Math.max(dueMs, lingering.waitMs(here, nowMs)) : dueMs;
+  }
+
+  /** Requests with a step that waits. */
+  #here(shardKey: string): ReadonlySet<string> {
+    const here = this.#waiting.filter((step) => step.shardKey === shardKey);
+    return new Set(here.map(({ requestId }) => requestId));
+  }
+
+  /** How many may decode in the next run. Engines that take turns have nothing of it when there are fewer in each. */
+  #decodesMax(shardKey: string | undefined): number {
+    if (shardKey === undefined || this.#turns.isShared) return BATCH_REQUESTS_MAX;
+    const { lingering, microBatches } = this.#flowOf(shardKey);
+    const nowMs = this.#clock.now();
+    const requests = lingering.decoding(this.#here(shardKey), nowMs);
+    return microBatches.size(requests, lingering.restMs(nowMs), nowMs);
   }
 
   /** Gives a step its cache, with room, when it continues it; rejects it otherwise. */
@@ -230,17 +274,17 @@ export class Scheduler {
     step.reject(error);
   }
 
-  #lingerOf(shardKey: string): Lingering {
-    let lingering = this.#lingering.get(shardKey);
-    if (lingering === undefined) {
-      lingering = new Lingering();
-      this.#lingering.set(shardKey, lingering);
+  #flowOf(shardKey: string): Flow {
+    let flow = this.#flows.get(shardKey);
+    if (flow === undefined) {
+      flow = { lingering: new Lingering(), microBatches: new MicroBatches() };
+      this.#flows.set(shardKey, flow);
     }
-    return lingering;
+    return flow;
   }
 }
 
-function timed({ cost }: Shard, parts: readonly BatchPart<WaitingStep>[], ms: number): TimedStep {
+function timed({ cost }: ComputedShard, parts: readonly BatchPart<WaitingStep>[], ms: number): TimedStep {
   const tokens = parts.reduce((sum, part) => sum + part.tokens, 0);
   return { ...cost, tokens, requests: parts.length, seconds: ms / 1000 };
 }
