@@ -6,7 +6,13 @@
  */
 import type { AddressInfo, Server } from 'node:net';
 import { GgmlEngine, type GgmlOptions } from '../../src/inference/engines/ggml/index.js';
-import { FixedModels, type PlacedRange, type Tokenizer } from '../../src/inference/index.js';
+import {
+  FixedModels,
+  type ForwardRequest,
+  type ForwardResult,
+  type PlacedRange,
+  type Tokenizer,
+} from '../../src/inference/index.js';
 import { createNode } from '../../src/node/index.js';
 import { UNKNOWN_CAPABILITIES } from '../../src/protocol/index.js';
 import { silentLogger, systemClock, systemRandom } from '../../src/shared/index.js';
@@ -37,11 +43,19 @@ const TOKENIZER: Tokenizer = {
 class TimedEngine extends GgmlEngine {
   /** With the choice of a token where the last layer is. */
   forwardMs: number[] = [];
+  /** Gives what the first step of this many tokens gave, and computes nothing: what is left is the way of a token. */
+  isIdle = false;
+  readonly #given = new Map<string, ForwardResult>();
 
-  override async forward(request: Parameters<GgmlEngine['forward']>[0]) {
+  override async forward(request: ForwardRequest): Promise<ForwardResult> {
+    const { shard, input } = request;
+    const tokens = input.kind === 'tokens' ? input.tokens.length : input.hidden.shape[1]!;
+    const key = `${shard.startLayer}-${shard.endLayer} ${tokens}`;
+    const given = this.#given.get(key);
     const from = performance.now();
-    const output = await super.forward(request);
+    const output = this.isIdle && given !== undefined ? given : await super.forward(request);
     this.forwardMs.push(performance.now() - from);
+    this.#given.set(key, output);
     return output;
   }
 }
@@ -122,6 +136,8 @@ interface Question {
   readonly ranges?: readonly PlacedRange[];
   /** Of the second half of a ring without a mesh; 0: this is to be it, and tells its port. */
   readonly barePort?: number;
+  /** From now on the engine computes nothing, or it does again. */
+  readonly isIdle?: boolean;
 }
 
 /** The layers that this node has of a ring. */
@@ -131,7 +147,9 @@ function ownShard(ranges: readonly PlacedRange[]) {
 }
 
 let bare: Server | undefined;
-await answerQuestions(async ({ requests = 1, prompt = 16, decode, ranges = [], barePort }: Question) => {
+await answerQuestions(async (question: Question) => {
+  const { requests = 1, prompt = 16, decode, ranges = [], barePort, isIdle } = question;
+  engine.isIdle = isIdle ?? engine.isIdle;
   if (barePort === 0) {
     bare ??= await serveBareRing(engine, ownShard(ranges));
     return { port: (bare.address() as AddressInfo).port };

@@ -2,7 +2,8 @@
  * Whether to wait a moment for requests that will be here at once: four requests that decode side by side come back one
  * after the other within a millisecond, and one run for all costs little more than one run for the first. Only for those
  * that were back as quickly before, or came as closely behind the first of them, as they do on a later member of a ring, also where
- * that one was computed alone then. Nobody is waited for who comes by himself. Pure. Called by the scheduler.
+ * that one was computed alone then. Nobody is waited for who comes by himself. Where the members of a ring compute at the same
+ * time, steps come when those members are done: there the time that each took before says when he is due. Pure. Called by the scheduler.
  */
 
 /** The wait for a run that is short. */
@@ -39,8 +40,10 @@ export class Lingering {
   #lingerMs = LINGER_MS;
   /** Of the last run, if each request in it had one token. */
   #runMs = 0;
-  /** When a long wait may be. */
-  #regroupAtMs = 0;
+  /** A long wait ends then. */
+  #regroupUntilMs = Number.NEGATIVE_INFINITY;
+  /** The next one may be. */
+  #regroupAtMs = Number.NEGATIVE_INFINITY;
 
   /** A run has ended, which took `runMs`. */
   ended(requestIds: readonly string[], nowMs: number, runMs = 0): void {
@@ -115,11 +118,14 @@ export class Lingering {
    *   came apart, of which each has runs of its own, are together again after it
    */
   dueMs(waiting: ReadonlySet<string>, nowMs: number, together: boolean): number {
-    const untilMs = this.#due(waiting, nowMs + this.#lingerMs);
-    if (untilMs > nowMs || !together || nowMs < this.#regroupAtMs) return untilMs - nowMs;
-    const longMs = this.#due(waiting, nowMs + this.#runMs);
-    if (longMs > nowMs) this.#regroupAtMs = nowMs + this.#runMs * RUNS_BETWEEN;
-    return longMs - nowMs;
+    const lastMs = this.#due(waiting, Math.max(nowMs + this.#lingerMs, this.#regroupUntilMs));
+    if (lastMs > nowMs || !together || nowMs < this.#regroupAtMs) return lastMs - nowMs;
+    const lateMs = this.#due(waiting, nowMs + this.#runMs);
+    if (lateMs > nowMs) {
+      this.#regroupUntilMs = nowMs + this.#runMs;
+      this.#regroupAtMs = nowMs + this.#runMs * RUNS_BETWEEN;
+    }
+    return lateMs - nowMs;
   }
 
   /** When the last of those comes who are due until then. */
