@@ -14,36 +14,48 @@ export interface Row {
   readonly ceiling: number;
   /** What the ceiling is. */
   readonly against: string;
-  /** ours / ceiling. */
+  /** ours / ceiling; of several rounds the middle of their ratios, because a machine changes its pace between two rounds. */
   readonly ratio: number;
   readonly goal: string;
   readonly met: boolean;
+}
+
+/** One measurement, or one of each round. */
+export type Measured = number | readonly number[];
+
+function compared(ours: Measured, ceiling: Measured): Pick<Row, 'ours' | 'ceiling' | 'ratio'> {
+  if (typeof ours === 'number' || typeof ceiling === 'number') {
+    const [a, b] = [ours, ceiling].map((each) => (typeof each === 'number' ? each : median(each)));
+    return { ours: a!, ceiling: b!, ratio: a! / b! };
+  }
+  const ratios = ours.map((value, round) => value / ceiling[round]!);
+  return { ours: median(ours), ceiling: median(ceiling), ratio: median(ratios) };
 }
 
 /** A row whose ratio must not exceed `max` (times: less is better). */
 export function atMost(
   name: string,
   unit: string,
-  ours: number,
+  ours: Measured,
   against: string,
-  ceiling: number,
+  ceiling: Measured,
   max: number,
 ): Row {
-  const ratio = ours / ceiling;
-  return { name, unit, ours, ceiling, against, ratio, goal: `≤ ${max}`, met: ratio <= max };
+  const values = compared(ours, ceiling);
+  return { name, unit, ...values, against, goal: `≤ ${max}`, met: values.ratio <= max };
 }
 
 /** A row whose ratio must reach `min` (rates: more is better). */
 export function atLeast(
   name: string,
   unit: string,
-  ours: number,
+  ours: Measured,
   against: string,
-  ceiling: number,
+  ceiling: Measured,
   min: number,
 ): Row {
-  const ratio = ours / ceiling;
-  return { name, unit, ours, ceiling, against, ratio, goal: `≥ ${min}`, met: ratio >= min };
+  const values = compared(ours, ceiling);
+  return { name, unit, ...values, against, goal: `≥ ${min}`, met: values.ratio >= min };
 }
 
 /** The table, one line a row. */

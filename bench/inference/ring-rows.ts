@@ -42,8 +42,8 @@ export async function ringRows(bench: Bench): Promise<Row[]> {
   const half = bench.threads >> 1;
   return [
     ...answerRows(shared, 'ring of two'),
-    under('wire and queue, per token and hop', 'ms', shared('idle hop'), HOP_MS_MAX),
-    under('the same, while the engines compute', 'ms', shared('hop'), HOP_MS_MAX),
+    under('wire and queue, per token and hop', 'ms', median(shared('idle hop')), HOP_MS_MAX),
+    under('the same, while the engines compute', 'ms', median(shared('hop')), HOP_MS_MAX),
     atMost(
       'the same, while the engines compute',
       'ms',
@@ -64,8 +64,8 @@ export async function ringRows(bench: Bench): Promise<Row[]> {
   ];
 }
 
-/** @param of medians by `WHERE REQUESTS` */
-function answerRows(of: (key: string) => number, ring: string): Row[] {
+/** @param of one value of each round, by `WHERE REQUESTS` */
+function answerRows(of: (key: string) => readonly number[], ring: string): Row[] {
   const four = `${REQUESTS} requests at once`;
   const alone = ring.replace('ring of two', 'node alone').replace(' each', '');
   return [
@@ -89,8 +89,8 @@ function answerRows(of: (key: string) => number, ring: string): Row[] {
   ];
 }
 
-/** Medians of the rounds, by what was measured. */
-async function measured(bench: Bench, threads: number): Promise<(key: string) => number> {
+/** One value of each round, by what was measured. */
+async function measured(bench: Bench, threads: number): Promise<(key: string) => readonly number[]> {
   const { directory, shape, rounds } = bench;
   const decode = DECODES * bench.decode;
   const options = { device: 'cpu', threads, quantisation: 'q8_0' };
@@ -126,35 +126,34 @@ async function measured(bench: Bench, threads: number): Promise<(key: string) =>
     const note = (key: string, value: number) => {
       seen[key] = [...(seen[key] ?? []), value];
     };
-    for (let round = -1; round < rounds; round += 1) {
-      for (const [where, ranges] of [
-        ['solo', alone],
-        ['ring', both],
-      ] as const) {
-        for (const requests of [1, REQUESTS]) {
-          await delay(SETTLE_MS);
-          await second.ask({});
-          const answers = (await first.ask({ requests, prompt: PROMPT, decode, ranges })) as Answers;
-          const steps = (await second.ask({})) as SecondSteps;
-          if (round < 0) continue;
-          note(`${where} ${requests}`, answers.tokensPerS);
-          if (where === 'ring' && requests === 1) note('hop', hopMs(answers, steps));
-        }
-      }
+    const ask = async (question: object) => {
       await delay(SETTLE_MS);
-      const { port: barePort } = (await second.ask({ barePort: 0, ranges: both })) as { port: number };
       await second.ask({});
-      const bare = (await first.ask({ barePort, prompt: PROMPT, decode, ranges: both })) as Answers;
-      const steps = (await second.ask({})) as SecondSteps;
-      if (round < 0) continue;
-      note('bare hop', hopMs(bare, steps));
-      note('bare ring', bare.tokensPerS);
+      const answers = (await first.ask({ prompt: PROMPT, decode, ...question })) as Answers;
+      return { answers, hop: hopMs(answers, (await second.ask({})) as SecondSteps) };
+    };
+    // What is compared is measured one after the other.
+    for (let round = -1; round < rounds; round += 1) {
+      const solo = await ask({ ranges: alone });
+      const ring = await ask({ ranges: both });
+      const { port: barePort } = (await second.ask({ barePort: 0, ranges: both })) as { port: number };
+      const bare = await ask({ barePort, ranges: both });
+      const soloFour = await ask({ requests: REQUESTS, ranges: alone });
+      const ringFour = await ask({ requests: REQUESTS, ranges: both });
       for (const program of programs) await program.ask({ isIdle: true });
-      const way = (await first.ask({ prompt: PROMPT, decode: IDLE_DECODE, ranges: both })) as Answers;
-      note('idle hop', hopMs(way, (await second.ask({ isIdle: false })) as SecondSteps));
-      await first.ask({ isIdle: false });
+      const way = await ask({ decode: IDLE_DECODE, ranges: both });
+      for (const program of programs) await program.ask({ isIdle: false });
+      if (round < 0) continue;
+      note('solo 1', solo.answers.tokensPerS);
+      note('ring 1', ring.answers.tokensPerS);
+      note('hop', ring.hop);
+      note('bare ring', bare.answers.tokensPerS);
+      note('bare hop', bare.hop);
+      note(`solo ${REQUESTS}`, soloFour.answers.tokensPerS);
+      note(`ring ${REQUESTS}`, ringFour.answers.tokensPerS);
+      note('idle hop', way.hop);
     }
-    return (key) => median(seen[key] ?? []);
+    return (key) => seen[key] ?? [];
   } finally {
     for (const program of programs.reverse()) await program.stop();
   }
