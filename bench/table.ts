@@ -28,6 +28,7 @@ function compared(ours: Measured, ceiling: Measured): Pick<Row, 'ours' | 'ceilin
     const [a, b] = [ours, ceiling].map((each) => (typeof each === 'number' ? each : median(each)));
     return { ours: a!, ceiling: b!, ratio: a! / b! };
   }
+  if (ours.length !== ceiling.length) throw new Error('rounds are missing');
   const ratios = ours.map((value, round) => value / ceiling[round]!);
   return { ours: median(ours), ceiling: median(ceiling), ratio: median(ratios) };
 }

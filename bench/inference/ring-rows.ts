@@ -1,5 +1,6 @@
 /** A ring of two processes on this machine beside one of them alone: one request, four requests, and what a hop costs. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { fillsMachine } from '../../src/inference/engines/ggml/child/machine.js';
 import { Program } from '../contender.js';
 import { atLeast, atMost, median, type Row } from '../table.js';
 import { type Bench, SETTLE_MS, under } from './bench.js';
@@ -39,7 +40,9 @@ interface SecondSteps {
 /** Rows of the ring, in Q8_0: both engines on all cores, in turn, and each with half of them, at the same time. */
 export async function ringRows(bench: Bench): Promise<Row[]> {
   const shared = await measured(bench, bench.threads);
-  const half = bench.threads >> 1;
+  // As many as two engines can have at the same time.
+  let half = bench.threads >> 1;
+  while (fillsMachine(half)) half -= 1;
   return [
     ...answerRows(shared, 'ring of two'),
     under('wire and queue, per token and hop', 'ms', median(shared('idle hop')), HOP_MS_MAX),
@@ -153,7 +156,11 @@ async function measured(bench: Bench, threads: number): Promise<(key: string) =>
       note(`ring ${REQUESTS}`, ringFour.answers.tokensPerS);
       note('idle hop', way.hop);
     }
-    return (key) => seen[key] ?? [];
+    return (key) => {
+      const values = seen[key];
+      if (values === undefined) throw new Error(`"${key}" was not measured`);
+      return values;
+    };
   } finally {
     for (const program of programs.reverse()) await program.stop();
   }

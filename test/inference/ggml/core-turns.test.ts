@@ -1,6 +1,6 @@
 /** Engines of one machine compute in turn: real locks of the operating system, one descriptor for each engine. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -123,6 +123,13 @@ describe('turns of engines', { skip: process.platform === 'win32' && 'no such lo
     assert.equal(await seen(a), true);
     await clock.advance(5_000);
     assert.equal(await seen(a), false, 'the other one has gone');
+    const before = readFileSync(name);
+    const holds = long(b);
+    await holds.started;
+    writeFileSync(name, before, { flag: 'r+' });
+    const waits = a.take(async () => assert.ok(a.isShared, 'who is waited for, also if he does not sign'));
+    await holds.end();
+    await waits;
     a.close();
     b.close();
   });
@@ -151,6 +158,7 @@ describe('turns of engines', { skip: process.platform === 'win32' && 'no such lo
       assert.equal(await waited(turns[1]!), false);
       await first.end();
     }
+    assert.equal(readFileSync(target, 'utf8'), 'kept');
   });
 
   async function waited(turns: CoreTurns): Promise<boolean | undefined> {

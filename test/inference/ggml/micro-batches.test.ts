@@ -6,7 +6,6 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { CachePool } from '../../../src/inference/engines/ggml/cache/cache-pool.js';
-import { BATCH_REQUESTS_MAX } from '../../../src/inference/engines/ggml/child/batch.js';
 import { CoreTurns } from '../../../src/inference/engines/ggml/child/core-turns.js';
 import { MicroBatches } from '../../../src/inference/engines/ggml/child/micro-batches.js';
 import {
@@ -26,17 +25,27 @@ const graphics = (ms: number) => (requests: number) => ms * (1 + 0.02 * (request
 
 function learned(stepMs: (requests: number) => number, sizes: readonly number[]): MicroBatches {
   const batches = new MicroBatches();
-  for (const size of sizes) batches.ran(size, stepMs(size), 0);
+  for (const size of sizes) ran(batches, size, stepMs(size), 0);
   return batches;
 }
 
+/** As often as it takes to count. */
+function ran(batches: MicroBatches, requests: number, ms: number, nowMs: number): void {
+  for (let run = 0; run < 3; run += 1) batches.ran(requests, ms, nowMs);
+}
+
 describe('the size of a run', () => {
-  test('a node alone keeps its requests together, however many and however dear they are', () => {
-    const inputs = fc.tuple(fc.integer({ min: 1, max: 64 }), fc.double({ min: 0, max: 1, noNaN: true }));
+  test('who has his requests back at once keeps them together, however many and however dear they are', () => {
+    const inputs = fc.record({
+      requests: fc.integer({ min: 1, max: 100 }),
+      oneMs: fc.double({ min: 2, max: 200, noNaN: true }),
+      further: fc.double({ min: 0, max: 1, noNaN: true }),
+      rest: fc.double({ min: 0, max: 0.1, noNaN: true }),
+    });
     fc.assert(
-      fc.property(inputs, ([requests, each]) => {
-        const batches = learned((size) => 30 * (1 + each * (size - 1)), [1, 2, 3, 4, 16, 32]);
-        assert.ok(batches.size(requests, 0.5, 0) >= Math.min(requests, BATCH_REQUESTS_MAX));
+      fc.property(inputs, ({ requests, oneMs, further, rest }) => {
+        const batches = learned((size) => oneMs * (1 + further * (size - 1)), [1, 2, 3, 4, 16, 32]);
+        assert.equal(batches.size(requests, rest * oneMs, 0), undefined);
       }),
     );
   });
@@ -45,24 +54,25 @@ describe('the size of a run', () => {
     const batches = learned(processor(10), [1, 4]);
     assert.equal(batches.size(4, processor(10)(4), 0), 2);
     assert.equal(batches.size(4, 3 * processor(10)(4), 0), 1);
-    assert.equal(batches.size(1, 100, 0), BATCH_REQUESTS_MAX);
+    assert.equal(batches.size(1, 100, 0), undefined);
   });
 
   test('where the rest takes little, or a run of many costs what one costs, they stay together', () => {
-    assert.equal(learned(processor(20), [1, 4]).size(4, processor(2)(4), 0), BATCH_REQUESTS_MAX);
-    assert.equal(learned(graphics(20), [1, 4]).size(4, graphics(20)(4), 0), BATCH_REQUESTS_MAX);
+    assert.equal(learned(processor(20), [1, 4]).size(4, processor(2)(4), 0), undefined);
+    assert.equal(learned(graphics(20), [1, 4]).size(4, graphics(20)(4), 0), undefined);
   });
 
-  test('what is not known is tried once, and what it took then counts', () => {
+  test('what is not known is tried, and what it took at best counts then, for a minute', () => {
     const batches = new MicroBatches();
-    assert.equal(batches.size(4, 20, 0), BATCH_REQUESTS_MAX);
-    batches.ran(4, 20, 0);
-    assert.equal(batches.size(4, undefined, 0), BATCH_REQUESTS_MAX);
+    assert.equal(batches.size(4, 20, 0), undefined);
+    ran(batches, 4, 20, 0);
+    assert.equal(batches.size(4, undefined, 0), undefined);
     assert.equal(batches.size(4, 20, 0), 2);
-    batches.ran(2, 19, 0);
-    assert.equal(batches.size(4, 20, 0), BATCH_REQUESTS_MAX);
-    // A minute later that is forgotten.
-    batches.ran(4, 20, 70_000);
+    batches.ran(2, 90, 0);
+    assert.equal(batches.size(4, 20, 0), 2, 'the first one built its graph');
+    for (const ms of [19, 21]) batches.ran(2, ms, 0);
+    assert.equal(batches.size(4, 20, 0), undefined);
+    ran(batches, 4, 20, 70_000);
     assert.equal(batches.size(4, 20, 70_000), 2);
   });
 });
@@ -105,7 +115,8 @@ describe('a ring of schedulers', () => {
     const over = all.finally(() => {
       isOver = true;
     });
-    while (!isOver) await clock.advance(50);
+    while (!isOver && clock.now() < 3 * HALF_MS) await clock.advance(50);
+    assert.ok(isOver, 'a step has no end');
     await over;
     for (const { pool } of ring) pool.close();
     return HALF_MS / tokens;
@@ -143,7 +154,7 @@ describe('a ring of schedulers', () => {
     ['two equal processors, three requests', [processor(20), processor(20)], 3, 1.3],
     ['a faster and a slower one, four requests', [processor(25), processor(15)], 4, 1.25],
     ['three equal processors, six requests', [processor(15), processor(15), processor(15)], 6, 1.8],
-    ['two graphics cards, four requests', [graphics(20), graphics(20)], 4, 0.94],
+    ['two graphics cards, four requests', [graphics(20), graphics(20)], 4, 0.9],
     ['one that has nearly all, four requests', [processor(36), processor(4)], 4, 0.94],
     ['one alone, four requests', [processor(40)], 4, 0.97],
   ] as const) {
@@ -164,6 +175,40 @@ describe('a ring of schedulers', () => {
       }),
     );
     assert.ok(shared! < 0.9 * groups!, `${shared} ms per token, in groups ${groups}`);
+  });
+
+  test('a request that is released while it computes leaves nothing that is waited for', async () => {
+    const clock = new VirtualClock();
+    // After another engine's turn all are waited for who are known.
+    const turns: Turns = { take: (work) => work(true), isShared: true };
+    const { scheduler, shard, pool } = scheduled({ stepMs: () => 20, turns }, clock);
+    const step = (requestId: string, position: number) =>
+      scheduler.submit({ requestId, shardKey: 's', shard, position, input: { hidden: new Float32Array(1) } });
+    for (let position = 0; position < 4; position += 1) {
+      const both = Promise.allSettled([step('gone', position), step('stays', position)]);
+      if (position === 3) {
+        await clock.advance(5);
+        scheduler.release('gone');
+      }
+      await clock.advance(50);
+      await both;
+    }
+    const fromMs = clock.now();
+    const alone = step('stays', 4).then(() => clock.now() - fromMs);
+    await clock.advance(100);
+    assert.equal(await alone, 20);
+    pool.close();
+  });
+
+  test('who waits until a shard is used no more is told so, also where its last step fails', async () => {
+    const clock = new VirtualClock();
+    const { scheduler, shard, pool } = scheduled({ stepMs: () => 20 }, clock);
+    const input = { hidden: new Float32Array(1) };
+    const wrong = scheduler.submit({ requestId: 'r', shardKey: 's', shard, position: 7, input });
+    const drained = scheduler.drained(shard);
+    await assert.rejects(wrong, { code: 'engine-failed' });
+    await drained;
+    pool.close();
   });
 
   /** One computes after the other. */

@@ -33,15 +33,13 @@ test('a run takes decode steps before parts of prompts, and the oldest always', 
   assert.ok(full.some((part) => part.step.requestId === 'p'));
 });
 
-test('a run has no more decode steps than it may have, the oldest first, and parts of prompts beside them', () => {
-  const steps = [step('a', 1), step('p', 900), step('b', 1), step('c', 1)];
-  const few = chooseBatch(steps, 2).map(({ step: { requestId }, tokens }) => `${requestId}:${tokens}`);
-  assert.deepEqual(few, ['a:1', 'b:1', `p:${BATCH_TOKENS_MAX - 2}`]);
-  const promptFirst = chooseBatch([step('p', 9), ...steps.slice(2)], 1);
-  assert.deepEqual(
-    promptFirst.map(({ step: { requestId } }) => requestId),
-    ['b', 'p'],
-  );
+test('a run has no more decode steps than it may have, the oldest first; beside a part of a prompt it has all', () => {
+  const ids = (steps: readonly ReturnType<typeof step>[], decodesMax: number) =>
+    chooseBatch(steps, decodesMax).map(({ step: { requestId } }) => requestId);
+  const decodes = [step('a', 1), step('b', 1), step('c', 1)];
+  assert.deepEqual(ids(decodes, 2), ['a', 'b']);
+  assert.deepEqual(ids([...decodes, step('p', 900)], 2), ['a', 'b', 'c', 'p']);
+  assert.deepEqual(ids([step('p', 900), ...decodes], 1), ['a', 'b', 'c', 'p']);
 });
 
 test('a run is never over its bounds and never empty', () => {
@@ -147,12 +145,22 @@ test('who comes from machines that compute meanwhile is waited for when he is du
   lingering.ended(['b'], 105, RUN_MS);
   assert.equal(lingering.decoding(new Set(['a']), 160), 2);
   assert.equal(lingering.restMs(160), 60);
+  const due = (nowMs: number, together: boolean, here = ['a'], sinceMs = nowMs) =>
+    lingering.dueMs(new Set(here), nowMs, sinceMs, together);
   // b is due at 165, and may be late by a millisecond.
-  assert.equal(lingering.dueMs(new Set(['a']), 160, false), 6);
-  assert.ok(lingering.dueMs(new Set(['a']), 150, false) <= 0, 'too long a wait');
-  assert.equal(lingering.dueMs(new Set(['a']), 150, true), 16);
-  assert.ok(lingering.dueMs(new Set(['a']), 151, true) <= 0, 'so soon again');
-  assert.ok(lingering.dueMs(new Set(['a', 'b']), 160, true) <= 0, 'all are here');
+  assert.equal(due(160, false), 6);
+  assert.ok(due(150, false) <= 0, 'too long a wait');
+  assert.ok(due(160, false, ['a'], 140) <= 0, 'waited for long enough');
+  assert.equal(due(150, true), 16);
+  assert.equal(due(155, true, ['a'], 150), 11, 'the same wait, after another one has come');
+  assert.ok(due(160, true, ['a', 'b']) <= 0, 'all are here');
+  lingering.ended(['a'], 200, RUN_MS);
+  lingering.ended(['b'], 230, RUN_MS);
+  lingering.arrived('a', 260);
+  assert.ok(due(260, true) <= 0, 'so soon again');
+  // Of two the one who reads faster says how long the ring takes.
+  lingering.arrived('b', 900);
+  assert.ok(lingering.restMs(900)! <= 60);
   assert.equal(lingering.decoding(new Set(['a']), 6_000), 1);
   assert.equal(lingering.restMs(6_000), undefined);
 });

@@ -24,7 +24,7 @@ export interface BatchPart<S> {
 
 /**
  * Parts for one run, from the steps that wait, oldest first. Not empty unless `waiting` is.
- * @param decodesMax steps of one token that may be in it, 1 or more
+ * @param decodesMax steps of one token that may be in it, 1 or more; beside a part of a prompt they cost next to nothing, and all may
  */
 export function chooseBatch<S extends BatchStep>(
   waiting: readonly S[],
@@ -47,7 +47,8 @@ export function chooseBatch<S extends BatchStep>(
   };
   // The oldest is always served, so that a stream of decode steps does not keep a prompt out.
   const [oldest, ...others] = first;
-  const further = Math.min(BATCH_REQUESTS_MAX - 1, oldest?.remaining === 1 ? decodesMax - 1 : decodesMax);
+  const hasPrompt = first.some(({ remaining }) => remaining > 1);
+  const further = Math.min(BATCH_REQUESTS_MAX, hasPrompt ? BATCH_REQUESTS_MAX : decodesMax) - 1;
   const decodes = others.filter(({ remaining }) => remaining === 1).slice(0, further);
   if (oldest?.remaining === 1) take(oldest);
   for (const step of decodes) take(step);

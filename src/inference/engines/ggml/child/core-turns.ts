@@ -1,8 +1,8 @@
 /**
  * Engines of one user on one machine compute in turn: threads of a step wait for each other at every operation, so that two steps
  * on the same cores hold each other up at each of them (measured: two nodes of a ring with four requests made a third of the tokens).
- * A lock on a file says whose turn it is; who holds it for too long, or is stopped with it, is not waited for. Called by the
- * scheduler, in the engine's process.
+ * A lock on a file says whose turn it is; who holds it for too long, or is stopped with it, is not waited for. The file holds eight
+ * bytes that whoever had the last turn has drawn for himself. Called by the scheduler, in the engine's process.
  */
 import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
 import os from 'node:os';
@@ -53,6 +53,7 @@ export class CoreTurns {
     if (lock === undefined || this.#isGivenUp) return work(false);
     if (this.#clock.now() < this.#yieldUntilMs) await sleep(this.#clock, YIELD_MS);
     const hasWaited = !lock.tryTake();
+    if (hasWaited) this.#sharedAtMs = this.#clock.now();
     if (hasWaited && !(await this.#wait(lock))) return work(true);
     this.#sign();
     const fromMs = this.#clock.now();
@@ -93,7 +94,7 @@ export class CoreTurns {
       if (bytes === MARK_BYTES) this.#sharedAtMs = this.#clock.now();
       writeSync(fd, this.#mark, 0, MARK_BYTES, 0);
     } catch {
-      // A full disk: nobody is seen, and the turns are kept all the same.
+      // A full disk, or one that is not written to: only who is waited for is seen, and the turns are kept all the same.
     }
   }
 
@@ -137,9 +138,13 @@ export function turnsFile(): string {
 
 /** A link that somebody else has put there is not followed: what it leads to is not written to. */
 function opened(file: string): number | undefined {
-  try {
-    return openSync(file, constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0), 0o600);
-  } catch {
-    return undefined;
+  const { O_RDWR, O_RDONLY, O_CREAT, O_NOFOLLOW = 0 } = constants;
+  for (const flags of [O_RDWR | O_CREAT, O_RDONLY]) {
+    try {
+      return openSync(file, flags | O_NOFOLLOW, 0o600);
+    } catch {
+      // To read is enough for a lock.
+    }
   }
+  return undefined;
 }

@@ -2,8 +2,9 @@
  * Whether to wait a moment for requests that will be here at once: four requests that decode side by side come back one
  * after the other within a millisecond, and one run for all costs little more than one run for the first. Only for those
  * that were back as quickly before, or came as closely behind the first of them, as they do on a later member of a ring, also where
- * that one was computed alone then. Nobody is waited for who comes by himself. Where the members of a ring compute at the same
- * time, steps come when those members are done: there the time that each took before says when he is due. Pure. Called by the scheduler.
+ * that one was computed alone then; not for those who come by themselves (`waitMs`). Where the members of a ring compute at the
+ * same time, steps come when those members are done, and the time that each took before says when he is due (`dueMs`).
+ * Pure. Called by the scheduler.
  */
 
 /** The wait for a run that is short. */
@@ -14,14 +15,16 @@ const LINGER_SHARE = 1 / 4;
 const PERHAPS_SHARE = 1 / 2;
 /** However long a run takes. */
 const LINGER_MS_MAX = 20;
-
 /** Who had no run for so long does not decode here: it is over, or waits for whoever reads the answer. */
 const DECODES_MS = 5_000;
-
+/** And nothing of him is known any more. */
+const KEPT_MS = 60_000;
 /** How much later than before somebody may come. */
 const LATE_MS = 1;
 /** What the long waits cost is at most a part in so many. */
 const RUNS_BETWEEN = 20;
+/** However long a run takes. */
+const REGROUP_MS_MAX = 100;
 
 interface Habit {
   endedAtMs: number;
@@ -51,6 +54,9 @@ export class Lingering {
     this.#runMs = runMs;
     this.#last = requestIds;
     this.#firstAtMs = undefined;
+    for (const [id, { endedAtMs }] of this.#habits) {
+      if (nowMs - endedAtMs > KEPT_MS) this.#habits.delete(id);
+    }
     for (const id of requestIds) {
       const { gapMs, lateMs } = this.#habits.get(id) ?? { gapMs: Infinity, lateMs: Infinity };
       this.#habits.set(id, { endedAtMs: nowMs, gapMs, lateMs });
@@ -73,20 +79,19 @@ export class Lingering {
 
   /** Requests that decode here: those that wait, and those that had a run not long ago. */
   decoding(waiting: ReadonlySet<string>, nowMs: number): number {
-    let count = waiting.size;
-    for (const [id, { endedAtMs }] of this.#habits) {
-      if (!waiting.has(id) && nowMs - endedAtMs < DECODES_MS) count += 1;
-    }
-    return count;
+    return waiting.size + this.#absent(waiting, nowMs).length;
   }
 
-  /** From a result to the next step of the same request, in the middle of those that decode here; undefined: not known. */
+  /**
+   * From a result to the next step of the same request, in the middle of those that decode here, of two the shorter: who reads
+   * slowly says nothing of the ring. Undefined: not known.
+   */
   restMs(nowMs: number): number | undefined {
     const gaps = [...this.#habits.values()]
       .filter(({ endedAtMs, gapMs }) => nowMs - endedAtMs < DECODES_MS && Number.isFinite(gapMs))
       .map(({ gapMs }) => gapMs)
       .sort((a, b) => a - b);
-    return gaps[gaps.length >> 1];
+    return gaps[(gaps.length - 1) >> 1];
   }
 
   /**
@@ -96,7 +101,7 @@ export class Lingering {
    */
   waitMs(waiting: ReadonlySet<string>, nowMs: number, turnMs?: number): number {
     let longest = 0;
-    if (turnMs !== undefined && [...this.#habits.keys()].some((id) => !waiting.has(id))) {
+    if (turnMs !== undefined && this.#absent(waiting, nowMs).length > 0) {
       longest = turnMs + this.#lingerMs * PERHAPS_SHARE - nowMs;
     }
     const beforeMs = this.#endedBefore(waiting);
@@ -114,18 +119,28 @@ export class Lingering {
 
   /**
    * The same where the steps come from machines that compute meanwhile: who is due in a moment, by the time that he took before.
+   * @param sinceMs when the wait began, which may be longer for those who come behind others, but not without an end
    * @param together whether all should be in one run: then that moment is now and then as long as a run, so that requests that
    *   came apart, of which each has runs of its own, are together again after it
    */
-  dueMs(waiting: ReadonlySet<string>, nowMs: number, together: boolean): number {
-    const lastMs = this.#due(waiting, Math.max(nowMs + this.#lingerMs, this.#regroupUntilMs));
+  dueMs(waiting: ReadonlySet<string>, nowMs: number, sinceMs: number, together: boolean): number {
+    const lingerUntilMs = Math.min(nowMs, sinceMs + this.#lingerMs) + this.#lingerMs;
+    const lastMs = this.#due(waiting, Math.max(lingerUntilMs, this.#regroupUntilMs));
     if (lastMs > nowMs || !together || nowMs < this.#regroupAtMs) return lastMs - nowMs;
-    const lateMs = this.#due(waiting, nowMs + this.#runMs);
+    const untilMs = nowMs + Math.min(this.#runMs, REGROUP_MS_MAX);
+    const lateMs = this.#due(waiting, untilMs);
     if (lateMs > nowMs) {
-      this.#regroupUntilMs = nowMs + this.#runMs;
+      this.#regroupUntilMs = untilMs;
       this.#regroupAtMs = nowMs + this.#runMs * RUNS_BETWEEN;
     }
     return lateMs - nowMs;
+  }
+
+  /** Who decodes here and does not wait. */
+  #absent(waiting: ReadonlySet<string>, nowMs: number): Habit[] {
+    return [...this.#habits]
+      .filter(([id, { endedAtMs }]) => !waiting.has(id) && nowMs - endedAtMs < DECODES_MS)
+      .map(([, habit]) => habit);
   }
 
   /** When the last of those comes who are due until then. */

@@ -1,12 +1,12 @@
 /**
- * Steps of all requests, run after run: what waits for the same shard is computed together, a long prompt in parts.
+ * Steps of all requests, run after run: what waits for the same shard is computed together or in groups, a long prompt in parts.
  * Checks that a step continues its cache. Knows nothing of the pipe to the node. Called by `program.ts`.
  */
-import { type Clock, ExoError, toExoError } from '../../../../shared/index.js';
+import { BoundedMap, type Clock, ExoError, LIMITS, toExoError } from '../../../../shared/index.js';
 import type { CachePool } from '../cache/cache-pool.js';
 import type { SequenceCache } from '../cache/sequence-cache.js';
 import type { Shard } from '../shard.js';
-import { BATCH_REQUESTS_MAX, type BatchPart, chooseBatch } from './batch.js';
+import { type BatchPart, chooseBatch } from './batch.js';
 import type { CoreTurns } from './core-turns.js';
 import { Lingering } from './lingering.js';
 import { MicroBatches } from './micro-batches.js';
@@ -68,7 +68,7 @@ export class Scheduler {
   /** Runs between two runs. */
   #others: (() => Promise<void>)[] = [];
   #waiting: WaitingStep[] = [];
-  readonly #flows = new Map<string, Flow>();
+  readonly #flows = new BoundedMap<string, Flow>(LIMITS.engineModelsKept);
   #isRunning = false;
   /** What computes now. */
   #current: ComputedShard | undefined;
@@ -111,8 +111,8 @@ export class Scheduler {
   release(requestId: string): void {
     this.cancel(requestId);
     this.#pool.release(requestId);
-    for (const [, { lingering }] of this.#flows) lingering.forget(requestId);
     // It may be the one that is waited for.
+    for (const [, { lingering }] of this.#flows) lingering.forget(requestId);
     this.#wake();
   }
 
@@ -123,6 +123,7 @@ export class Scheduler {
         step.reject(new ExoError('request-cancelled', 'the request was cancelled'));
     }
     this.#waiting = this.#waiting.filter((step) => step.requestId !== requestId);
+    this.#wake();
   }
 
   /** Work that computes on the device too, while no step does. */
@@ -147,6 +148,7 @@ export class Scheduler {
     while (this.#waiting.length > 0 || this.#others.length > 0) {
       if (this.#waiting.length > 0) await this.#linger(this.#waiting[0]!.shardKey);
       await this.#turns.take((hasWaited) => this.#turn(hasWaited));
+      for (const resolve of this.#afterRun.splice(0)) resolve();
     }
     this.#isRunning = false;
   }
@@ -157,8 +159,8 @@ export class Scheduler {
     // What another engine has just computed of the same answers is on its way here.
     if (hasWaited && this.#waiting.length > 0)
       await this.#linger(this.#waiting[0]!.shardKey, this.#clock.now());
-    const decodesMax = this.#decodesMax(this.#waiting[0]?.shardKey);
-    const parts = chooseBatch(this.#waiting, decodesMax).filter(({ step }) => this.#admit(step));
+    const size = this.#waiting.length > 0 ? this.#groupSize(this.#waiting[0]!.shardKey) : undefined;
+    const parts = chooseBatch(this.#waiting, size).filter(({ step }) => this.#admit(step));
     if (parts.length === 0) return;
     // In whatever order they came: the same requests have the same graph.
     parts.sort((a, b) => a.step.cache!.generation - b.step.cache!.generation);
@@ -177,7 +179,11 @@ export class Scheduler {
       for (const { step } of parts) this.#fail(step, toExoError(error, 'engine-failed'));
     }
     this.#current = undefined;
-    const ids = parts.map(({ step }) => step.requestId);
+    // Who was released meanwhile does not come back.
+    const ids = parts
+      .map(({ step }) => step)
+      .filter(({ requestId, cache }) => this.#pool.find(requestId, shardKey) === cache)
+      .map(({ requestId }) => requestId);
     for (const { step } of parts) this.#pool.letGo(step.cache!);
     const nowMs = this.#clock.now();
     const { lingering, microBatches } = this.#flowOf(shardKey);
@@ -185,13 +191,13 @@ export class Scheduler {
     const runMs = parts.every(({ tokens }) => tokens === 1) ? nowMs - fromMs : 0;
     if (runMs > 0) microBatches.ran(parts.length, runMs, nowMs);
     lingering.ended(ids, nowMs, runMs);
-    for (const resolve of this.#afterRun.splice(0)) resolve();
   }
 
   /** @param turnMs when this engine's turn came, if it had to wait for it */
   async #linger(shardKey: string, turnMs?: number): Promise<void> {
+    const sinceMs = this.#clock.now();
     for (;;) {
-      const waitMs = this.#waitMs(shardKey, turnMs);
+      const waitMs = this.#waitMs(shardKey, sinceMs, turnMs);
       if (waitMs <= 0) return;
       await new Promise<void>((resolve) => {
         const timer = this.#clock.after(waitMs, resolve);
@@ -204,16 +210,17 @@ export class Scheduler {
     }
   }
 
-  #waitMs(shardKey: string, turnMs?: number): number {
-    const { lingering } = this.#flowOf(shardKey);
+  #waitMs(shardKey: string, sinceMs: number, turnMs?: number): number {
     const here = this.#here(shardKey);
+    if (here.size === 0) return 0;
+    const { lingering } = this.#flowOf(shardKey);
     const nowMs = this.#clock.now();
-    const most = this.#decodesMax(shardKey);
-    if (here.size === 0 || here.size >= most) return 0;
-    if (this.#turns.isShared) return lingering.waitMs(here, nowMs, turnMs);
-    const together = most === BATCH_REQUESTS_MAX;
-    const dueMs = lingering.dueMs(here, nowMs, together);
-    return together ? Math.max(dueMs, lingering.waitMs(here, nowMs)) : dueMs;
+    const hasPrompt = this.#waiting.some((step) => step.shardKey === shardKey && step.remaining > 1);
+    if (this.#turns.isShared || hasPrompt) return lingering.waitMs(here, nowMs, turnMs);
+    const size = this.#groupSize(shardKey);
+    if (size === undefined)
+      return Math.max(lingering.waitMs(here, nowMs), lingering.dueMs(here, nowMs, sinceMs, true));
+    return here.size < size ? lingering.dueMs(here, nowMs, sinceMs, false) : 0;
   }
 
   /** Requests with a step that waits. */
@@ -222,9 +229,9 @@ export class Scheduler {
     return new Set(here.map(({ requestId }) => requestId));
   }
 
-  /** How many may decode in the next run. Engines that take turns have nothing of it when there are fewer in each. */
-  #decodesMax(shardKey: string | undefined): number {
-    if (shardKey === undefined || this.#turns.isShared) return BATCH_REQUESTS_MAX;
+  /** How many should decode in the next run; undefined: all. Engines that take turns have nothing of it when there are fewer. */
+  #groupSize(shardKey: string): number | undefined {
+    if (this.#turns.isShared) return undefined;
     const { lingering, microBatches } = this.#flowOf(shardKey);
     const nowMs = this.#clock.now();
     const requests = lingering.decoding(this.#here(shardKey), nowMs);

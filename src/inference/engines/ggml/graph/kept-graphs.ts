@@ -7,8 +7,8 @@ import type { Device, Pointer } from '../library/index.js';
 import { buildStepGraph, type GraphSource, type StepGraph } from './step-graph.js';
 import { type StepPart, shapeKey } from './step-shape.js';
 
-/** Groups of requests that take turns; rings are seldom longer. */
-const GRAPHS_KEPT = 4;
+/** Groups of requests that go around a ring; there are not more. */
+export const GRAPHS_KEPT = 4;
 /** Logits are most of what a graph of few tokens needs: 10 MB of so many, for 150,000 tokens each. */
 const KEPT_TOKENS_MAX = 16;
 
