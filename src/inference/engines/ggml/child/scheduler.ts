@@ -111,8 +111,8 @@ export class Scheduler {
   release(requestId: string): void {
     this.cancel(requestId);
     this.#pool.release(requestId);
-    // It may be the one that is waited for.
     for (const [, { lingering }] of this.#flows) lingering.forget(requestId);
+    // It may be the one that is waited for.
     this.#wake();
   }
 
