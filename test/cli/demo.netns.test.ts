@@ -94,6 +94,20 @@ test(
     }),
 );
 
+test('a port that something takes while the demo starts is waited for, with the reason', { skip }, () =>
+  onStage(async (stage) => {
+    const demo = stage.start('--once');
+    await demo.sees(/Two nodes on this machine/, MEET_MS);
+    const holds = "require('net').createServer().listen(50052, '127.0.0.1')";
+    const holder = stage.host.start(process.execPath, ['-e', holds], { name: 'holder' });
+    await demo.sees(/the tunnel is backoff: port 50052 of 127.0.0.1 is taken by another program/, MEET_MS);
+    holder.kill('SIGKILL');
+    assert.equal(await demo.closed, 0, demo.output);
+    assert.match(demo.stdout, /tunnel mac2: up/);
+    await nothingLeft(stage);
+  }),
+);
+
 test('the demo stays up, says what to try, and ends on Ctrl-C with everything gone', { skip }, () =>
   onStage(async (stage) => {
     const demo = stage.start();

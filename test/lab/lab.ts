@@ -9,6 +9,8 @@ import { type Child, type ChildOptions, Cleanup } from '../support/processes.js'
 import { sshdUnavailable } from '../support/sshd.js';
 
 const PREFIX = 'exo-';
+/** Tests listen at 50051, 52415 and their neighbours, as nodes do by default. */
+const FIXED_PORTS_FROM = 50_000;
 const labs = new Set<Lab>();
 let labCount = 0;
 
@@ -229,6 +231,8 @@ export class Lab {
     this.#names.push(netns);
     const host = new Host(this, netns);
     host.ip('link', 'set', 'lo', 'up');
+    // The usual range goes to 60999: a connection of loopback may get a port that a test listens at, and keeps it for a minute.
+    host.exec('sysctl', ['-qw', `net.ipv4.ip_local_port_range=32768 ${FIXED_PORTS_FROM - 1}`]);
     return host;
   }
 

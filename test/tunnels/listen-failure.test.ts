@@ -1,6 +1,8 @@
 /** Why this machine cannot listen for a `-L`: both drivers say the same, and only what may pass by itself is waited for. */
 import '../support/leaks.js';
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import test from 'node:test';
 import { explainListen } from '../../src/tunnels/listen-failure.js';
 import { explainLocalRefusal } from '../../src/tunnels/openssh/listen-check.js';
@@ -19,6 +21,23 @@ test('listening for a -L where another program does fails in the same words with
     assert.deepEqual(ssh2, openssh);
     assert.deepEqual(ssh2.forwards, [wanted.text]);
   } finally {
+    await other.stop();
+  }
+});
+
+test('a -L whose port is the near end of a connection says so: no program is to be ended for it', async () => {
+  const other = await openEcho();
+  const socket = connect({ host: '127.0.0.1', port: other.port });
+  await once(socket, 'connect');
+  try {
+    const wanted = forward(end(socket.localPort ?? 0, '127.0.0.1'), end(1));
+    const openssh = await explainLocalRefusal(wanted, wanted.listen);
+    const ssh2 = await listenLocal(wanted, () => undefined).then(() => assert.fail('it listens'), failureOf);
+    assert.equal(openssh?.code, 'local-port-busy');
+    assert.match(openssh.message, /is the near end of a connection/);
+    assert.deepEqual(ssh2, openssh);
+  } finally {
+    socket.destroy();
     await other.stop();
   }
 });

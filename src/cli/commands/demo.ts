@@ -43,6 +43,8 @@ export interface DemoOptions {
 
 /** Start-up of two processes on a slow machine, and their first dial. */
 const MEET_WITHIN_MS = 30_000;
+/** A connection that got a port of the demo as its near end keeps it for a minute after its end; the tunnel waits for it. */
+const FREE_WITHIN_MS = 90_000;
 /** Two views that still differ then are shown as they are. */
 const AGREE_WITHIN_MS = 3_000;
 const LOOK_EVERY_MS = 100;
@@ -146,12 +148,18 @@ class Show {
         }
         await this.#alive(sleep(this.#host.clock, LOOK_EVERY_MS, stop.signal));
       }
+      const seconds = ((this.#host.clock.now() - startMs) / 1000).toFixed(1);
+      const tunnel = await this.#untilUp(
+        stop,
+        startMs + MEET_WITHIN_MS,
+        ({ to, reason }) =>
+          to === 'backoff' && progress.update(`the tunnel is ${to}: ${printable(reason, 300)}`),
+      );
+      progress.end();
+      this.#say(`both nodes list each other after ${seconds} s`, ...this.#tunnelLines(tunnel), '');
     } finally {
       progress.end();
     }
-    const seconds = ((this.#host.clock.now() - startMs) / 1000).toFixed(1);
-    const tunnel = await this.#untilUp(stop, startMs + MEET_WITHIN_MS, () => undefined);
-    this.#say(`both nodes list each other after ${seconds} s`, ...this.#tunnelLines(tunnel), '');
   }
 
   /** Once both have the same view: what a machine can do is measured while it starts, and told then. */
@@ -272,14 +280,16 @@ class Show {
   async #untilUp(
     stop: StopSignal,
     deadlineMs: number,
-    tell: (event: TunnelEventJson) => void,
+    tell: (event: TunnelEventJson) => unknown,
     also: () => boolean = () => true,
   ): Promise<TunnelJson> {
     const { clock } = this.#host;
+    let untilMs = deadlineMs;
     return this.#alive(
       this.#watch.follow(stop.signal, tell, (tunnel) => {
         if (tunnel.state === 'up') return also();
-        if (clock.now() < deadlineMs && tunnel.state !== 'failed') return false;
+        if (tunnel.code === 'local-port-busy') untilMs = deadlineMs + FREE_WITHIN_MS;
+        if (clock.now() < untilMs && tunnel.state !== 'failed') return false;
         throw new ExoError('tunnel-failed', `the tunnel is ${tunnel.state}: ${tunnel.reason}`);
       }),
     );

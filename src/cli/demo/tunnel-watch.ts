@@ -33,7 +33,7 @@ export class TunnelWatch {
    */
   async follow(
     signal: AbortSignal,
-    tell: (event: TunnelEventJson) => void,
+    tell: (event: TunnelEventJson) => unknown,
     enough: (tunnel: TunnelJson) => boolean,
   ): Promise<TunnelJson> {
     for (;;) {

@@ -212,7 +212,7 @@ function hostKeySteps({ code, destination }: TunnelJson, again: string): string[
 function holderOf({ forwards }: TunnelJson): string {
   const listens = forwards.filter(({ kind }) => kind === 'L').map(({ listen }) => listen);
   const ports = listens.flatMap((listen) => /:(\d+)$/.exec(listen)?.[1] ?? []).filter((port) => port !== '0');
-  if (ports.length > 0) return `lsof -nP -iTCP:${ports.join(',')} -sTCP:LISTEN`;
+  if (ports.length > 0) return `lsof -nP -iTCP:${ports.join(',')}`;
   return ['lsof', ...listens.map(quote)].join(' ');
 }
 

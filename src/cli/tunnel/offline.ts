@@ -92,7 +92,7 @@ async function examine(
     if (listen.kind !== 'tcp' || listen.port === 0) continue;
     if (await canListen(listen)) continue;
     return wrong('local-port-busy', `-L ${text}: ${formatAddress(listen)} is taken`, [
-      `see who has it: lsof -nP -iTCP:${listen.port} -sTCP:LISTEN`,
+      `see who has it: lsof -nP -iTCP:${listen.port}`,
       'if it is a running node with this very tunnel, ask that one: exo doctor tunnels',
     ]);
   }

@@ -5,7 +5,7 @@
 import net from 'node:net';
 import type { Endpoint, Forward } from '../description/tunnel-spec.js';
 import type { TunnelFailure } from '../failure.js';
-import { explainListen } from '../listen-failure.js';
+import { explainRefusedListen } from '../listen-failure.js';
 
 /** A listener of a moment, or the system's error code (`EADDRINUSE`). */
 type Tried = { readonly server: net.Server; readonly port: number } | { readonly error: string };
@@ -56,5 +56,5 @@ export async function explainLocalRefusal(
   const tried = await tryListen(listenOptions(listen));
   await closed(tried);
   if (!('error' in tried)) return undefined;
-  return explainListen({ ...forward, listen }, tried.error);
+  return explainRefusedListen({ ...forward, listen }, tried.error);
 }

@@ -2,7 +2,7 @@
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import { LIMITS } from '../../shared/index.js';
 import type { Forward } from '../description/tunnel-spec.js';
-import { explainListen } from '../listen-failure.js';
+import { explainRefusedListen } from '../listen-failure.js';
 import { clearSocketFile } from '../ssh/socket-file.js';
 import { SessionFailed } from './session-failed.js';
 
@@ -60,7 +60,7 @@ function opened(
 ): Promise<Server> {
   return new Promise((resolve, reject) => {
     const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, onConnection);
-    server.once('error', (error: NodeJS.ErrnoException) => reject(explained(error, forward)));
+    server.once('error', (error: NodeJS.ErrnoException) => explained(error, forward).then(reject, reject));
     const unix = place.path !== undefined;
     // A unix socket is its owner's alone, from its first moment on: the file takes its rights from the umask.
     const before = unix ? process.umask(0o177) : 0;
@@ -72,8 +72,8 @@ function opened(
   });
 }
 
-function explained(error: NodeJS.ErrnoException, forward: Forward): SessionFailed {
-  const { code, message, forwards } = explainListen(forward, error.code ?? error.message);
+async function explained(error: NodeJS.ErrnoException, forward: Forward): Promise<SessionFailed> {
+  const { code, message, forwards } = await explainRefusedListen(forward, error.code ?? error.message);
   return new SessionFailed(code, message, forwards);
 }
 
