@@ -5,6 +5,14 @@ import type { CliHost } from './host.js';
 /** Options as commander collects them. */
 export type Values = Readonly<Record<string, unknown>>;
 
+/** The commands that a person may type, in the order of the help. */
+export function visibleCommands(tree: Command): readonly Command[] {
+  return tree
+    .createHelp()
+    .visibleCommands(tree)
+    .filter((command) => command.name() !== 'help');
+}
+
 /** One command. */
 export interface CommandSpec {
   readonly name: string;
@@ -18,5 +26,6 @@ export interface CommandSpec {
   /** Commands under this one; it then does nothing itself. */
   readonly commands?: readonly CommandSpec[];
   options?(command: Command): void;
-  run(host: CliHost, args: readonly string[], values: Values): Promise<number>;
+  /** `tree` is the program with all commands, for those that speak of the others. */
+  run(host: CliHost, args: readonly string[], values: Values, tree: Command): Promise<number>;
 }

@@ -20,9 +20,9 @@ const NODE: CommandSpec = {
     'exo --node-id mac1 --node-port 50060 --chatgpt-api-port 52416',
   ],
   options: (command) => addNodeOptions(command, false),
-  async run(host, args, values) {
+  async run(host, args, values, tree) {
     const raw = rawOptions(values);
-    if (args.length > 0) return (await import('./commands/words.js')).words(host, args, raw);
+    if (args.length > 0) return (await import('./commands/words.js')).words(host, args, raw, tree);
     const model = raw['run-model'];
     if (typeof model === 'string') return (await import('./commands/run.js')).run(host, model, raw, {});
     return (await import('./commands/node.js')).node(host, raw);
@@ -171,7 +171,8 @@ const COMPLETE: CommandSpec = {
   args: '[words...]',
   summary: 'what the completion scripts ask',
   hidden: true,
-  run: async (host, words) => (await import('./commands/complete.js')).complete(host, words),
+  run: async (host, words, _values, tree) =>
+    (await import('./commands/complete.js')).complete(host, words, tree),
 };
 
 /** All commands, in the order of the help. */

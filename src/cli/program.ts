@@ -53,14 +53,14 @@ export async function runProgram(host: CliHost): Promise<number> {
 /** Commander answers `help` of an unknown word with the help of everything, as an error without words. */
 function refuseHelpOfNothing([first, word]: readonly string[]): void {
   if (first !== 'help' || word === undefined || word === 'help' || word.startsWith('-')) return;
-  if (!COMMAND_NAMES.includes(word)) throw unknownCommand(word);
+  if (!COMMAND_NAMES.includes(word)) throw unknownCommand(word, COMMAND_NAMES);
 }
 
 /**
  * The tree of commands. `done` gets the exit code of the one that ran, `entered` the name of the one that runs or
  * that the line was meant for.
  */
-export function buildProgram(
+function buildProgram(
   host: CliHost,
   done: (code: number) => void,
   entered: (name: string) => void = () => undefined,
@@ -115,9 +115,13 @@ function buildCommand(
   command.action(async () => {
     entered(path);
     const values = command.opts();
-    done(await spec.run(host, command.args, values));
+    done(await spec.run(host, command.args, values, rootOf(command)));
   });
   return command;
+}
+
+function rootOf(command: Command): Command {
+  return command.parent === null ? command : rootOf(command.parent);
 }
 
 /** Output and errors go through the host; nothing here ends the process. */

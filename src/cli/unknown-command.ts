@@ -1,11 +1,10 @@
 /** What a word that is no command is answered with, wherever it stands. */
 import { closest, printable } from '../shared/index.js';
-import { COMMAND_NAMES } from './commands.js';
 import { HintedError } from './errors.js';
 
-/** An `option-invalid` with the command that was probably meant. */
-export function unknownCommand(word: string): HintedError {
-  const near = closest(word, COMMAND_NAMES);
+/** An `option-invalid` with the one of `names` that was probably meant. */
+export function unknownCommand(word: string, names: readonly string[]): HintedError {
+  const near = closest(word, names);
   return new HintedError(
     'option-invalid',
     `"${printable(word, 60)}" is not a command of exo`,

@@ -11,8 +11,6 @@ export interface Import {
   readonly target: string | undefined;
   /** For a package its name without the path in it (`@hono/node-server`, `node:net`). */
   readonly packageName: string | undefined;
-  /** Loaded when it is needed (`await import(…)`), not with the file. */
-  readonly isLazy: boolean;
 }
 
 /** One file of src/. */
@@ -39,29 +37,28 @@ export function sources(): Source[] {
 function read(file: string): Source {
   const text = readFileSync(path.join(ROOT, file), 'utf8');
   const code = withoutComments(text);
-  const found = (pattern: RegExp, isLazy: boolean) =>
-    [...code.matchAll(pattern)].map((match) => describe(file, match[1]!, isLazy));
+  const found = (pattern: RegExp) => [...code.matchAll(pattern)].map((match) => describe(file, match[1]!));
   return {
     file,
     room: file.split('/')[1]!,
     lines: text.split('\n').length - (text.endsWith('\n') ? 1 : 0),
     code,
     imports: [
-      ...found(/^(?:import|export)\b[^'"`;]*?\bfrom\s+'([^']+)'/gm, false),
-      ...found(/^import\s+'([^']+)'/gm, false),
-      ...found(/\bimport\(\s*'([^']+)'\s*\)/g, true),
+      ...found(/^(?:import|export)\b[^'"`;]*?\bfrom\s+'([^']+)'/gm),
+      ...found(/^import\s+'([^']+)'/gm),
+      ...found(/\bimport\(\s*'([^']+)'\s*\)/g),
     ],
   };
 }
 
-function describe(file: string, specifier: string, isLazy: boolean): Import {
+function describe(file: string, specifier: string): Import {
   if (specifier.startsWith('.')) {
     const target = path.posix.join(path.posix.dirname(file), specifier).replace(/\.js$/, '.ts');
-    return { specifier, target, packageName: undefined, isLazy };
+    return { specifier, target, packageName: undefined };
   }
   const parts = specifier.split('/');
   const packageName = specifier.startsWith('@') ? parts.slice(0, 2).join('/') : parts[0]!;
-  return { specifier, target: undefined, packageName, isLazy };
+  return { specifier, target: undefined, packageName };
 }
 
 /** Replaces comments by spaces. Knows strings and templates, so that `'https://x'` stays; not regular expressions with quotes. */

@@ -8,10 +8,9 @@ import { NODE_OPTIONS } from '../../node/options/index.js';
 import { printable } from '../../shared/index.js';
 import { callApi } from '../api-client.js';
 import type { PeersJson, TunnelsJson } from '../api-shapes.js';
-import { COMMAND_NAMES } from '../commands.js';
+import { visibleCommands } from '../command-spec.js';
 import { EXIT } from '../errors.js';
 import type { CliHost } from '../host.js';
-import { buildProgram } from '../program.js';
 import { resolveTarget, runningNodes } from '../target.js';
 import type { KeyJson, TrustListJson } from '../trust/shapes.js';
 import { SHELLS } from './completion.js';
@@ -20,7 +19,7 @@ import { SHELLS } from './completion.js';
 const ASK_TIMEOUT_MS = 400;
 
 /** What may stand there. */
-export interface Completion {
+interface Completion {
   readonly words: ReadonlyArray<{ readonly word: string; readonly help?: string }>;
   /** The shell completes paths by itself. */
   readonly paths?: 'files' | 'folders';
@@ -40,9 +39,9 @@ const OF_ONE_TUNNEL: ReadonlySet<string> = new Set([
   'doctor tunnels',
 ]);
 
-/** Prints the words. */
-export async function complete(host: CliHost, words: readonly string[]): Promise<number> {
-  const found = await candidates(host, words).catch(() => NOTHING);
+/** Prints the words; `tree` has the commands. */
+export async function complete(host: CliHost, words: readonly string[], tree: Command): Promise<number> {
+  const found = await candidates(host, words, tree).catch(() => NOTHING);
   const current = words.at(-1) ?? '';
   const fitting = found.words.filter(({ word }) => word.startsWith(current));
   for (const { word, help } of fitting) {
@@ -53,11 +52,10 @@ export async function complete(host: CliHost, words: readonly string[]): Promise
 }
 
 /** What may stand in the place of the last of `words`. */
-export async function candidates(host: CliHost, words: readonly string[]): Promise<Completion> {
-  const program = buildProgram(host, () => undefined);
+async function candidates(host: CliHost, words: readonly string[], tree: Command): Promise<Completion> {
   const current = words.at(-1) ?? '';
   const before = words.slice(0, -1);
-  const known = program.commands.filter((command) => COMMAND_NAMES.includes(command.name()));
+  const known = visibleCommands(tree);
   const first = known.find((command) => before.includes(command.name()) && isCommandWord(command, before));
   const under = first?.commands.find((each) =>
     before.slice(before.indexOf(first.name())).includes(each.name()),
