@@ -39,7 +39,7 @@ interface SecondSteps {
 
 /** Rows of the ring, in Q8_0: both engines on all cores, in turn, and each with half of them, at the same time. */
 export async function ringRows(bench: Bench): Promise<Row[]> {
-  const shared = await measured(bench, bench.threads);
+  const shared = await measured(bench, bench.threads, true);
   // As many as two engines can have at the same time.
   let half = bench.threads >> 1;
   while (fillsMachine(half)) half -= 1;
@@ -63,7 +63,9 @@ export async function ringRows(bench: Bench): Promise<Row[]> {
       shared('bare ring'),
       BARE_RING_RATIO_MIN,
     ),
-    ...(half < 1 ? [] : answerRows(await measured(bench, half), 'ring of two, half of the cores each')),
+    ...(half < 1
+      ? []
+      : answerRows(await measured(bench, half, false), 'ring of two, half of the cores each')),
   ];
 }
 
@@ -92,9 +94,13 @@ function answerRows(of: (key: string) => readonly number[], ring: string): Row[]
   ];
 }
 
-/** One value of each round, by what was measured. */
-async function measured(bench: Bench, threads: number): Promise<(key: string) => readonly number[]> {
-  const { directory, shape, rounds } = bench;
+/** One value of each round, by what was measured; bare sockets and engines that compute nothing only `withBare`. */
+async function measured(
+  bench: Bench,
+  threads: number,
+  withBare: boolean,
+): Promise<(key: string) => readonly number[]> {
+  const { directory, shape } = bench;
   const decode = DECODES * bench.decode;
   const options = { device: 'cpu', threads, quantisation: 'q8_0' };
   const start = (id: string, meet?: number) =>
@@ -125,36 +131,37 @@ async function measured(bench: Bench, threads: number): Promise<(key: string) =>
       { nodeId: 'a', startLayer: 0, endLayer: cut - 1 },
       { nodeId: 'b', startLayer: cut, endLayer: last },
     ];
-    const seen: Record<string, number[]> = {};
-    const note = (key: string, value: number) => {
-      seen[key] = [...(seen[key] ?? []), value];
-    };
     const ask = async (question: object) => {
       await delay(SETTLE_MS);
       await second.ask({});
       const answers = (await first.ask({ prompt: PROMPT, decode, ...question })) as Answers;
-      return { answers, hop: hopMs(answers, (await second.ask({})) as SecondSteps) };
+      return { ...answers, hopMs: hopMs(answers, (await second.ask({})) as SecondSteps) };
     };
-    // What is compared is measured one after the other.
-    for (let round = -1; round < rounds; round += 1) {
-      const solo = await ask({ ranges: alone });
+    const round = async (note: (key: string, value: number) => void) => {
+      // What is compared is measured one after the other.
+      note('solo 1', (await ask({ ranges: alone })).tokensPerS);
       const ring = await ask({ ranges: both });
-      const { port: barePort } = (await second.ask({ barePort: 0, ranges: both })) as { port: number };
-      const bare = await ask({ barePort, ranges: both });
-      const soloFour = await ask({ requests: REQUESTS, ranges: alone });
-      const ringFour = await ask({ requests: REQUESTS, ranges: both });
+      note('ring 1', ring.tokensPerS);
+      if (withBare) {
+        note('hop', ring.hopMs);
+        const { port: barePort } = (await second.ask({ barePort: 0, ranges: both })) as { port: number };
+        const bare = await ask({ barePort, ranges: both });
+        note('bare ring', bare.tokensPerS);
+        note('bare hop', bare.hopMs);
+      }
+      note(`solo ${REQUESTS}`, (await ask({ requests: REQUESTS, ranges: alone })).tokensPerS);
+      note(`ring ${REQUESTS}`, (await ask({ requests: REQUESTS, ranges: both })).tokensPerS);
+      if (!withBare) return;
       for (const program of programs) await program.ask({ isIdle: true });
-      const way = await ask({ decode: IDLE_DECODE, ranges: both });
+      note('idle hop', (await ask({ decode: IDLE_DECODE, ranges: both })).hopMs);
       for (const program of programs) await program.ask({ isIdle: false });
-      if (round < 0) continue;
-      note('solo 1', solo.answers.tokensPerS);
-      note('ring 1', ring.answers.tokensPerS);
-      note('hop', ring.hop);
-      note('bare ring', bare.answers.tokensPerS);
-      note('bare hop', bare.hop);
-      note(`solo ${REQUESTS}`, soloFour.answers.tokensPerS);
-      note(`ring ${REQUESTS}`, ringFour.answers.tokensPerS);
-      note('idle hop', way.hop);
+    };
+    const seen: Record<string, number[]> = {};
+    await round(() => undefined);
+    for (let count = 0; count < bench.rounds; count += 1) {
+      await round((key, value) => {
+        seen[key] = [...(seen[key] ?? []), value];
+      });
     }
     return (key) => {
       const values = seen[key];
