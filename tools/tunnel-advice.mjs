@@ -21,8 +21,9 @@ export const TUNNEL_ADVICE = {
   'auth-failed': 'put the public key into `authorized_keys` there, or name the right one as `identity`',
   'identity-unreadable': '`ssh-add` it to an agent, or mend the path or mode of the file',
   'forward-refused': 'allow it in sshd_config there (`AllowTcpForwarding`, `PermitListen`, `PermitOpen`)',
-  'local-port-busy':
-    '`lsof -i :port` here; end it, or take another port in front of `-L`; nothing where it is the near end of a connection, which happens above 32767 on Linux and above 49151 on macOS: below, it does not',
+  'local-port-busy': '`lsof -i :port` here; end it, or take another port in front of `-L`',
+  'local-port-ephemeral':
+    'nothing: Linux keeps it for a minute after the connection; it hands out no port below 32768 (`net.ipv4.ip_local_port_range`)',
   'remote-port-busy':
     'nothing for a listener that an old session of ours left: it is ended; else `lsof -i :port` there',
   'connection-lost': 'nothing: it is opened again at once',

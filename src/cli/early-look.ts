@@ -4,8 +4,7 @@
  */
 import { statSync } from 'node:fs';
 import type { NodeSettings } from '../node/config/index.js';
-import { ExoError, formatAddress, printable } from '../shared/index.js';
-import { tryListen } from './demo/free-ports.js';
+import { ExoError, formatAddress, portHolder, printable, tryListen } from '../shared/index.js';
 
 /** Throws `peers-file-unreadable` or `port-in-use`. */
 export async function lookEarly({ discovery, nodeHost, nodePort, api }: NodeSettings): Promise<void> {
@@ -22,9 +21,13 @@ export async function lookEarly({ discovery, nodeHost, nodePort, api }: NodeSett
 }
 
 async function requireFree(host: string, port: number, option: string): Promise<void> {
-  if (port === 0 || (await tryListen(host, port))?.code !== 'EADDRINUSE') return;
+  if (port === 0 || (await tryListen({ host, port }))?.code !== 'EADDRINUSE') return;
+  const why =
+    (await portHolder(port)) === 'connection'
+      ? 'is the near end of a connection, free at most a minute after its end; start again then, or'
+      : 'is taken by another program (or by the -L of a tunnel);';
   throw new ExoError(
     'port-in-use',
-    `${formatAddress({ host, port })} is taken by another program (or by the -L of a tunnel); choose another port with ${option}`,
+    `${formatAddress({ host, port })} ${why} choose another port with ${option}`,
   );
 }

@@ -51,7 +51,8 @@ export class Progress {
     const { stderr, env, clock } = this.#host;
     if (stderr.isTTY === true) {
       const seconds = Math.round((clock.now() - this.#startMs) / 1000);
-      const line = `${this.#text} … ${seconds} s`.slice(0, (stderr.columns ?? 80) - 1);
+      const since = ` … ${seconds} s`;
+      const line = this.#text.slice(0, Math.max(0, (stderr.columns ?? 80) - 1 - since.length)) + since;
       stderr.write(`\r\u001b[2K${colours(stderr, env).dim(line)}`);
     } else if (this.#printed !== this.#text) {
       this.#printed = this.#text;

@@ -38,6 +38,7 @@ export {
   logLevelFromDebug,
   silentLogger,
 } from './log.js';
+export { type PortHolder, portHolder, tryListen } from './port-look.js';
 export { type Random, randomInt, randomUuid, seededRandom, systemRandom } from './random.js';
 export { SHED_REASONS, type ShedReason, Sheds } from './sheds.js';
 export { idFault, isPrintable, PRINTABLE_PATTERN, printable, printableLines } from './text.js';

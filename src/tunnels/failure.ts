@@ -30,6 +30,7 @@ export const TUNNEL_FAILURES = {
   'identity-unreadable': ['fatal', 'a key file cannot be read, or needs a passphrase that no agent holds'],
   'forward-refused': ['fatal', 'the policy of the server forbids a forward'],
   'local-port-busy': ['busy', 'a port of -L is taken on this machine'],
+  'local-port-ephemeral': ['busy', 'a connection of this machine has a port of -L as its near end'],
   'remote-port-busy': ['busy', 'a port of -R is taken on the far machine'],
   'connection-lost': ['retry', 'the ssh connection broke'],
   'keepalive-timeout': ['retry', 'the server has not answered keepalives'],
@@ -47,7 +48,7 @@ export interface TunnelFailure {
   readonly code: TunnelFailureCode;
   /** A sentence for a person, with the way out (for a host key: the command that mends it). No secrets, printable. */
   readonly message: string;
-  /** The forwards concerned, as written (`forward-refused`, `*-port-busy`). */
+  /** The forwards concerned, as written (`forward-refused`, or about a port). */
   readonly forwards?: readonly string[];
 }
 
@@ -85,6 +86,7 @@ const GRAVEST_FIRST: readonly TunnelFailureCode[] = [
   'spec-refused',
   'forward-refused',
   'local-port-busy',
+  'local-port-ephemeral',
   'remote-port-busy',
 ];
 

@@ -33,6 +33,7 @@ export { sameSpec, userTextOf, userWordsOf } from './description/user-text.js';
 export type { SessionFacts, SessionOptions, TunnelDriver, TunnelSession } from './driver.js';
 export { Drivers } from './drivers.js';
 export { TUNNEL_FAILURES, type TunnelFailure, type TunnelFailureCode, verdictOf } from './failure.js';
+export { explainListen } from './listen-failure.js';
 export type { LocalSockets } from './local-sockets.js';
 export { createTunnels } from './manager.js';
 export {

@@ -1,30 +1,34 @@
 /** Why this machine cannot listen for a `-L`, by the system's error code, in the same words for every driver. */
-import { connect } from 'node:net';
-import { printable } from '../shared/index.js';
-import type { Endpoint, Forward } from './description/tunnel-spec.js';
+import { type PortHolder, portHolder, printable } from '../shared/index.js';
+import type { Forward } from './description/tunnel-spec.js';
 import type { TunnelFailure } from './failure.js';
 
-/** A connect within this machine is answered at once, or by nobody. */
-const LOOK_MS = 500;
-
-/** The same as `explainListen`, after a look at who has the port: a program that listens, or a connection. */
-export async function explainRefusedListen(forward: Forward, systemCode: string): Promise<TunnelFailure> {
-  const failure = explainListen(forward, systemCode);
-  if (systemCode !== 'EADDRINUSE' || !(await nobodyListens(forward.listen))) return failure;
-  const why = `is the near end of a connection, or was within the last minute (-L ${forward.text}): the system hands such ports out, and this one is free again when the connection has ended`;
-  return { ...failure, message: `${whereOf(forward)} ${why}` };
+/** The reason behind `systemCode` (`EADDRINUSE`), which `listen` has failed with. Looks at who has the port. */
+export async function explainListen(forward: Forward, systemCode: string): Promise<TunnelFailure> {
+  const { listen } = forward;
+  const isPortTaken = systemCode === 'EADDRINUSE' && listen.kind === 'tcp';
+  return inWords(forward, systemCode, isPortTaken ? await portHolder(listen.port) : 'program');
 }
 
-/** The reason behind `systemCode` (`EADDRINUSE`), which `listen` has failed with. */
-export function explainListen(forward: Forward, systemCode: string): TunnelFailure {
-  const { text } = forward;
+function inWords(forward: Forward, systemCode: string, holder: PortHolder): TunnelFailure {
+  const { listen, text } = forward;
+  const where = printable(
+    listen.kind === 'unix' ? listen.path : `port ${listen.port} of ${listen.host}`,
+    200,
+  );
   const failed = (code: TunnelFailure['code'], why: string): TunnelFailure => ({
     code,
-    message: `${whereOf(forward)} ${why}`,
+    message: `${where} ${why}`,
     forwards: [text],
   });
   switch (systemCode) {
     case 'EADDRINUSE':
+      if (holder === 'connection') {
+        return failed(
+          'local-port-ephemeral',
+          `is the near end of a connection (-L ${text}); free at most a minute after its end`,
+        );
+      }
       return failed(
         'local-port-busy',
         `is taken by another program on this machine (-L ${text}); end it or choose another`,
@@ -53,24 +57,4 @@ export function explainListen(forward: Forward, systemCode: string): TunnelFailu
     default:
       return failed('spec-refused', `cannot be listened on (${systemCode}; -L ${text})`);
   }
-}
-
-function whereOf({ listen }: Forward): string {
-  return printable(listen.kind === 'unix' ? listen.path : `port ${listen.port} of ${listen.host}`, 200);
-}
-
-/** False where that cannot be told: of every address at once, or when nothing comes back. */
-function nobodyListens(listen: Endpoint): Promise<boolean> {
-  if (listen.kind === 'unix' || listen.host === '*' || listen.host === '') return Promise.resolve(false);
-  return new Promise((resolve) => {
-    const socket = connect({ host: listen.host, port: listen.port, timeout: LOOK_MS });
-    const finish = (nobody: boolean) => {
-      socket.destroy();
-      resolve(nobody);
-    };
-    socket.once('connect', () => finish(false));
-    socket.once('timeout', () => finish(false));
-    // Stays on: a socket may have more to say after it was destroyed.
-    socket.on('error', (error: NodeJS.ErrnoException) => finish(error.code === 'ECONNREFUSED'));
-  });
 }

@@ -9,8 +9,8 @@ import { type Child, type ChildOptions, Cleanup } from '../support/processes.js'
 import { sshdUnavailable } from '../support/sshd.js';
 
 const PREFIX = 'exo-';
-/** Tests listen at 50051, 52415 and their neighbours, as nodes do by default. */
-const FIXED_PORTS_FROM = 50_000;
+/** Tests listen at 49703, 50051, 52415 and their neighbours, as the documents they follow do. */
+const FIXED_PORTS_FROM = 49_000;
 const labs = new Set<Lab>();
 let labCount = 0;
 

@@ -10,19 +10,9 @@ import type { TopologyJson, TunnelEventJson, TunnelJson } from '../api-shapes.js
 import { askNode } from '../chat-stream.js';
 import { ChildNode } from '../demo/child-node.js';
 import { makeDemoFolder, removeDemoFolder } from '../demo/folder.js';
-import { requireFreePorts } from '../demo/free-ports.js';
+import { FREE_WITHIN_MS, untilPortsAreFree } from '../demo/free-ports.js';
 import { type DemoModel, demoModel, whereItRan } from '../demo/model.js';
-import {
-  type DemoNode,
-  EXAMPLES,
-  FORWARD,
-  LEFT_OUT,
-  LOOPBACK,
-  MAC1,
-  MAC2,
-  nodeArgs,
-  PORTS,
-} from '../demo/plan.js';
+import { type DemoNode, EXAMPLES, FORWARD, LEFT_OUT, LOOPBACK, MAC1, MAC2, nodeArgs } from '../demo/plan.js';
 import { TunnelEnd } from '../demo/tunnel-end.js';
 import { TunnelWatch } from '../demo/tunnel-watch.js';
 import { EXIT } from '../errors.js';
@@ -43,8 +33,6 @@ export interface DemoOptions {
 
 /** Start-up of two processes on a slow machine, and their first dial. */
 const MEET_WITHIN_MS = 30_000;
-/** A connection that got a port of the demo as its near end keeps it for a minute after its end; the tunnel waits for it. */
-const FREE_WITHIN_MS = 90_000;
 /** Two views that still differ then are shown as they are. */
 const AGREE_WITHIN_MS = 3_000;
 const LOOK_EVERY_MS = 100;
@@ -95,7 +83,7 @@ class Show {
   }
 
   async start(stop: StopSignal): Promise<void> {
-    await requireFreePorts(LOOPBACK, PORTS);
+    await untilPortsAreFree(this.#host, stop.signal);
     this.#model = await demoModel(stop.signal);
     const { engine } = this.#model;
     this.#folder = makeDemoFolder();
@@ -149,12 +137,9 @@ class Show {
         await this.#alive(sleep(this.#host.clock, LOOK_EVERY_MS, stop.signal));
       }
       const seconds = ((this.#host.clock.now() - startMs) / 1000).toFixed(1);
-      const tunnel = await this.#untilUp(
-        stop,
-        startMs + MEET_WITHIN_MS,
-        ({ to, reason }) =>
-          to === 'backoff' && progress.update(`the tunnel is ${to}: ${printable(reason, 300)}`),
-      );
+      const tunnel = await this.#untilUp(stop, startMs + MEET_WITHIN_MS, ({ to, reason }) => {
+        if (to === 'backoff') progress.update(`the tunnel is ${to}: ${printable(reason, 300)}`);
+      });
       progress.end();
       this.#say(`both nodes list each other after ${seconds} s`, ...this.#tunnelLines(tunnel), '');
     } finally {
@@ -280,16 +265,16 @@ class Show {
   async #untilUp(
     stop: StopSignal,
     deadlineMs: number,
-    tell: (event: TunnelEventJson) => unknown,
+    tell: (event: TunnelEventJson) => void,
     also: () => boolean = () => true,
   ): Promise<TunnelJson> {
     const { clock } = this.#host;
-    let untilMs = deadlineMs;
     return this.#alive(
       this.#watch.follow(stop.signal, tell, (tunnel) => {
         if (tunnel.state === 'up') return also();
-        if (tunnel.code === 'local-port-busy') untilMs = deadlineMs + FREE_WITHIN_MS;
-        if (clock.now() < untilMs && tunnel.state !== 'failed') return false;
+        // A connection that got the port after it was looked at.
+        const moreMs = tunnel.code === 'local-port-ephemeral' ? FREE_WITHIN_MS : 0;
+        if (clock.now() < deadlineMs + moreMs && tunnel.state !== 'failed') return false;
         throw new ExoError('tunnel-failed', `the tunnel is ${tunnel.state}: ${tunnel.reason}`);
       }),
     );

@@ -59,8 +59,15 @@ export async function look(
 }
 
 function busySide(tunnel: TunnelJson | undefined): 'near' | 'far' | undefined {
-  if (tunnel?.code === 'local-port-busy') return 'near';
-  return tunnel?.code === 'remote-port-busy' ? 'far' : undefined;
+  switch (tunnel?.code) {
+    case 'local-port-busy':
+    case 'local-port-ephemeral':
+      return 'near';
+    case 'remote-port-busy':
+      return 'far';
+    default:
+      return undefined;
+  }
 }
 
 function failed(tunnel: TunnelJson): ExoError {

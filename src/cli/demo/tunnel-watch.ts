@@ -33,7 +33,7 @@ export class TunnelWatch {
    */
   async follow(
     signal: AbortSignal,
-    tell: (event: TunnelEventJson) => unknown,
+    tell: (event: TunnelEventJson) => void,
     enough: (tunnel: TunnelJson) => boolean,
   ): Promise<TunnelJson> {
     for (;;) {

@@ -21,6 +21,7 @@ export const FINDINGS = {
   'port-mismatch': 'ssh stands, but what answers at the other end is no exo node',
   'port-clash': 'a port is wanted twice on this machine',
   'local-port-busy': 'a port of -L is taken on this machine',
+  'local-port-ephemeral': 'a connection of this machine has a port of -L as its near end',
   'stale-listener': 'a port of -R is still taken on the far machine',
   'path-silent': 'ssh stands, but nothing comes back through it',
 } as const;
@@ -50,6 +51,7 @@ const OF_CODE: Readonly<Record<string, Finding>> = {
   'identity-unreadable': 'auth',
   'forward-refused': 'forward-refused',
   'local-port-busy': 'local-port-busy',
+  'local-port-ephemeral': 'local-port-ephemeral',
   'remote-port-busy': 'stale-listener',
   'remote-node-down': 'remote-node-down',
   'port-mismatch': 'port-mismatch',
@@ -166,8 +168,13 @@ function nextSteps(tunnel: TunnelJson, finding: Finding): string[] {
       ];
     case 'local-port-busy':
       return [
-        `see who has it: ${holderOf(tunnel)}`,
+        `see who has it: ${listenerOf(tunnel)}`,
         'end that program (an ssh -L typed by hand?), or take another port; it is tried again by itself',
+      ];
+    case 'local-port-ephemeral':
+      return [
+        ...connectionSteps(portsOf(tunnel)),
+        'nothing else needs to be done: it is tried again by itself',
       ];
     case 'stale-listener':
       return [
@@ -209,11 +216,32 @@ function hostKeySteps({ code, destination }: TunnelJson, again: string): string[
 }
 
 /** Which of several -L is taken is said by the message only: all are looked at. */
-function holderOf({ forwards }: TunnelJson): string {
-  const listens = forwards.filter(({ kind }) => kind === 'L').map(({ listen }) => listen);
-  const ports = listens.flatMap((listen) => /:(\d+)$/.exec(listen)?.[1] ?? []).filter((port) => port !== '0');
-  if (ports.length > 0) return `lsof -nP -iTCP:${ports.join(',')}`;
-  return ['lsof', ...listens.map(quote)].join(' ');
+function listenerOf(tunnel: TunnelJson): string {
+  const ports = portsOf(tunnel);
+  if (ports.length > 0) return `lsof -nP -iTCP:${ports.join(',')} -sTCP:LISTEN`;
+  return ['lsof', ...listensOf(tunnel).map(quote)].join(' ');
+}
+
+/**
+ * About a connection that has one of the ports as its near end. No lsof: what ended within the last minute is no process's any more.
+ * Only Linux has such.
+ */
+export function connectionSteps(ports: readonly number[]): string[] {
+  const filter = ports.map((port) => `sport = :${port}`).join(' or ');
+  return [
+    `see which one: ss -tanp ${quote(filter)}`,
+    'for a port that no connection is given, take one outside of this range: sysctl net.ipv4.ip_local_port_range',
+  ];
+}
+
+function portsOf(tunnel: TunnelJson): number[] {
+  return listensOf(tunnel)
+    .map((listen) => Number(/:(\d+)$/.exec(listen)?.[1] ?? 0))
+    .filter((port) => port !== 0);
+}
+
+function listensOf({ forwards }: TunnelJson): string[] {
+  return forwards.filter(({ kind }) => kind === 'L').map(({ listen }) => listen);
 }
 
 /** A destination as the arguments of ssh, which takes no `host:port`. */

@@ -14,13 +14,22 @@ import {
   printable,
   silentLogger,
   toExoError,
+  tryListen,
   withDeadline,
 } from '../../shared/index.js';
-import { type Clash, Drivers, findClashes, type TunnelDriver, type TunnelSpec } from '../../tunnels/index.js';
+import {
+  type Clash,
+  Drivers,
+  explainListen,
+  type Forward,
+  findClashes,
+  type TunnelDriver,
+  type TunnelSpec,
+} from '../../tunnels/index.js';
 import type { CliHost } from '../host.js';
-import { type Diagnosis, sshTo } from './diagnosis.js';
+import { connectionSteps, type Diagnosis, sshTo } from './diagnosis.js';
 import type { Examination, Examined } from './examination.js';
-import { canListen, greets } from './look.js';
+import { greets } from './sshd-greeting.js';
 
 const REMARK =
   'looked at without a node: whether the host key is known, the login works, the forwards are allowed and a node answers there is seen only when a node opens the tunnel';
@@ -88,13 +97,9 @@ async function examine(
 ): Promise<Diagnosis> {
   const clash = clashes.find(({ tunnel, severity }) => tunnel === spec.name && severity === 'error');
   if (clash !== undefined) return wrong('port-clash', clash.message, ['give one of the two another port']);
-  for (const { listen, text } of spec.forward) {
-    if (listen.kind !== 'tcp' || listen.port === 0) continue;
-    if (await canListen(listen)) continue;
-    return wrong('local-port-busy', `-L ${text}: ${formatAddress(listen)} is taken`, [
-      `see who has it: lsof -nP -iTCP:${listen.port}`,
-      'if it is a running node with this very tunnel, ask that one: exo doctor tunnels',
-    ]);
+  for (const forward of spec.forward) {
+    const refused = await listenRefused(forward);
+    if (refused !== undefined) return refused;
   }
   const driver = await drivers.of(spec);
   if ('code' in driver) {
@@ -103,6 +108,27 @@ async function examine(
     ]);
   }
   return await knock(host, spec, driver);
+}
+
+/** Undefined where this machine would let somebody listen for it now. */
+async function listenRefused(forward: Forward): Promise<Diagnosis | undefined> {
+  const { listen } = forward;
+  if (listen.kind !== 'tcp' || listen.port === 0) return undefined;
+  const { host, port } = listen;
+  const fault = await tryListen({ port, host: host === '*' || host === '' ? '0.0.0.0' : host });
+  if (fault === undefined) return undefined;
+  const { code, message } = await explainListen(forward, fault.code ?? fault.message);
+  switch (code) {
+    case 'local-port-busy':
+      return wrong(code, message, [
+        `see who has it: lsof -nP -iTCP:${port} -sTCP:LISTEN`,
+        'if it is a running node with this very tunnel, ask that one: exo doctor tunnels',
+      ]);
+    case 'local-port-ephemeral':
+      return wrong(code, message, connectionSteps([port]));
+    default:
+      return wrong('bad-description', message, ['correct it in the file']);
+  }
 }
 
 /** Whether an sshd greets at the first host. */

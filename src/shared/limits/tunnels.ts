@@ -108,5 +108,9 @@ export const TUNNELS = {
     60,
     '`--tunnel-probe-timeout`: a path that answers later is of no use to anybody',
   ],
+  portTableBytesMax: [
+    16 * MIB,
+    'read of the kernel’s table of sockets to see who has a port: a hundred thousand of them',
+  ],
   sshGreetingBytesMax: [1_024, 'an sshd’s greeting has at most 255 bytes; what does not end is none'],
 } as const satisfies LimitTable;

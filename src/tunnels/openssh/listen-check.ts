@@ -3,30 +3,10 @@
  * it ourselves (ssh only says that it failed).
  */
 import net from 'node:net';
+import { tryListen } from '../../shared/index.js';
 import type { Endpoint, Forward } from '../description/tunnel-spec.js';
 import type { TunnelFailure } from '../failure.js';
-import { explainRefusedListen } from '../listen-failure.js';
-
-/** A listener of a moment, or the system's error code (`EADDRINUSE`). */
-type Tried = { readonly server: net.Server; readonly port: number } | { readonly error: string };
-
-function tryListen(end: net.ListenOptions): Promise<Tried> {
-  return new Promise((resolve) => {
-    const server = net.createServer();
-    server.once('error', (error: NodeJS.ErrnoException) => resolve({ error: error.code ?? error.message }));
-    server.listen({ ...end, exclusive: true }, () => {
-      const address = server.address();
-      resolve({ server, port: typeof address === 'object' && address !== null ? address.port : 0 });
-    });
-  });
-}
-
-function closed(tried: Tried): Promise<void> {
-  return new Promise((resolve) => {
-    if ('server' in tried) tried.server.close(() => resolve());
-    else resolve();
-  });
-}
+import { explainListen } from '../listen-failure.js';
 
 /** The host of a listening end as the system takes it. */
 function bindHost(host: string): string | undefined {
@@ -41,11 +21,31 @@ function listenOptions(end: Endpoint): net.ListenOptions {
 
 /** For each host a port that nobody has now: ssh takes no 0 for `-L`. Held together while they are chosen. 0: there is none. */
 export async function freeListenPorts(hosts: readonly string[]): Promise<number[]> {
-  const tried = await Promise.all(
-    hosts.map((host) => tryListen(listenOptions({ kind: 'tcp', host, port: 0 }))),
-  );
-  await Promise.all(tried.map(closed));
-  return tried.map((one) => ('port' in one ? one.port : 0));
+  const held = await Promise.all(hosts.map(holdFreePort));
+  await Promise.all(held.map(released));
+  return held.map((one) => one?.port ?? 0);
+}
+
+interface HeldPort {
+  readonly server: net.Server;
+  readonly port: number;
+}
+
+function holdFreePort(host: string): Promise<HeldPort | undefined> {
+  return new Promise((resolve) => {
+    const server = net.createServer();
+    server.once('error', () => resolve(undefined));
+    server.listen({ ...listenOptions({ kind: 'tcp', host, port: 0 }), exclusive: true }, () =>
+      resolve({ server, port: (server.address() as net.AddressInfo).port }),
+    );
+  });
+}
+
+function released(held: HeldPort | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    if (held === undefined) resolve();
+    else held.server.close(() => resolve());
+  });
 }
 
 /** Why ssh could not listen for a `-L`; undefined when one can by now. */
@@ -53,8 +53,6 @@ export async function explainLocalRefusal(
   forward: Forward,
   listen: Endpoint,
 ): Promise<TunnelFailure | undefined> {
-  const tried = await tryListen(listenOptions(listen));
-  await closed(tried);
-  if (!('error' in tried)) return undefined;
-  return explainRefusedListen({ ...forward, listen }, tried.error);
+  const fault = await tryListen(listenOptions(listen));
+  return fault && explainListen({ ...forward, listen }, fault.code ?? fault.message);
 }

@@ -1,8 +1,8 @@
 /** The listening end of one `-L` of the ssh2 driver: a port or a unix socket of this machine whose connections go through ssh. */
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import { LIMITS } from '../../shared/index.js';
-import type { Forward } from '../description/tunnel-spec.js';
-import { explainRefusedListen } from '../listen-failure.js';
+import type { Endpoint, Forward } from '../description/tunnel-spec.js';
+import { explainListen } from '../listen-failure.js';
 import { clearSocketFile } from '../ssh/socket-file.js';
 import { SessionFailed } from './session-failed.js';
 
@@ -14,17 +14,34 @@ export interface LocalListener {
   close(): Promise<void>;
 }
 
-/** Opens it. Throws `SessionFailed`: `local-port-busy` (also for an address that this machine does not have now), `spec-refused`. */
+/**
+ * Opens it. Throws `SessionFailed`: `local-port-busy` (also for an address that this machine does not have now),
+ * `local-port-ephemeral`, `spec-refused`.
+ */
 export async function listenLocal(
   forward: Forward,
   onConnection: (socket: Socket) => void,
 ): Promise<LocalListener> {
   const { listen } = forward;
-  if (listen.kind === 'unix') return listenUnix(forward, listen.path, onConnection);
-  const host = listen.host === '*' || listen.host === '' ? undefined : listen.host;
+  try {
+    return await (listen.kind === 'unix'
+      ? listenUnix(listen.path, onConnection)
+      : listenTcp(listen, onConnection));
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const failure = await explainListen(forward, code ?? message);
+    throw new SessionFailed(failure.code, failure.message, failure.forwards);
+  }
+}
+
+async function listenTcp(
+  { host: written, port: wanted }: Extract<Endpoint, { kind: 'tcp' }>,
+  onConnection: (socket: Socket) => void,
+): Promise<LocalListener> {
+  const host = written === '*' || written === '' ? undefined : written;
   const servers: Server[] = [];
   const open = async (place: ListenOptions): Promise<number> => {
-    const server = await opened(place, forward, onConnection);
+    const server = await opened(place, onConnection);
     servers.push(server);
     return (server.address() as { port: number }).port;
   };
@@ -34,33 +51,25 @@ export async function listenLocal(
   // As ssh: "localhost" is both loopback addresses, and one of them is enough.
   if (host !== 'localhost')
     return {
-      port: await open({ ...(host === undefined ? {} : { host }), port: listen.port }),
+      port: await open({ ...(host === undefined ? {} : { host }), port: wanted }),
       close: closeAll,
     };
-  const port = await open({ host: '127.0.0.1', port: listen.port });
+  const port = await open({ host: '127.0.0.1', port: wanted });
   await open({ host: '::1', port, ipv6Only: true }).catch(() => undefined);
   return { port, close: closeAll };
 }
 
-async function listenUnix(
-  forward: Forward,
-  path: string,
-  onConnection: (socket: Socket) => void,
-): Promise<LocalListener> {
+async function listenUnix(path: string, onConnection: (socket: Socket) => void): Promise<LocalListener> {
   // What a node left behind that was killed.
   await clearSocketFile(path);
-  const server = await opened({ path }, forward, onConnection);
+  const server = await opened({ path }, onConnection);
   return { port: undefined, close: () => closed(server) };
 }
 
-function opened(
-  place: ListenOptions,
-  forward: Forward,
-  onConnection: (socket: Socket) => void,
-): Promise<Server> {
+function opened(place: ListenOptions, onConnection: (socket: Socket) => void): Promise<Server> {
   return new Promise((resolve, reject) => {
     const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, onConnection);
-    server.once('error', (error: NodeJS.ErrnoException) => explained(error, forward).then(reject, reject));
+    server.once('error', reject);
     const unix = place.path !== undefined;
     // A unix socket is its owner's alone, from its first moment on: the file takes its rights from the umask.
     const before = unix ? process.umask(0o177) : 0;
@@ -70,11 +79,6 @@ function opened(
       if (unix) process.umask(before);
     }
   });
-}
-
-async function explained(error: NodeJS.ErrnoException, forward: Forward): Promise<SessionFailed> {
-  const { code, message, forwards } = await explainRefusedListen(forward, error.code ?? error.message);
-  return new SessionFailed(code, message, forwards);
 }
 
 function closed(server: Server): Promise<void> {

@@ -30,6 +30,7 @@ const EXPECTED: Readonly<
   'identity-unreadable': 'auth',
   'forward-refused': 'forward-refused',
   'local-port-busy': 'local-port-busy',
+  'local-port-ephemeral': 'local-port-ephemeral',
   'remote-port-busy': 'stale-listener',
   'connection-lost': 'ssh-down',
   'keepalive-timeout': 'ssh-down',
@@ -85,11 +86,15 @@ describe('the doctor of tunnels', () => {
 
   test('names the port to look for where somebody else has it', () => {
     const { next } = of({ state: 'backoff', code: 'local-port-busy' });
-    assert.match(next[0]!, /lsof -nP -iTCP:50052/);
+    assert.match(next[0]!, /lsof -nP -iTCP:50052 -sTCP:LISTEN$/);
     const listens = ['localhost:50052', '[::1]:50053', '/run/exo.sock', 'localhost:0'];
     const busy = { state: 'backoff', code: 'local-port-busy' } as const;
-    const several = of({ ...busy, forwards: listens.map((listen) => forward({ listen })) });
-    assert.match(several.next[0]!, /lsof -nP -iTCP:50052,50053$/);
+    const forwards = listens.map((listen) => forward({ listen }));
+    const several = of({ ...busy, forwards });
+    assert.match(several.next[0]!, /lsof -nP -iTCP:50052,50053 -sTCP:LISTEN$/);
+    const ephemeral = of({ ...busy, code: 'local-port-ephemeral', forwards });
+    assert.match(ephemeral.next[0]!, /ss -tanp 'sport = :50052 or sport = :50053'$/);
+    assert.doesNotMatch(ephemeral.next.join(), /end that program/);
     const unix = of({ ...busy, forwards: [forward({ listen: '/run/exo.sock' })] });
     assert.match(unix.next[0]!, /lsof \/run\/exo\.sock$/);
   });

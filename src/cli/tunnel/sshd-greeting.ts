@@ -1,17 +1,6 @@
-/** Two small looks at the network for `exo doctor`: may a port be taken here, and does an sshd greet there. */
-import { connect, createServer } from 'node:net';
+/** Whether an sshd greets at an address, for `exo doctor`. */
+import { connect } from 'node:net';
 import { type Address, ExoError, formatAddress, LIMITS, printable } from '../../shared/index.js';
-
-/** Whether this machine would let somebody listen there now. */
-export function canListen({ host, port }: Address): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen({ host: host === '*' || host === '' ? '0.0.0.0' : host, port, exclusive: true }, () =>
-      server.close(() => resolve(true)),
-    );
-  });
-}
 
 /** The first line of an sshd. Rejects with `connect-failed` in words, or the signal's reason. */
 export function greets(address: Address, signal: AbortSignal): Promise<string> {
