@@ -23,7 +23,8 @@ export const TUNNEL_ADVICE = {
   'forward-refused': 'allow it in sshd_config there (`AllowTcpForwarding`, `PermitListen`, `PermitOpen`)',
   'local-port-busy': '`lsof -i :port` here; end it, or take another port in front of `-L`',
   'local-port-ephemeral':
-    'nothing: Linux keeps it for a minute after the connection; it hands out no port below 32768 (`net.ipv4.ip_local_port_range`)',
+    'nothing: Linux keeps it for a minute after the connection; by default it hands out no port below 32768 (`net.ipv4.ip_local_port_range`)',
+  'local-address-missing': 'nothing where the network comes later; else another address in front of `-L`',
   'remote-port-busy':
     'nothing for a listener that an old session of ours left: it is ended; else `lsof -i :port` there',
   'connection-lost': 'nothing: it is opened again at once',

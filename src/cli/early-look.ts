@@ -23,7 +23,7 @@ export async function lookEarly({ discovery, nodeHost, nodePort, api }: NodeSett
 async function requireFree(host: string, port: number, option: string): Promise<void> {
   if (port === 0 || (await tryListen({ host, port }))?.code !== 'EADDRINUSE') return;
   const why =
-    (await portHolder(port)) === 'connection'
+    (await portHolder({ host, port })) === 'connection'
       ? 'is the near end of a connection, free at most a minute after its end; start again then, or'
       : 'is taken by another program (or by the -L of a tunnel);';
   throw new ExoError(

@@ -49,7 +49,7 @@ export const ERROR_CODES = {
   'option-conflict': 'two options contradict each other',
   'option-missing': 'an option needs a companion',
   'option-unsupported': 'an option of the original that is not supported yet',
-  'port-in-use': 'a port is taken by another program',
+  'port-in-use': 'a port is taken by another program, or by a connection',
   'peers-file-unreadable': 'peers.json cannot be read',
   'peers-file-invalid': 'peers.json is not valid JSON, or not of the published schema',
   'state-unwritable': 'a file of $EXO_HOME cannot be written',

@@ -1,7 +1,8 @@
-/** Looks at the ports of this machine: may one be listened at now, and if not, what has it. */
+/** Looks at the ports of this machine: may one be listened at now, and if not, who has it. */
 import { createReadStream } from 'node:fs';
 import { createServer, type ListenOptions } from 'node:net';
 import { LIMITS } from './limits.js';
+import { statesOfPort, TCP_LISTEN } from './socket-table.js';
 
 /** Resolves with why it cannot be listened there now (`EADDRINUSE`); undefined where it can. */
 export function tryListen(place: ListenOptions): Promise<NodeJS.ErrnoException | undefined> {
@@ -12,36 +13,31 @@ export function tryListen(place: ListenOptions): Promise<NodeJS.ErrnoException |
   });
 }
 
-/** `connection`: nobody listens there, and a connection has it as its near end, as an *ephemeral port*. */
-export type PortHolder = 'program' | 'connection';
+/** `connection`: nobody listens there, and a connection has it as its near end, as an *ephemeral port*. `nobody`: not any more. */
+export type PortHolder = 'program' | 'connection' | 'nobody';
 
 /**
- * What has a TCP port that cannot be listened at. Linux keeps the near end of a connection for 60 s after its end. Where the system
- * does not tell, it is a `program`: macOS lets its user listen beside a connection.
+ * Who has a TCP port that could not be listened at a moment ago. Linux keeps the near end of a connection for 60 s after its end.
+ * Where the system does not tell, it is a `program`: macOS lets its user listen beside a connection.
  */
-export async function portHolder(port: number): Promise<PortHolder> {
+export async function portHolder(place: ListenOptions & { readonly port: number }): Promise<PortHolder> {
+  let states: readonly string[];
   try {
-    const tables = await Promise.all(['/proc/net/tcp', '/proc/net/tcp6'].map((file) => statesOf(file, port)));
-    const states = new Set(tables.flat());
-    return states.size === 0 || states.has(TCP_LISTEN) ? 'program' : 'connection';
+    const [v4, v6] = await Promise.all([
+      statesOfPort(readTable('/proc/net/tcp'), place.port),
+      // Not there where the kernel has no IPv6.
+      statesOfPort(readTable('/proc/net/tcp6'), place.port).catch(() => []),
+    ]);
+    states = [...v4, ...v6];
   } catch {
     return 'program';
   }
+  if (states.includes(TCP_LISTEN)) return 'program';
+  if (states.length > 0) return 'connection';
+  // Free by now, or of a program that has it and does not listen.
+  return (await tryListen(place)) === undefined ? 'nobody' : 'program';
 }
 
-const TCP_LISTEN = '0A';
-
-/** Of the sockets that have a port, at any address. A row begins with number, local address, remote address, state (proc(5)). */
-async function statesOf(file: string, port: number): Promise<string[]> {
-  const hex = port.toString(16).toUpperCase().padStart(4, '0');
-  const row = new RegExp(`^ *\\d+: [0-9A-F]+:${hex} [0-9A-F]+:[0-9A-F]{4} ([0-9A-F]{2}) `);
-  const states: string[] = [];
-  let rest = '';
-  const stream = createReadStream(file, { encoding: 'latin1', end: LIMITS.portTableBytesMax - 1 });
-  for await (const chunk of stream as AsyncIterable<string>) {
-    const lines = `${rest}${chunk}`.split('\n');
-    rest = lines.pop() ?? '';
-    for (const line of lines) states.push(...(row.exec(line)?.slice(1) ?? []));
-  }
-  return states;
+function readTable(file: string): AsyncIterable<string> {
+  return createReadStream(file, { encoding: 'latin1', end: LIMITS.portTableBytesMax - 1 });
 }

@@ -30,6 +30,10 @@ export const TUNNEL_FAILURES = {
   'identity-unreadable': ['fatal', 'a key file cannot be read, or needs a passphrase that no agent holds'],
   'forward-refused': ['fatal', 'the policy of the server forbids a forward'],
   'local-port-busy': ['busy', 'a port of -L is taken on this machine'],
+  'local-address-missing': [
+    'busy',
+    'the address of a -L is not one of this machine, or its name not known, now',
+  ],
   'local-port-ephemeral': ['busy', 'a connection of this machine has a port of -L as its near end'],
   'remote-port-busy': ['busy', 'a port of -R is taken on the far machine'],
   'connection-lost': ['retry', 'the ssh connection broke'],
@@ -85,6 +89,7 @@ const GRAVEST_FIRST: readonly TunnelFailureCode[] = [
   'connection-lost',
   'spec-refused',
   'forward-refused',
+  'local-address-missing',
   'local-port-busy',
   'local-port-ephemeral',
   'remote-port-busy',

@@ -12,7 +12,7 @@ export { type Clash, type ClashInput, findClashes } from './description/clashes.
 export { formatDestination, parseDestination, parseJumps } from './description/destination.js';
 export { formatEndpoint } from './description/endpoint-text.js';
 export { formatForward, parseForward } from './description/forward.js';
-export { listensAt } from './description/listening.js';
+export { listenPlace, listensAt } from './description/listening.js';
 export { parseTunnelSpec, SPEC_FIELDS, type SpecContext, type SpecField } from './description/parse-spec.js';
 export {
   describeSpec,

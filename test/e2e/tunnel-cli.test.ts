@@ -4,7 +4,7 @@ import 'node:process';
 import '../support/leaks.js';
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
+import { connect, createServer, type Server } from 'node:net';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { TunnelDetailJson, TunnelsJson } from '../../src/cli/api-shapes.js';
@@ -83,6 +83,14 @@ async function holdPort(port = 0): Promise<number> {
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
   cleanup.add(() => new Promise<void>((resolve) => server.close(() => resolve())));
   return (server.address() as { port: number }).port;
+}
+
+/** A port that a connection has as its near end. */
+async function holdNearEnd(): Promise<number> {
+  const socket = connect({ host: '127.0.0.1', port: await holdPort() });
+  await new Promise<void>((resolve) => socket.once('connect', resolve));
+  cleanup.add(() => Promise.resolve(void socket.destroy()));
+  return socket.localPort!;
 }
 
 describe('exo tunnel', { skip }, () => {
@@ -322,6 +330,8 @@ describe('exo doctor tunnels', { skip }, () => {
           ssh: `127.0.0.1:${closed}`,
         },
         here: tunnelTo(sshd, { forward: [`${await holdPort()}:localhost:1`] }),
+        lent: tunnelTo(sshd, { forward: [`${await holdNearEnd()}:localhost:1`] }),
+        gone: tunnelTo(sshd, { forward: [`192.0.2.1:${await freePort()}:localhost:1`] }),
         bad: { ssh: 'host', forward: ['nonsense'] },
       },
     });
@@ -339,6 +349,8 @@ describe('exo doctor tunnels', { skip }, () => {
       far: 'nothing-seen',
       nobody: 'ssh-down',
       here: 'local-port-busy',
+      lent: process.platform === 'linux' ? 'local-port-ephemeral' : 'nothing-seen',
+      gone: 'local-address-missing',
     });
     assert.equal(code, 1);
     assert.match(JSON.stringify(warnings), /192\.168\.2\.1:50051/);

@@ -18,6 +18,10 @@ test('listening for a -L where another program does fails in the same words with
     const openssh = await explainLocalRefusal(wanted, wanted.listen);
     const ssh2 = await listenLocal(wanted, () => undefined).then(() => assert.fail('it listens'), failureOf);
     assert.equal(openssh?.code, 'local-port-busy');
+    assert.match(
+      openssh.message,
+      /^port \d+ of 127\.0\.0\.1 is taken by another program on this machine \(-L .*\); end it/,
+    );
     assert.deepEqual(ssh2, openssh);
     assert.deepEqual(ssh2.forwards, [wanted.text]);
   } finally {
@@ -56,7 +60,15 @@ test('a -L whose port is the near end of a connection says so, and not where a p
 test('listening for a -L is tried again where the reason may pass, and not where a person must change something', async () => {
   const wanted = forward(end(80, 'box'), end(1));
   const code = async (systemCode: string) => (await explainListen(wanted, systemCode)).code;
-  for (const passing of ['EADDRINUSE', 'EADDRNOTAVAIL', 'EAI_AGAIN'])
-    assert.equal(await code(passing), 'local-port-busy');
+  for (const passing of ['EADDRNOTAVAIL', 'EAI_AGAIN'])
+    assert.equal(await code(passing), 'local-address-missing');
   for (const lasting of ['ENOTFOUND', 'EACCES', 'EINVAL']) assert.equal(await code(lasting), 'spec-refused');
+});
+
+test('a port that is free again when it is looked at is not called another program’s', async () => {
+  const other = await openEcho();
+  await other.stop();
+  const { code, message } = await explainListen(forward(end(other.port, '127.0.0.1'), end(1)), 'EADDRINUSE');
+  assert.equal(code, 'local-port-busy');
+  assert.match(message, process.platform === 'linux' ? /was taken until a moment ago/ : /another program/);
 });

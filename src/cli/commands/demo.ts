@@ -269,12 +269,13 @@ class Show {
     also: () => boolean = () => true,
   ): Promise<TunnelJson> {
     const { clock } = this.#host;
+    let untilMs = deadlineMs;
     return this.#alive(
       this.#watch.follow(stop.signal, tell, (tunnel) => {
         if (tunnel.state === 'up') return also();
-        // A connection that got the port after it was looked at.
-        const moreMs = tunnel.code === 'local-port-ephemeral' ? FREE_WITHIN_MS : 0;
-        if (clock.now() < deadlineMs + moreMs && tunnel.state !== 'failed') return false;
+        // A connection has got the port after it was looked at.
+        if (tunnel.code === 'local-port-ephemeral') untilMs = deadlineMs + FREE_WITHIN_MS;
+        if (clock.now() < untilMs && tunnel.state !== 'failed') return false;
         throw new ExoError('tunnel-failed', `the tunnel is ${tunnel.state}: ${tunnel.reason}`);
       }),
     );

@@ -1,16 +1,11 @@
 /** Ports of this machine that nobody listens on, for a node or for the end of a forward. */
-import net from 'node:net';
-import { ExoError, LIMITS } from '../../shared/index.js';
+import { ExoError, LIMITS, tryListen } from '../../shared/index.js';
 
 const LOOPBACK = '127.0.0.1';
 
 /** Whether something may listen on the port of the loopback now. */
-export function isFree(port: number, host = LOOPBACK): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = net.createServer();
-    server.once('error', () => resolve(false));
-    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(true)));
-  });
+export async function isFree(port: number, host = LOOPBACK): Promise<boolean> {
+  return (await tryListen({ host, port })) === undefined;
 }
 
 /**

@@ -1,8 +1,9 @@
 /** Looks whether the ports of the demo can be listened on, before anything is started. */
-import { ExoError, portHolder, sleep, tryListen } from '../../shared/index.js';
+import { ExoError, type PortHolder, portHolder, sleep, tryListen } from '../../shared/index.js';
 import { HintedError } from '../errors.js';
 import type { CliHost } from '../host.js';
 import { Progress } from '../progress.js';
+import { connectionSteps } from '../tunnel/diagnosis.js';
 import { LOOPBACK, PORTS } from './plan.js';
 
 /** A connection keeps its near end for a minute after its end, here a little longer. */
@@ -32,7 +33,7 @@ export async function untilPortsAreFree(host: CliHost, signal: AbortSignal): Pro
 interface TakenPort {
   readonly port: number;
   readonly what: string;
-  readonly holder: 'program' | 'connection';
+  readonly holder: PortHolder;
 }
 
 async function takenPorts(): Promise<TakenPort[]> {
@@ -43,7 +44,8 @@ async function takenPorts(): Promise<TakenPort[]> {
     if (fault.code !== 'EADDRINUSE') {
       throw new ExoError('port-in-use', `port ${port} (${what}) cannot be used: ${fault.message}`);
     }
-    taken.push({ port, what, holder: await portHolder(port) });
+    const holder = await portHolder({ host: LOOPBACK, port });
+    if (holder !== 'nobody') taken.push({ port, what, holder });
   }
   return taken;
 }
@@ -52,10 +54,13 @@ function inUse(taken: readonly TakenPort[]): HintedError {
   const lines = taken.map(
     ({ port, what, holder }) => `  ${port}   ${what}${holder === 'connection' ? ' (by a connection)' : ''}`,
   );
-  const lsof = taken.map(({ port }) => `-i :${port}`).join(' ');
+  const programs = taken.filter(({ holder }) => holder === 'program');
+  const lsof = programs.map(({ port }) => `-i :${port}`).join(' ');
   return new HintedError(
     'port-in-use',
     `the demo uses the ports of the example, and these are taken:\n${lines.join('\n')}`,
-    `who has them: lsof ${lsof}; another demo, a node (exo stop) or a tunnel?`,
+    programs.length === 0
+      ? connectionSteps(taken.map(({ port }) => port)).join('; ')
+      : `who has them: lsof ${lsof}; another demo, a node (exo stop) or a tunnel?`,
   );
 }

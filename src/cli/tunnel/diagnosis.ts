@@ -21,6 +21,7 @@ export const FINDINGS = {
   'port-mismatch': 'ssh stands, but what answers at the other end is no exo node',
   'port-clash': 'a port is wanted twice on this machine',
   'local-port-busy': 'a port of -L is taken on this machine',
+  'local-address-missing': 'the address of a -L is not one of this machine, or its name not known, now',
   'local-port-ephemeral': 'a connection of this machine has a port of -L as its near end',
   'stale-listener': 'a port of -R is still taken on the far machine',
   'path-silent': 'ssh stands, but nothing comes back through it',
@@ -51,6 +52,7 @@ const OF_CODE: Readonly<Record<string, Finding>> = {
   'identity-unreadable': 'auth',
   'forward-refused': 'forward-refused',
   'local-port-busy': 'local-port-busy',
+  'local-address-missing': 'local-address-missing',
   'local-port-ephemeral': 'local-port-ephemeral',
   'remote-port-busy': 'stale-listener',
   'remote-node-down': 'remote-node-down',
@@ -113,6 +115,7 @@ function forwardLine({ kind, text, verdict, rtt_ms: rttMs }: ForwardJson): strin
 function nextSteps(tunnel: TunnelJson, finding: Finding): string[] {
   const { name, destination } = tunnel;
   const again = `then: exo tunnel reload ${quote(name)}`;
+  const later = tunnel.state === 'failed' ? again : AGAIN_BY_ITSELF;
   switch (finding) {
     case 'all-well':
     case 'not-probed':
@@ -172,10 +175,9 @@ function nextSteps(tunnel: TunnelJson, finding: Finding): string[] {
         'end that program (an ssh -L typed by hand?), or take another port; it is tried again by itself',
       ];
     case 'local-port-ephemeral':
-      return [
-        ...connectionSteps(portsOf(tunnel)),
-        'nothing else needs to be done: it is tried again by itself',
-      ];
+      return [...connectionSteps(portsOf(tunnel)), later];
+    case 'local-address-missing':
+      return [ADDRESS_STEP, later];
     case 'stale-listener':
       return [
         `see who has it: ${sshTo(destination)} ss -ltnp`,
@@ -221,6 +223,11 @@ function listenerOf(tunnel: TunnelJson): string {
   if (ports.length > 0) return `lsof -nP -iTCP:${ports.join(',')} -sTCP:LISTEN`;
   return ['lsof', ...listensOf(tunnel).map(quote)].join(' ');
 }
+
+const AGAIN_BY_ITSELF = 'nothing else needs to be done: it is tried again by itself';
+
+/** About an address that is not there. */
+export const ADDRESS_STEP = 'see which addresses this machine has: ip addr (macOS: ifconfig)';
 
 /**
  * About a connection that has one of the ports as its near end. No lsof: what ended within the last minute is no process's any more.

@@ -23,11 +23,12 @@ import {
   explainListen,
   type Forward,
   findClashes,
+  listenPlace,
   type TunnelDriver,
   type TunnelSpec,
 } from '../../tunnels/index.js';
 import type { CliHost } from '../host.js';
-import { connectionSteps, type Diagnosis, sshTo } from './diagnosis.js';
+import { ADDRESS_STEP, connectionSteps, type Diagnosis, sshTo } from './diagnosis.js';
 import type { Examination, Examined } from './examination.js';
 import { greets } from './sshd-greeting.js';
 
@@ -114,18 +115,19 @@ async function examine(
 async function listenRefused(forward: Forward): Promise<Diagnosis | undefined> {
   const { listen } = forward;
   if (listen.kind !== 'tcp' || listen.port === 0) return undefined;
-  const { host, port } = listen;
-  const fault = await tryListen({ port, host: host === '*' || host === '' ? '0.0.0.0' : host });
+  const fault = await tryListen(listenPlace(listen));
   if (fault === undefined) return undefined;
   const { code, message } = await explainListen(forward, fault.code ?? fault.message);
   switch (code) {
     case 'local-port-busy':
       return wrong(code, message, [
-        `see who has it: lsof -nP -iTCP:${port} -sTCP:LISTEN`,
+        `see who has it: lsof -nP -iTCP:${listen.port} -sTCP:LISTEN`,
         'if it is a running node with this very tunnel, ask that one: exo doctor tunnels',
       ]);
     case 'local-port-ephemeral':
-      return wrong(code, message, connectionSteps([port]));
+      return wrong(code, message, connectionSteps([listen.port]));
+    case 'local-address-missing':
+      return wrong(code, message, [ADDRESS_STEP]);
     default:
       return wrong('bad-description', message, ['correct it in the file']);
   }

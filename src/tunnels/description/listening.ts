@@ -8,6 +8,16 @@ export function isEvery(host: string): boolean {
   return host === '' || host === '*' || host === '0.0.0.0' || host === '::';
 }
 
+/** A listening end as Node takes it. "localhost" is 127.0.0.1, which must stand; ::1 is asked for afterwards, and may fail. */
+export function listenPlace(
+  listen: Endpoint,
+): { readonly path: string } | { readonly port: number; readonly host?: string } {
+  if (listen.kind === 'unix') return { path: listen.path };
+  const { host, port } = listen;
+  if (host === '' || host === '*') return { port };
+  return { port, host: host === 'localhost' ? '127.0.0.1' : host };
+}
+
 /** Whether two listeners of one machine cannot both be there (port 0 fits beside everything). */
 export function overlap(a: Endpoint, b: Endpoint): boolean {
   if (a.kind === 'unix' || b.kind === 'unix') return formatEndpoint(a) === formatEndpoint(b);

@@ -4,20 +4,10 @@
  */
 import net from 'node:net';
 import { tryListen } from '../../shared/index.js';
+import { listenPlace } from '../description/listening.js';
 import type { Endpoint, Forward } from '../description/tunnel-spec.js';
 import type { TunnelFailure } from '../failure.js';
 import { explainListen } from '../listen-failure.js';
-
-/** The host of a listening end as the system takes it. */
-function bindHost(host: string): string | undefined {
-  return host === '*' ? undefined : host;
-}
-
-function listenOptions(end: Endpoint): net.ListenOptions {
-  if (end.kind === 'unix') return { path: end.path };
-  const host = bindHost(end.host);
-  return { port: end.port, ...(host === undefined ? {} : { host }) };
-}
 
 /** For each host a port that nobody has now: ssh takes no 0 for `-L`. Held together while they are chosen. 0: there is none. */
 export async function freeListenPorts(hosts: readonly string[]): Promise<number[]> {
@@ -35,7 +25,7 @@ function holdFreePort(host: string): Promise<HeldPort | undefined> {
   return new Promise((resolve) => {
     const server = net.createServer();
     server.once('error', () => resolve(undefined));
-    server.listen({ ...listenOptions({ kind: 'tcp', host, port: 0 }), exclusive: true }, () =>
+    server.listen({ ...listenPlace({ kind: 'tcp', host, port: 0 }), exclusive: true }, () =>
       resolve({ server, port: (server.address() as net.AddressInfo).port }),
     );
   });
@@ -53,6 +43,6 @@ export async function explainLocalRefusal(
   forward: Forward,
   listen: Endpoint,
 ): Promise<TunnelFailure | undefined> {
-  const fault = await tryListen(listenOptions(listen));
+  const fault = await tryListen(listenPlace(listen));
   return fault && explainListen({ ...forward, listen }, fault.code ?? fault.message);
 }

@@ -1,6 +1,7 @@
 /** The listening end of one `-L` of the ssh2 driver: a port or a unix socket of this machine whose connections go through ssh. */
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import { LIMITS } from '../../shared/index.js';
+import { listenPlace } from '../description/listening.js';
 import type { Endpoint, Forward } from '../description/tunnel-spec.js';
 import { explainListen } from '../listen-failure.js';
 import { clearSocketFile } from '../ssh/socket-file.js';
@@ -35,10 +36,9 @@ export async function listenLocal(
 }
 
 async function listenTcp(
-  { host: written, port: wanted }: Extract<Endpoint, { kind: 'tcp' }>,
+  listen: Extract<Endpoint, { kind: 'tcp' }>,
   onConnection: (socket: Socket) => void,
 ): Promise<LocalListener> {
-  const host = written === '*' || written === '' ? undefined : written;
   const servers: Server[] = [];
   const open = async (place: ListenOptions): Promise<number> => {
     const server = await opened(place, onConnection);
@@ -48,14 +48,8 @@ async function listenTcp(
   const closeAll = async (): Promise<void> => {
     await Promise.all(servers.map(closed));
   };
-  // As ssh: "localhost" is both loopback addresses, and one of them is enough.
-  if (host !== 'localhost')
-    return {
-      port: await open({ ...(host === undefined ? {} : { host }), port: wanted }),
-      close: closeAll,
-    };
-  const port = await open({ host: '127.0.0.1', port: wanted });
-  await open({ host: '::1', port, ipv6Only: true }).catch(() => undefined);
+  const port = await open(listenPlace(listen));
+  if (listen.host === 'localhost') await open({ host: '::1', port, ipv6Only: true }).catch(() => undefined);
   return { port, close: closeAll };
 }
 

@@ -30,6 +30,7 @@ const EXPECTED: Readonly<
   'identity-unreadable': 'auth',
   'forward-refused': 'forward-refused',
   'local-port-busy': 'local-port-busy',
+  'local-address-missing': 'local-address-missing',
   'local-port-ephemeral': 'local-port-ephemeral',
   'remote-port-busy': 'stale-listener',
   'connection-lost': 'ssh-down',
