@@ -27,7 +27,7 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
   'peers-file-invalid': 'peers.example.json shows every field; editors complete it through "$schema"',
   'peer-unknown': 'exo peers lists the peers',
   'peer-unreachable': 'exo peers --all says why',
-  'model-unknown': 'exo status lists the models',
+  'model-unknown': 'exo model search finds models, exo status lists those of a node',
   'model-absent': 'exo model list shows what is here, exo model pull fetches a model',
   'tunnel-unknown': 'exo tunnel list shows the tunnels',
   'tunnel-exists': 'exo tunnel close NAME ends the other one, or name this one with --name',

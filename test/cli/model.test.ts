@@ -1,6 +1,14 @@
 /** exo model …: without a node, against a hub on loopback. */
 import assert from 'node:assert/strict';
-import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { runProgram } from '../../src/cli/program.js';
@@ -106,7 +114,7 @@ test('Ctrl-C in the middle keeps what is there, and the same command goes on', a
   assert.equal((await exo(`pull ${REPOSITORY}`)).code, 0);
 });
 
-test('verify finds damage with exit code 1, and pull --update mends it', async () => {
+test('verify finds damage with exit code 1, and pull mends it', async () => {
   hub.put(REPOSITORY, singleFileModel(3, 100_000));
   await exo(`pull ${REPOSITORY}`);
   const file = path.join(models, 'mesh--tiny/model.safetensors');
@@ -115,9 +123,53 @@ test('verify finds damage with exit code 1, and pull --update mends it', async (
   writeFileSync(file, bytes);
   const found = await exo(`verify ${REPOSITORY}`);
   assert.equal(found.code, 1);
-  assert.match(found.out, /model\.safetensors +\d+ KiB +damaged[\s\S]*exo model pull --update mesh\/tiny/);
-  await exo(`pull --update ${REPOSITORY}`);
+  assert.match(
+    found.out,
+    /model\.safetensors +\d+ KiB +damaged[\s\S]*1 file damaged; .*: exo model pull mesh\/tiny/,
+  );
+  assert.equal((await exo(`pull ${REPOSITORY}`)).code, 0);
   assert.equal((await exo(`verify ${REPOSITORY}`)).code, 0);
+});
+
+for (const gone of ['model.safetensors', 'tokenizer.json', 'config.json']) {
+  test(`verify misses ${gone} where it is gone, with exit code 1, and pull fetches it and nothing else`, async () => {
+    hub.put(REPOSITORY, singleFileModel(3, 100_000));
+    await exo(`pull ${REPOSITORY}`);
+    rmSync(path.join(models, 'mesh--tiny', gone));
+    const found = await exo(`verify ${REPOSITORY}`);
+    assert.equal(found.code, 1);
+    assert.match(
+      found.out,
+      new RegExp(`${gone} +not there\n[\\s\\S]*1 file not there; .*: exo model pull mesh/tiny`),
+    );
+    const before = hub.bytesSent('model.safetensors');
+    assert.equal((await exo(`pull ${REPOSITORY}`)).code, 0);
+    assert.equal((await exo(`verify ${REPOSITORY}`)).code, 0);
+    const fetched = hub.bytesSent('model.safetensors') - before;
+    assert.equal(fetched > 0, gone === 'model.safetensors', `${fetched} bytes`);
+  });
+}
+
+test('a file that was written to and is the same is compared again by pull, and not fetched', async () => {
+  hub.put(REPOSITORY, singleFileModel(3, 100_000));
+  await exo(`pull ${REPOSITORY}`);
+  const file = path.join(models, 'mesh--tiny/model.safetensors');
+  writeFileSync(file, readFileSync(file));
+  utimesSync(file, 1, 1);
+  const before = hub.bytesSent('model.safetensors');
+  assert.equal((await exo(`pull ${REPOSITORY}`)).code, 0);
+  assert.equal(hub.bytesSent('model.safetensors'), before);
+  const asked = hub.seen.length;
+  assert.equal((await exo(`pull ${REPOSITORY}`)).code, 0);
+  assert.equal(hub.seen.length, asked);
+});
+
+test('verify says which layers are here where not all of them were asked for', async () => {
+  hub.put(REPOSITORY, shardedModel(6, 2, 50_000));
+  await exo(`pull ${REPOSITORY} --layers 2-3`);
+  const { code, out } = await exo(`verify ${REPOSITORY}`);
+  assert.equal(code, 0, out);
+  assert.match(out, /layers here: 2-3 of 6; the others are fetched by: exo model pull mesh\/tiny/);
 });
 
 test('verify says of a file without a hash that it was not checked, how large it is and why', async () => {

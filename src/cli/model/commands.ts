@@ -88,7 +88,7 @@ const VERIFY: CommandSpec = {
   summary: 'read the files of a model and compare them with their hashes',
   examples: [
     'exo model verify llama-3.2-1b',
-    'exo model verify llama-3.2-1b || exo model pull llama-3.2-1b      fetches what is damaged',
+    'exo model verify llama-3.2-1b || exo model pull llama-3.2-1b      fetches what is damaged or gone',
   ],
   options: (command) => {
     json(command);

@@ -5,8 +5,10 @@ import {
   downloadModel,
   type LayerRange,
   type ModelReference,
+  type ModelStore,
   readArchitecture,
   resolveReference,
+  type StoredModel,
 } from '../../models/index.js';
 import { ExoError, LIMITS, printable } from '../../shared/index.js';
 import { EXIT, HintedError } from '../errors.js';
@@ -44,7 +46,8 @@ export async function pull(host: CliHost, name: string, options: PullOptions): P
     const isAnyVersion = options.update !== true && options.revision === 'main';
     const stored = await store.find(reference.repository, stop.signal);
     const found = stored.find(({ survey }) => survey.has(shardIn(survey.layers, wanted)));
-    if (found !== undefined && (isAnyVersion || isOffline(host, options))) {
+    const isSound = found !== undefined && (await isInOrder(store, found));
+    if (found !== undefined && ((isAnyVersion && isSound) || isOffline(host, options))) {
       const value = { ...described(reference, found.directory), commit: found.record?.commit ?? null };
       return answer(host, options, { ...value, node: null, ...pulledJson(undefined) }, [
         `${printable(reference.id, 100)} is here: ${found.directory}`,
@@ -54,8 +57,9 @@ export async function pull(host: CliHost, name: string, options: PullOptions): P
     const { hub } = openHub(host, options);
     const directory = await store.targetOf(reference.repository);
     const report = reporter(host, reference.id, progress);
-    // Another version, or another way of looking at what is there, is no download of a node.
-    const nodes = isAnyVersion && options.downloadQuickCheck !== true ? runningNodes(host.env) : [];
+    // Another version, what is there and not in order, or another way of looking at it, is no download of a node.
+    const isForNode = isAnyVersion && found === undefined && options.downloadQuickCheck !== true;
+    const nodes = isForNode ? runningNodes(host.env) : [];
     for (const node of nodes.slice(0, LIMITS.pullNodesAskedMax)) {
       const request = {
         model: reference.repository,
@@ -105,6 +109,12 @@ export async function pull(host: CliHost, name: string, options: PullOptions): P
     progress.end();
     stop.release();
   }
+}
+
+/** Whether nothing was found against what is there: by `exo model verify`, or because a file is gone or was written to. */
+async function isInOrder(store: ModelStore, model: StoredModel): Promise<boolean> {
+  const { missing, doubted } = await store.flawsOf(model);
+  return missing.length + doubted.length === 0;
 }
 
 /** A terminal shows every report; a log one for each tenth. */

@@ -10,6 +10,7 @@ import { isAnyLocked } from '../disk/lock.js';
 import { writeFailure } from '../download/failure.js';
 import { RANGES_SUFFIX } from '../download/partial.js';
 import type { LayerRange } from '../download/plan.js';
+import { type Flaws, flawsOf } from './flaws.js';
 import type { ModelPlace } from './places.js';
 import { ModelRecord, type RecordData, readRecord, STATE_FOLDER } from './record.js';
 import { type ModelSurvey, surveyModel } from './survey.js';
@@ -166,6 +167,11 @@ export class ModelStore {
       );
     }
     return { directories, bytes, kept };
+  }
+
+  /** What is not in order in its folder, without reading a file. */
+  flawsOf({ directory, survey, record }: StoredModel): Promise<Flaws> {
+    return flawsOf(directory, survey, record);
   }
 
   /** Reads all files of a model and compares them with the hashes of `files` (of its record, or as the hub lists them). */
