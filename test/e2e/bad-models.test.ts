@@ -229,6 +229,22 @@ const CASES: readonly Case[] = [
     says: /chat template .*took longer than 5 s/,
   },
   {
+    name: 'speechless',
+    what: 'a chat template that makes nothing of what is said',
+    spoil: (folder) => writeFileSync(path.join(folder, 'chat_template.jinja'), '{{ messages.nothing }}'),
+    status: 500,
+    code: 'tokenizer-invalid',
+    says: /chat template of exo-test\/speechless makes an empty prompt/,
+  },
+  ...['[]', '{"num_hidden_layers": 1000000000}', '{', ''].map((config, index) => ({
+    name: `misconfigured-${index}`,
+    what: `a config.json that is ${JSON.stringify(config)}`,
+    spoil: (folder: string) => writeFileSync(path.join(folder, 'config.json'), config),
+    status: 500,
+    code: 'checkpoint-invalid',
+    says: new RegExp(`config\\.json of .*misconfigured-${index} cannot be used: .`),
+  })),
+  {
     name: 'poisoned',
     what: 'weights that make NaN of everything',
     spoil: (folder) => poison(weightsOf(folder), 'model.norm.weight'),

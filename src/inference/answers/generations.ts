@@ -6,6 +6,7 @@ import {
   ExoError,
   LIMITS,
   type Logger,
+  printable,
   type Random,
   randomUuid,
   untilAnyAborted,
@@ -221,6 +222,12 @@ export class Generations {
     assertFits(prompt);
     const tokens = await tokenizer.encode(prompt, signal, Math.min(context, LIMITS.promptTokensMax));
     assertSendable(tokens);
+    if (tokens.length === 0 && typeof asked !== 'string') {
+      throw new ExoError(
+        'tokenizer-invalid',
+        `the chat template of ${printable(model.id, 100)} makes an empty prompt of these messages`,
+      );
+    }
     return { prompt, tokens };
   }
 

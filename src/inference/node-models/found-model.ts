@@ -5,6 +5,7 @@
 import {
   Checkpoint,
   type LayerRange,
+  type ModelSurvey,
   resolveReference,
   type StoredModel,
   shortNameOf,
@@ -61,8 +62,9 @@ export async function demoModel(directory: string, signal: AbortSignal): Promise
 export async function folderModel(id: string, directory: string, signal: AbortSignal): Promise<FoundModel> {
   const survey = await surveyModel(directory, signal);
   if (survey?.layers === undefined) {
-    const why =
-      survey === undefined ? 'holds no config.json and no weights' : 'has no config.json that can be read';
+    const fault = survey === undefined ? undefined : configFault(survey);
+    if (fault !== undefined) throw fault;
+    const why = `holds no config.json${survey === undefined ? ' and no weights' : ''}`;
     throw new ExoError(
       'model-unknown',
       `the folder ${printable(directory, 300)} ${why} (seen from this node)`,
@@ -74,6 +76,15 @@ export async function folderModel(id: string, directory: string, signal: AbortSi
     ...(contextTokens === undefined ? {} : { contextTokens }),
     ...(survey.fault === undefined ? {} : { unusable: survey.fault }),
   };
+}
+
+/** What is wrong with a configuration that is there and does not even say how many layers there are. */
+export function configFault({ directory, layers, fault }: ModelSurvey): ExoError | undefined {
+  if (layers !== undefined || fault === undefined) return undefined;
+  return new ExoError(
+    'checkpoint-invalid',
+    `the config.json of ${printable(directory, 300)} cannot be used: ${printable(fault, 300)}`,
+  );
 }
 
 /** A model's one name: the short one where it has one. */

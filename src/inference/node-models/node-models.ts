@@ -15,12 +15,12 @@ import {
   type StoredModel,
 } from '../../models/index.js';
 import type { Shard } from '../../protocol/index.js';
-import { BoundedMap, ExoError, LIMITS, printable } from '../../shared/index.js';
+import { BoundedMap, ExoError, LIMITS, printable, toExoError } from '../../shared/index.js';
 import { DEMO_MODEL, type EngineModels, type ModelEntry, unknownModel } from '../engine-models.js';
 import type { ModelFiles } from '../engines/index.js';
 import { DiskIndex, type DiskIndexComponents } from './disk-index.js';
 import { fetchingWords } from './fetching-words.js';
-import { type FoundModel, folderModel, layersOf, nameOf } from './found-model.js';
+import { configFault, type FoundModel, folderModel, layersOf, nameOf } from './found-model.js';
 import { SmallFiles } from './small-files.js';
 import { SpareFiles } from './spare-files.js';
 
@@ -195,10 +195,21 @@ export class NodeModels implements EngineModels, ModelFiles {
       throw error;
     }
     if (reference.kind === 'repository') {
-      await this.#small?.fetch(reference.repository, signal);
+      await this.#meetRepository(reference.repository, signal);
       return;
     }
     this.#disk.addFolder(await folderModel(id, reference.directory, signal));
+  }
+
+  async #meetRepository(repository: string, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#small?.fetch(repository, signal);
+    } catch (error) {
+      if (toExoError(error).code !== 'model-absent') throw error;
+      // Of what is here and cannot be used the reason says more.
+      const stored = await this.#parts.store.find(repository, signal);
+      throw stored.map(({ survey }) => configFault(survey)).find((fault) => fault !== undefined) ?? error;
+    }
   }
 }
 

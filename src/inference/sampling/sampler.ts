@@ -72,13 +72,20 @@ function adjusted(logits: Float32Array, options: SamplingOptions, { history }: S
   for (const token of repeats?.keys() ?? []) {
     const value = values[token];
     if (value !== undefined)
-      values[token] = value > 0 ? value / repetitionPenalty : value * repetitionPenalty;
+      values[token] = finite(value > 0 ? value / repetitionPenalty : value * repetitionPenalty);
   }
   for (const [token, count] of counts ?? []) {
     if (token < values.length) values[token]! -= frequencyPenalty * count + presencePenalty;
   }
   for (const [token, bias] of logitBias ?? []) if (token < values.length) values[token]! += bias;
   return values;
+}
+
+const FLOAT32_MAX = (2 - 2 ** -23) * 2 ** 127;
+
+/** A penalty near 0 leads beyond what a logit may be. What is not a number stays so. */
+function finite(value: number): number {
+  return Math.max(-FLOAT32_MAX, Math.min(FLOAT32_MAX, value));
 }
 
 /** The token of the highest logit, of equal ones the lowest id. Throws `engine-failed` for NaN and where all are masked. */
@@ -92,7 +99,10 @@ export function highestOf(values: Float32Array): number {
     // One comparison for nearly all: only what is higher, and what is not a number, is not at most the highest.
     if (value <= max) continue;
     if (Number.isNaN(value)) {
-      throw new ExoError('engine-failed', `no token can be chosen: the logit of token ${id} is not a number`);
+      throw new ExoError(
+        'engine-failed',
+        `no token can be chosen: the logit of token ${id} is not a number, which weights that are damaged lead to (exo model verify)`,
+      );
     }
     max = value;
     best = id;

@@ -135,16 +135,22 @@ export async function surveyModel(directory: string, signal: AbortSignal): Promi
     ...{ directory, files, others: there.others, layers: layersOf(config) },
     ...{ bytes, missing, damaged, names, present },
   };
-  const meant = architectureOf(config);
+  const meant = architectureOf(config, there.others);
   const survey = new ModelSurvey({ ...about, ...meant });
   if (meant.fault !== undefined || !survey.has()) return survey;
   const fault = await faultOf(directory, about.layers!, signal);
   return fault === undefined ? survey : new ModelSurvey({ ...about, ...meant, fault });
 }
 
-/** What a config says; of one that cannot be read nothing, because it may come yet. */
-function architectureOf(config: unknown): Pick<ModelSurvey, 'contextTokens' | 'fault'> {
-  if (config === undefined) return { contextTokens: undefined, fault: undefined };
+/** What a config says; of one that is not there nothing, because it may come yet. */
+function architectureOf(
+  config: unknown,
+  others: ReadonlySet<string>,
+): Pick<ModelSurvey, 'contextTokens' | 'fault'> {
+  if (config === undefined) {
+    const fault = others.has(CONFIG_FILE) ? `${CONFIG_FILE} is not JSON that can be read` : undefined;
+    return { contextTokens: undefined, fault };
+  }
   try {
     return { contextTokens: readArchitecture(config).contextLength, fault: undefined };
   } catch (error) {

@@ -81,6 +81,19 @@ test('a cache in use is freed when its step has ended, and none is made where th
   assert.equal(full.bytes, 0);
 });
 
+test('a cache that is about to be used is not abandoned, however long ago it was used', async () => {
+  const clock = new VirtualClock();
+  const pool = makePool(2, clock);
+  const cache = pool.open('a', 's', SHAPE, 256);
+  await clock.advance(2_000);
+  assert.equal(pool.find('a', 's'), cache);
+  pool.open('b', 's', SHAPE, 256);
+  assert.throws(() => pool.open('c', 's', SHAPE, 1), { code: 'overloaded' });
+  assert.equal(pool.find('a', 's'), cache);
+  assert.equal(cache.capacity, 256);
+  pool.close();
+});
+
 test('a cache grows by doubling within the budget, and by what is needed at its end', () => {
   const pool = makePool(4);
   const cache = pool.open('a', 's', SHAPE, 256);

@@ -116,7 +116,10 @@ test('a folder that was named and holds no model says why, and what was removed 
   });
   const directory = await write('away');
   writeFileSync(path.join(directory, 'config.json'), '{');
-  await assert.rejects(models.learn(away, signal, true), { code: 'model-unknown', message: /can be read/ });
+  await assert.rejects(models.learn(away, signal, true), {
+    code: 'checkpoint-invalid',
+    message: /can be read/,
+  });
   await write('away');
   await models.learn(away, signal, true);
   assert.equal(models.find(away).layers, LAYERS);

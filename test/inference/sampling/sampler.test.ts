@@ -198,6 +198,8 @@ test('sampler punishes tokens by their sign, their number and their presence, an
   assert.equal(chosen({ repetitionPenalty: 2 }), 0, '2 / 2 is 1, and the lowest id wins');
   assert.equal(chosen({ repetitionPenalty: 2, logitBias: new Map([[0, -0.01]]) }), 4, 'not in the sequence');
   assert.equal(chosen({ presencePenalty: 2 }), 0, '0 is of the prompt');
+  for (const repetitionPenalty of [1e-40, Number.MIN_VALUE])
+    assert.equal(chosen({ repetitionPenalty }), 0, 'beyond all numbers, and still the highest');
   assert.equal(chosen({ presencePenalty: -1.5 }), 2, '2 and 3 are of the answer');
   assert.equal(chosen({ frequencyPenalty: -0.9, presencePenalty: 0.3 }), 2, '2 is there twice');
   assert.equal(

@@ -61,9 +61,11 @@ export class CachePool {
     return [...this.#entries.values()].some((entry) => entry.shardKey === shardKey);
   }
 
-  /** The cache of a request on a shard. */
+  /** The cache of a request on a shard. Who finds it is about to use it: it is not abandoned. */
   find(requestId: string, shardKey: string): SequenceCache | undefined {
-    return this.#entries.get(keyOf(requestId, shardKey))?.cache;
+    const entry = this.#entries.get(keyOf(requestId, shardKey));
+    if (entry !== undefined) entry.usedAtMs = this.#components.clock.now();
+    return entry?.cache;
   }
 
   /** A new cache with room for `positions`. Throws `overloaded`, or `out-of-memory` where the machine would swap. */

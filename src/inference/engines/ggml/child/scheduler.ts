@@ -241,6 +241,7 @@ export class Scheduler {
   /** Gives a step its cache, with room, when it continues it; rejects it otherwise. */
   #admit(step: WaitingStep): boolean {
     const { requestId, shardKey, shard, position, sequence, input } = step;
+    const cache = this.#pool.find(requestId, shardKey);
     if (step.cache !== undefined) return true;
     try {
       const positions = position + sequence;
@@ -253,7 +254,6 @@ export class Scheduler {
           `the request has ${positions} tokens, and the model was made for ${contextLength}; shorten it`,
         );
       }
-      const cache = this.#pool.find(requestId, shardKey);
       checkContinues(cache, position);
       if (cache !== undefined) this.#pool.extend(cache, positions);
       step.cache = cache ?? this.#pool.open(requestId, shardKey, shard.cacheShape, positions);
