@@ -20,14 +20,18 @@ function gigabytes(megabytes) {
   return megabytes >= 1024 ? Math.round(megabytes / 1024) + ' GB' : megabytes + ' MB';
 }
 
-// The layers of the model that is chosen in the chat box.
+// The layers of the model that is chosen in the chat box: in its last answer, and before the first in a split.
 function shareOf(status, id) {
   const chosen = document.getElementById('model').value;
   const model = status.models.find((one) => one.id === chosen) || status.models[0];
-  const shard = model && model.shards.find((one) => one.node_id === id);
-  if (shard && shard.start_layer === shard.end_layer) return 'layer ' + shard.start_layer + ' (of ' + model.n_layers + ')';
-  if (shard) return 'layers ' + shard.start_layer + '–' + shard.end_layer + ' (of ' + model.n_layers + ')';
-  return model ? 'no layers of ' + model.id : 'no model';
+  if (!model) return 'no model';
+  const last = status.plans.filter((plan) => plan.model === model.id && plan.ring !== null).pop();
+  const shard = (last ? last.ring : model.shards).find((one) => one.node_id === id);
+  if (!shard) return 'no layers of ' + model.id;
+  const isOne = shard.start_layer === shard.end_layer;
+  const range = isOne ? shard.start_layer : shard.start_layer + '–' + shard.end_layer;
+  const what = last ? (isOne ? 'layer ' : 'layers ') : 'if split: ';
+  return what + range + ' (of ' + model.n_layers + ')';
 }
 
 // Ring order first, so that neighbours in the drawing are neighbours in the ring; then the rest by id.

@@ -52,14 +52,21 @@ describe('page in a browser', {
     for (const part of [
       'a (this)',
       'Mac Studio · 128 GB',
-      'layers 0–4 (of 8)',
-      'layer 7 (of 8)',
+      'if split: 0–4 (of 8)',
+      'if split: 7 (of 8)',
       'DIRECT (10.0.0.7)',
     ]) {
       assert.ok(text.includes(part), part);
     }
     assert.equal(await browser.evaluate('document.querySelectorAll("line.edge").length'), 2);
     assert.equal(await browser.evaluate('document.querySelectorAll("g.node.active").length'), 0);
+    const ring = [{ nodeId: 'b', startLayer: 0, endLayer: 7 }];
+    const note = { requestId: 'r', model: 'dummy', atMs: 1, ring, reason: '', outsiders: [] };
+    Object.assign(api.chat, { plans: { notes: [{ ...note, predicted: null, measured: null }] } });
+    api.mesh.change();
+    await browser.until('document.querySelector("svg").textContent.includes("layers 0–7 (of 8)")');
+    const answered = String(await browser.evaluate('document.querySelector("svg").textContent'));
+    assert.equal((answered.match(/no layers of dummy/g) ?? []).length >= 2, true);
     api.mesh.activeNodeId = 'b';
     api.mesh.change();
     await browser.until('document.querySelectorAll("g.node.active").length === 1');
