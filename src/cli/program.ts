@@ -44,6 +44,10 @@ export async function runProgram(host: CliHost): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return EXIT.ok;
+      const [first = ''] = host.argv;
+      // Options that belong to the mistyped command are not those of a node.
+      const isMistyped = /^[a-z]/.test(first) && ![...COMMAND_NAMES, 'help'].includes(first);
+      if (isMistyped) return reportError(host, unknownCommand(first, COMMAND_NAMES), asJson, command);
       return reportError(host, usageError(error), asJson, command);
     }
     return reportError(host, error, asJson, command);
@@ -130,7 +134,9 @@ function prepare(command: Command, host: CliHost, entered: (name: string) => voi
     entered(command.name());
     throw error;
   };
-  return command.exitOverride(onExit).configureOutput({
+  // Also where the options have long names and the terminal 80 columns.
+  const help = command.configureHelp({ minWidthToWrap: 20 });
+  return help.exitOverride(onExit).configureOutput({
     writeOut: (text) => host.stdout.write(text),
     writeErr: () => undefined,
     outputError: () => undefined,

@@ -46,6 +46,7 @@ test('exo --version is that of the package', async () => {
 /** Command line, exit code, what stderr says. */
 const MISTAKES: ReadonlyArray<readonly [string, number, readonly RegExp[]]> = [
   ['statsu', 2, [/^error: "statsu" is not a command/, /^hint: did you mean: exo status\?/m]],
+  ['statsu --watch', 2, [/^error: "statsu" is not a command/, /^hint: did you mean: exo status\?/m]],
   ['help statsu', 2, [/^error: "statsu" is not a command/, /^hint: did you mean: exo status\?/m]],
   ['help frobnicate', 2, [/not a command/, /exo --help/]],
   [

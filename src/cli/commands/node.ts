@@ -1,5 +1,6 @@
 /** `exo` and `exo node`: runs a node in the foreground until a signal or /quit. */
 import { type NodeSettings, readConfig } from '../../node/config/index.js';
+import { exoHome } from '../../node/home/index.js';
 import type { RawOptions } from '../../node/options/index.js';
 import { createLogger, formatAddress, type Logger, toExoError } from '../../shared/index.js';
 import { lookEarly } from '../early-look.js';
@@ -35,7 +36,7 @@ export async function node(host: CliHost, raw: RawOptions): Promise<number> {
   });
   try {
     // Loaded once the options are known to be good: what is wrong with them is said sooner.
-    await lookEarly(settings);
+    await lookEarly(settings, exoHome(host.env));
     const { startNode } = await import('../running-node.js');
     running = await startNode(host, {
       settings,

@@ -58,8 +58,9 @@ export function peerLines(
     peer.direction,
     roundTrip(peer.rtt_ms),
     rate(peer.bytes_per_s ?? null),
-    ago(peer.silent_ms),
-    `${bytes(peer.bytes_in)}/${bytes(peer.bytes_out)}`,
+    // Of somebody who is gone nothing is counted any more.
+    GONE.has(peer.state) && peer.silent_ms === null ? '-' : ago(peer.silent_ms),
+    GONE.has(peer.state) ? '-' : `${bytes(peer.bytes_in)}/${bytes(peer.bytes_out)}`,
     peer.description,
   ]);
   // In an open mesh without encryption there is nothing to say about it.
