@@ -81,11 +81,11 @@ function adjusted(logits: Float32Array, options: SamplingOptions, { history }: S
   return values;
 }
 
-const FLOAT32_MAX = (2 - 2 ** -23) * 2 ** 127;
+const LARGEST_FLOAT32 = (2 - 2 ** -23) * 2 ** 127;
 
 /** A penalty near 0 leads beyond what a logit may be. What is not a number stays so. */
 function finite(value: number): number {
-  return Math.max(-FLOAT32_MAX, Math.min(FLOAT32_MAX, value));
+  return Math.max(-LARGEST_FLOAT32, Math.min(LARGEST_FLOAT32, value));
 }
 
 /** The token of the highest logit, of equal ones the lowest id. Throws `engine-failed` for NaN and where all are masked. */
