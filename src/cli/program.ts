@@ -46,7 +46,7 @@ export async function runProgram(host: CliHost): Promise<number> {
       if (error.exitCode === 0) return EXIT.ok;
       const [first = ''] = host.argv;
       // Options that belong to the mistyped command are not those of a node.
-      const isMistyped = /^[a-z]/.test(first) && ![...COMMAND_NAMES, 'help'].includes(first);
+      const isMistyped = /^[a-z]/.test(first) && ![...COMMAND_NAMES, 'help', 'eval', 'train'].includes(first);
       if (isMistyped) return reportError(host, unknownCommand(first, COMMAND_NAMES), asJson, command);
       return reportError(host, usageError(error), asJson, command);
     }

@@ -25,7 +25,9 @@ function shareOf(status, id) {
   const chosen = document.getElementById('model').value;
   const model = status.models.find((one) => one.id === chosen) || status.models[0];
   if (!model) return 'no model';
-  const last = status.plans.filter((plan) => plan.model === model.id && plan.ring !== null).pop();
+  const plan = status.plans.filter((one) => one.model === model.id).pop();
+  // Without a ring each node saw to it itself, by the shares of a split.
+  const last = plan && plan.ring !== null && model.n_layers !== null ? plan : undefined;
   const shard = (last ? last.ring : model.shards).find((one) => one.node_id === id);
   if (!shard) return 'no layers of ' + model.id;
   const isOne = shard.start_layer === shard.end_layer;

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import {
   appendFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   readFileSync,
@@ -162,6 +163,75 @@ test('a file that was written to and is the same is compared again by pull, and 
   const asked = hub.seen.length;
   assert.equal((await exo(`pull ${REPOSITORY}`)).code, 0);
   assert.equal(hub.seen.length, asked);
+});
+
+test('what is mended stays of the version that is here, and needs no hub where nothing is wrong', async () => {
+  hub.put(REPOSITORY, singleFileModel(3, 100_000));
+  await exo(`pull ${REPOSITORY}`);
+  const commit = hub.commitOf(REPOSITORY);
+  hub.put(REPOSITORY, singleFileModel(4, 100_000));
+  utimesSync(path.join(models, 'mesh--tiny/config.json'), 1, 1);
+  const asked = hub.seen.length;
+  const pulled = await json<{ commit: string; fetched_bytes: number }>(`pull ${REPOSITORY}`);
+  assert.deepEqual([pulled.commit, pulled.fetched_bytes, hub.seen.length], [commit, 0, asked]);
+  assert.match((await exo('list')).out, /all 3/);
+});
+
+test('a folder that exo does not write to is used as it is, whatever its times are', async () => {
+  hub.put(REPOSITORY, singleFileModel(3, 100_000));
+  await exo(`pull ${REPOSITORY}`);
+  const elsewhere = cleanup.folder();
+  const copy = path.join(elsewhere, 'mesh--tiny');
+  cpSync(path.join(models, 'mesh--tiny'), copy, { recursive: true });
+  await exo(`rm ${REPOSITORY} --yes`);
+  const asked = hub.seen.length;
+  const here = { EXO_MODELS_READ_ONLY_DIRS: elsewhere };
+  const again = await exo(`pull ${REPOSITORY}`, here);
+  assert.match(again.out, /mesh\/tiny is here: \S+mesh--tiny\nexo model verify/);
+  assert.equal((await exo(`verify ${REPOSITORY}`, here)).code, 0);
+  assert.equal(hub.seen.length, asked);
+  const file = path.join(copy, 'model.safetensors');
+  const bytes = readFileSync(file);
+  bytes[150_000] = bytes[150_000]! ^ 1;
+  writeFileSync(file, bytes);
+  const found = await exo(`verify ${REPOSITORY}`, here);
+  assert.equal(found.code, 1);
+  assert.match(
+    found.out,
+    /exo does not write to \S+: remove or mend it yourself, or .*: exo model pull --update mesh\/tiny/,
+  );
+  assert.equal((await exo(`pull --update ${REPOSITORY}`, here)).code, 0);
+  assert.ok(existsSync(path.join(models, 'mesh--tiny/model.safetensors')));
+});
+
+test('files of a repository that no download fetches are none that it misses or doubts', async () => {
+  hub.put(REPOSITORY, { ...singleFileModel(3, 1_000), 'vocab.json': '{}', 'README.md': 'tiny' });
+  await exo(`pull ${REPOSITORY}`);
+  for (const name of ['vocab.json', 'README.md', 'consolidated.safetensors'])
+    writeFileSync(path.join(models, 'mesh--tiny', name), 'mine');
+  const asked = hub.seen.length;
+  assert.match((await exo(`pull ${REPOSITORY}`)).out, /is here.*\nexo model verify/);
+  assert.equal(hub.seen.length, asked);
+});
+
+test('damage of what is here in part is mended by the pull that verify names', async () => {
+  hub.put(REPOSITORY, singleFileModel(6, 50_000));
+  await exo(`pull ${REPOSITORY} --layers 2-3`);
+  assert.equal((await exo(`verify ${REPOSITORY}`)).code, 0);
+  // What lies between two ranges that are wanted comes with them.
+  assert.match((await exo('list')).out, /0-3 of 6/);
+  const file = path.join(models, 'mesh--tiny/model.safetensors.partial');
+  const bytes = readFileSync(file);
+  const at = bytes.findIndex((byte, index) => index > 20_000 && byte !== 0);
+  bytes[at] = bytes[at]! ^ 1;
+  writeFileSync(file, bytes);
+  const { code, out } = await exo(`verify ${REPOSITORY}`);
+  assert.equal(code, 1);
+  const command = /fetched again by: exo model (pull --update --layers 0-3 mesh\/tiny)$/m.exec(out)?.[1];
+  assert.ok(command !== undefined, out);
+  assert.equal((await exo(command)).code, 0);
+  assert.equal((await exo(`verify ${REPOSITORY}`)).code, 0);
+  assert.match((await exo('list')).out, /0-3 of 6/);
 });
 
 test('verify says which layers are here where not all of them were asked for', async () => {

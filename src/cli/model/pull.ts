@@ -45,9 +45,9 @@ export async function pull(host: CliHost, name: string, options: PullOptions): P
   try {
     const isAnyVersion = options.update !== true && options.revision === 'main';
     const stored = await store.find(reference.repository, stop.signal);
-    const found = stored.find(({ survey }) => survey.has(shardIn(survey.layers, wanted)));
-    const isSound = found !== undefined && (await isInOrder(store, found));
-    if (found !== undefined && ((isAnyVersion && isSound) || isOffline(host, options))) {
+    const isQuick = options.downloadQuickCheck === true;
+    const { found, isInOrder } = await complete(store, stored, wanted, isQuick);
+    if (found !== undefined && ((isAnyVersion && isInOrder) || isOffline(host, options))) {
       const value = { ...described(reference, found.directory), commit: found.record?.commit ?? null };
       return answer(host, options, { ...value, node: null, ...pulledJson(undefined) }, [
         `${printable(reference.id, 100)} is here: ${found.directory}`,
@@ -55,10 +55,12 @@ export async function pull(host: CliHost, name: string, options: PullOptions): P
       ]);
     }
     const { hub } = openHub(host, options);
-    const directory = await store.targetOf(reference.repository);
+    // Nothing newer than what is here.
+    const isMended = isAnyVersion && found !== undefined;
+    const directory = isMended ? found.directory : await store.targetOf(reference.repository);
     const report = reporter(host, reference.id, progress);
     // Another version, what is there and not in order, or another way of looking at it, is no download of a node.
-    const isForNode = isAnyVersion && found === undefined && options.downloadQuickCheck !== true;
+    const isForNode = isAnyVersion && !isMended && !isQuick;
     const nodes = isForNode ? runningNodes(host.env) : [];
     for (const node of nodes.slice(0, LIMITS.pullNodesAskedMax)) {
       const request = {
@@ -82,10 +84,11 @@ export async function pull(host: CliHost, name: string, options: PullOptions): P
     const done = await downloadModel(
       {
         repository: reference.repository,
-        revision: options.revision,
+        revision: isMended ? (found.record?.revision ?? options.revision) : options.revision,
         directory,
         parallelMax,
-        quick: options.downloadQuickCheck === true,
+        quick: isQuick,
+        settled: isMended,
         ...(wanted === undefined ? {} : { shard: wanted }),
       },
       {
@@ -111,10 +114,22 @@ export async function pull(host: CliHost, name: string, options: PullOptions): P
   }
 }
 
-/** Whether nothing was found against what is there: by `exo model verify`, or because a file is gone or was written to. */
-async function isInOrder(store: ModelStore, model: StoredModel): Promise<boolean> {
-  const { missing, doubted } = await store.flawsOf(model);
-  return missing.length + doubted.length === 0;
+/**
+ * A folder in which all that is wanted is, first one in order: no file is gone, was written to, or was found damaged by
+ * `exo model verify`. A quick check takes files as they are.
+ */
+async function complete(
+  store: ModelStore,
+  stored: readonly StoredModel[],
+  wanted: Wanted | undefined,
+  isQuick: boolean,
+): Promise<{ readonly found: StoredModel | undefined; readonly isInOrder: boolean }> {
+  const all = stored.filter(({ survey }) => survey.has(shardIn(survey.layers, wanted)));
+  for (const found of all) {
+    const { missing, doubted } = await store.flawsOf(found, shardIn(found.survey.layers, wanted));
+    if (missing.length === 0 && (isQuick || doubted.length === 0)) return { found, isInOrder: true };
+  }
+  return { found: all[0], isInOrder: false };
 }
 
 /** A terminal shows every report; a log one for each tenth. */

@@ -1,5 +1,5 @@
 /** `exo model verify`. */
-import type { VerifiedFile } from '../../models/index.js';
+import type { StoredModel, VerifiedFile } from '../../models/index.js';
 import { ExoError, printable } from '../../shared/index.js';
 import { EXIT } from '../errors.js';
 import { columns } from '../format/columns.js';
@@ -23,7 +23,13 @@ const WORDS: Readonly<Record<Row['state'], string>> = {
 
 type Row = Omit<VerifiedFile, 'state'> & { readonly state: VerifiedFile['state'] | 'missing' };
 
-const BAD: ReadonlySet<Row['state']> = new Set(['damaged', 'missing']);
+/** A folder, and what its files turned out to be. */
+interface Verified {
+  readonly model: StoredModel;
+  readonly files: readonly Row[];
+}
+
+const isBad = ({ state }: Row): boolean => state === 'damaged' || state === 'missing';
 
 /** What was found of a file, and where it was not compared, why. */
 const wordsOf = ({ state, why }: Row): string =>
@@ -43,7 +49,7 @@ export async function verify(host: CliHost, name: string, options: ModelOptions)
         `nothing of ${printable(id, 100)} is kept here; exo model pull fetches it`,
       );
     }
-    const folders = [];
+    const folders: Verified[] = [];
     for (const model of models) {
       let read = 0;
       const files = await store.verify(model, stop.signal, (more) => {
@@ -54,9 +60,7 @@ export async function verify(host: CliHost, name: string, options: ModelOptions)
       const broken = new Set(model.survey.damaged.map(({ file }) => file));
       const { missing } = await store.flawsOf(model);
       folders.push({
-        directory: model.directory,
-        complete: model.survey.has(),
-        layers: layersText(storedJson(model)),
+        model,
         files: [
           ...files.map((file): Row => (broken.has(file.path) ? { ...file, state: 'damaged' } : file)),
           ...missing.map((file): Row => ({ path: file, state: 'missing', bytes: 0, size: 0 })),
@@ -65,42 +69,62 @@ export async function verify(host: CliHost, name: string, options: ModelOptions)
     }
     progress.end();
     const all = folders.flatMap(({ files }) => files);
-    const damaged = all.filter(({ state }) => state === 'damaged');
-    const missing = all.filter(({ state }) => state === 'missing');
-    const isInOrder = damaged.length + missing.length === 0;
+    const [damaged, missing] = (['damaged', 'missing'] as const).map(
+      (state) => all.filter((file) => file.state === state).length,
+    );
     const c = colours(host.stdout, host.env);
-    const lines = folders.flatMap(({ directory, files }) => [
-      directory,
+    const lines = folders.flatMap(({ model, files }) => [
+      model.directory,
       ...columns(
         files.map((file) => [file.path, file.state === 'missing' ? '' : bytes(file.size), wordsOf(file)]),
         {
-          paint: (text, row, column) => (column === 2 && BAD.has(files[row]!.state) ? c.red(text) : text),
+          paint: (text, row, column) => (column === 2 && isBad(files[row]!) ? c.red(text) : text),
         },
       ),
     ]);
-    const pull = `exo model pull ${printable(id, 100)}`;
-    const verdict = [
-      ...sumOf(all),
-      ...folders
-        .filter(({ complete }) => isInOrder && !complete)
-        .map(({ layers }) => `layers here: ${layers}; the others are fetched by: ${pull}`),
-      ...(isInOrder ? [] : [`${faultsOf(damaged.length, missing.length)}; fetched again by: ${pull}`]),
-    ];
-    const found = { id, repository, damaged: damaged.length, missing: missing.length, folders };
-    answer(host, options, found, [...lines, ...verdict]);
-    return isInOrder ? EXIT.ok : EXIT.failed;
+    const verdict = [...sumOf(all), ...folders.flatMap((folder) => stepsOf(id, folder))];
+    const shown = folders.map(({ model, files }) => ({
+      directory: model.directory,
+      complete: model.survey.has(),
+      files,
+    }));
+    answer(host, options, { id, repository, damaged, missing, folders: shown }, [...lines, ...verdict]);
+    return all.some(isBad) ? EXIT.failed : EXIT.ok;
   } finally {
     progress.end();
     stop.release();
   }
 }
 
-function faultsOf(damaged: number, missing: number): string {
-  const parts = [
-    ...(damaged === 0 ? [] : [`${count(damaged, 'file')} damaged`]),
-    ...(missing === 0 ? [] : [`${count(missing, 'file')} not there`]),
-  ];
-  return parts.join(', ');
+/** What to do about a folder in which something is damaged or gone, or not all layers are. */
+function stepsOf(id: string, { model, files }: Verified): string[] {
+  const pull = (options: string) => `exo model pull${options} ${printable(id, 100)}`;
+  const { survey, directory } = model;
+  const isComplete = survey.has();
+  const bad = files.filter(isBad);
+  if (bad.length === 0) {
+    const layers = layersText(storedJson(model));
+    return isComplete ? [] : [`layers here: ${layers}; the others are fetched by: ${pull('')}`];
+  }
+  const faults = faultsOf(bad);
+  if (!model.place.isWritable || model.isLink) {
+    return [
+      `${faults}; exo does not write to ${directory}: remove or mend it yourself, or fetch another copy: ${pull(' --update')}`,
+    ];
+  }
+  // What is here in part is compared with what was fetched only by a pull that looks at everything.
+  const isInPart = bad.some(({ path: name, state }) => state === 'damaged' && !survey.others.has(name));
+  const [range, ...more] = isComplete ? [] : survey.presentLayers;
+  const layers = range === undefined || more.length > 0 ? '' : ` --layers ${range[0]}-${range[1]}`;
+  return [`${faults}; fetched again by: ${pull(`${isInPart ? ' --update' : ''}${layers}`)}`];
+}
+
+function faultsOf(bad: readonly Row[]): string {
+  const parts = (['damaged', 'missing'] as const).map((state) => {
+    const files = bad.filter((file) => file.state === state).length;
+    return files === 0 ? [] : [`${count(files, 'file')} ${WORDS[state]}`];
+  });
+  return parts.flat().join(', ');
 }
 
 /** What was checked and what not, where something was not. */

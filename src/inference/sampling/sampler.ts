@@ -71,7 +71,7 @@ function adjusted(logits: Float32Array, options: SamplingOptions, { history }: S
   const values = logits.slice();
   for (const token of repeats?.keys() ?? []) {
     const value = values[token];
-    if (value !== undefined)
+    if (value !== undefined && Number.isFinite(value))
       values[token] = finite(value > 0 ? value / repetitionPenalty : value * repetitionPenalty);
   }
   for (const [token, count] of counts ?? []) {
@@ -83,7 +83,7 @@ function adjusted(logits: Float32Array, options: SamplingOptions, { history }: S
 
 const LARGEST_FLOAT32 = (2 - 2 ** -23) * 2 ** 127;
 
-/** A penalty near 0 leads beyond what a logit may be. What is not a number stays so. */
+/** A penalty near 0 leads beyond what a logit may be. */
 function finite(value: number): number {
   return Math.max(-LARGEST_FLOAT32, Math.min(LARGEST_FLOAT32, value));
 }

@@ -1,12 +1,12 @@
 /** What is not in order in a model's folder, by its record and by the names that are there; no file is read. Called by `store.ts`. */
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
-import { CHECKPOINT_FILE } from '../checkpoint/checkpoint.js';
-import { CONFIG_FILE, isFetched, smallFiles } from '../download/plan.js';
+import { CONFIG_FILE, type LayerRange, smallFiles } from '../download/plan.js';
+import type { ModelPlace } from './places.js';
 import type { RecordData, RecordedFile } from './record.js';
 import type { ModelSurvey } from './survey.js';
 
-/** Names of files. Layers that nobody asked for are no flaw. */
+/** Names of files that a pull would fetch, or compare, again. Layers that nobody asked for are no flaw. */
 export interface Flaws {
   /** Needed for any layer, or once found right here, and gone. */
   readonly missing: readonly string[];
@@ -14,34 +14,36 @@ export interface Flaws {
   readonly doubted: readonly string[];
 }
 
-/** The flaws of one folder. */
+/** A model's folder; a `StoredModel` is one. */
+interface Folder {
+  readonly directory: string;
+  readonly place: ModelPlace;
+  readonly isLink: boolean;
+  readonly survey: ModelSurvey;
+  readonly record: RecordData | undefined;
+}
+
+/** The flaws of one folder, for some layers or all; none are known of a folder that this program does not write to. */
 export async function flawsOf(
-  directory: string,
-  survey: ModelSurvey,
-  record: RecordData | undefined,
+  { directory, place, isLink, survey, record }: Folder,
+  shard: LayerRange | undefined,
 ): Promise<Flaws> {
-  const missing = new Set(record === undefined ? missingByName(survey) : missingByRecord(survey, record));
-  // Without any layer here, all of them are wanted.
-  if (survey.presentLayers.length === 0) for (const name of survey.missing) missing.add(name);
-  const doubted: string[] = [];
-  for (const file of record?.files.values() ?? []) {
-    const isHere = isFetched(file.path) && survey.others.has(file.path);
-    if (isHere && !(await isAsFound(directory, file))) doubted.push(file.path);
+  if (!place.isWritable || isLink) return { missing: [], doubted: [] };
+  const isHere = (name: string) => survey.others.has(name);
+  if (record === undefined) {
+    const tokenizers = ['tokenizer.json', 'tokenizer.model'];
+    const missing = isHere(CONFIG_FILE) ? [] : [CONFIG_FILE];
+    return { missing: tokenizers.some(isHere) ? missing : [...missing, tokenizers[0]!], doubted: [] };
   }
-  return { missing: [...missing].sort(), doubted: doubted.sort() };
-}
-
-/** A folder that this program did not fetch: of those that every model has, and its weights. */
-function missingByName({ others, missing, files }: ModelSurvey): string[] {
-  const isOldTokenizer = others.has('tokenizer.model');
-  const names = [CONFIG_FILE, ...(isOldTokenizer ? [] : ['tokenizer.json'])];
-  const weights = files.length === 1 && files[0] === CHECKPOINT_FILE ? [] : missing;
-  return [...names.filter((name) => !others.has(name)), ...weights];
-}
-
-function missingByRecord({ others, missing }: ModelSurvey, { files }: RecordData): string[] {
-  const wasHere = (name: string) => files.get(name)?.verified !== undefined;
-  return [...smallFiles([...files.keys()]).filter((name) => !others.has(name)), ...missing.filter(wasHere)];
+  const wasHere = (name: string) => record.files.get(name)?.verified !== undefined;
+  const small = smallFiles([...record.files.keys()]);
+  const weights = shard === undefined ? survey.missing.filter(wasHere) : [];
+  const doubted: string[] = [];
+  for (const name of [...small, ...survey.filesOf(shard)].filter(isHere)) {
+    const known = record.files.get(name);
+    if (known !== undefined && !(await isAsFound(directory, known))) doubted.push(name);
+  }
+  return { missing: [...small.filter((name) => !isHere(name)), ...weights], doubted };
 }
 
 async function isAsFound(directory: string, { path: name, verified }: RecordedFile): Promise<boolean> {

@@ -170,8 +170,8 @@ export class ModelStore {
   }
 
   /** What is not in order in its folder, without reading a file. */
-  flawsOf({ directory, survey, record }: StoredModel): Promise<Flaws> {
-    return flawsOf(directory, survey, record);
+  flawsOf(model: StoredModel, shard?: LayerRange): Promise<Flaws> {
+    return flawsOf(model, shard);
   }
 
   /** Reads all files of a model and compares them with the hashes of `files` (of its record, or as the hub lists them). */

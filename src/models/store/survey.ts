@@ -35,7 +35,7 @@ export class ModelSurvey {
   readonly missing: readonly string[];
   /** Files of weights that cannot be what they should: too short, no header. With the reason. */
   readonly damaged: ReadonlyArray<{ readonly file: string; readonly reason: string }>;
-  readonly #names: ReadonlySet<string>;
+  readonly #fileOf: ReadonlyMap<string, string>;
   readonly #present: ReadonlySet<string>;
 
   constructor(found: {
@@ -48,7 +48,8 @@ export class ModelSurvey {
     readonly bytes: number;
     readonly missing: readonly string[];
     readonly damaged: ReadonlyArray<{ readonly file: string; readonly reason: string }>;
-    readonly names: ReadonlySet<string>;
+    /** The file of each tensor, as far as they are known. */
+    readonly fileOf: ReadonlyMap<string, string>;
     readonly present: ReadonlySet<string>;
   }) {
     this.directory = found.directory;
@@ -60,26 +61,33 @@ export class ModelSurvey {
     this.bytes = found.bytes;
     this.missing = found.missing;
     this.damaged = found.damaged;
-    this.#names = found.names;
+    this.#fileOf = found.fileOf;
     this.#present = found.present;
   }
 
   /** Whether everything that a shard needs is there; without a shard everything. */
   has(shard?: LayerRange): boolean {
-    if (this.layers === undefined || this.#names.size === 0) return false;
+    if (this.layers === undefined || this.#fileOf.size === 0) return false;
     if (shard !== undefined && shard.endLayer >= this.layers) return false;
-    const tied = isTied(this.#names);
-    for (const name of this.#names) {
-      if (isNeeded(name, shard, tied) && !this.#present.has(name)) return false;
-    }
-    return true;
+    return this.#needed(shard).every((name) => this.#present.has(name));
+  }
+
+  /** The files of weights in which something is that a shard needs; without a shard all. */
+  filesOf(shard?: LayerRange): string[] {
+    return [...new Set(this.#needed(shard).map((name) => this.#fileOf.get(name)!))];
+  }
+
+  #needed(shard: LayerRange | undefined): string[] {
+    const names = [...this.#fileOf.keys()];
+    const tied = isTied(names);
+    return names.filter((name) => isNeeded(name, shard, tied));
   }
 
   /** Layers that are there, as ranges with both ends included. */
   get presentLayers(): ReadonlyArray<readonly [from: number, to: number]> {
     const lacking = new Set<number>();
     const known = new Set<number>();
-    for (const name of this.#names) {
+    for (const name of this.#fileOf.keys()) {
       const layer = layerOf(name);
       if (layer === undefined) continue;
       known.add(layer);
@@ -101,7 +109,7 @@ export async function surveyModel(directory: string, signal: AbortSignal): Promi
   const config = await jsonOf(path.join(directory, CONFIG_FILE), LIMITS.modelConfigBytesMax, signal);
   const places = await placesOf(directory, signal);
   const files = places === undefined ? [CHECKPOINT_FILE] : [...new Set(places.values())];
-  const names = new Set(places?.keys());
+  const fileOf = new Map(places);
   const present = new Set<string>();
   const missing: string[] = [];
   const damaged: Array<{ file: string; reason: string }> = [];
@@ -116,7 +124,7 @@ export async function surveyModel(directory: string, signal: AbortSignal): Promi
     bytes += found.ranges === undefined ? (await stat(found.file)).size : sum(found.ranges);
     try {
       for (const entry of (await readSafetensors(found.file, signal)).values()) {
-        if (places === undefined) names.add(entry.name);
+        if (places === undefined) fileOf.set(entry.name, name);
         else if (places.get(entry.name) !== name) continue;
         const isThere =
           found.ranges === undefined || covers(found.ranges, [entry.offset, entry.offset + entry.bytes]);
@@ -133,7 +141,7 @@ export async function surveyModel(directory: string, signal: AbortSignal): Promi
   if (config === undefined && bytes === 0) return undefined;
   const about = {
     ...{ directory, files, others: there.others, layers: layersOf(config) },
-    ...{ bytes, missing, damaged, names, present },
+    ...{ bytes, missing, damaged, fileOf, present },
   };
   const meant = architectureOf(config, there.others);
   const survey = new ModelSurvey({ ...about, ...meant });

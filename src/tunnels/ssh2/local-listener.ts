@@ -16,8 +16,7 @@ export interface LocalListener {
 }
 
 /**
- * Opens it. Throws `SessionFailed`: `local-port-busy` (also for an address that this machine does not have now),
- * `local-port-ephemeral`, `spec-refused`.
+ * Opens it. Throws `SessionFailed`: `local-port-busy`, `local-port-ephemeral`, `local-address-missing`, `spec-refused`.
  */
 export async function listenLocal(
   forward: Forward,
