@@ -8,7 +8,7 @@ import type { CommandSpec } from './command-spec.js';
 import { COMMAND_NAMES, COMMANDS } from './commands.js';
 import { EXIT, HintedError, reportError } from './errors.js';
 import { type CliHost, wantsColour } from './host.js';
-import { unknownCommand } from './unknown-command.js';
+import { UNSUPPORTED_COMMANDS, unknownCommand } from './unknown-command.js';
 import { version } from './version.js';
 
 const ABOUT = `exo makes the machines you already own behave as one.
@@ -46,7 +46,8 @@ export async function runProgram(host: CliHost): Promise<number> {
       if (error.exitCode === 0) return EXIT.ok;
       const [first = ''] = host.argv;
       // Options that belong to the mistyped command are not those of a node.
-      const isMistyped = /^[a-z]/.test(first) && ![...COMMAND_NAMES, 'help', 'eval', 'train'].includes(first);
+      const words = [...COMMAND_NAMES, 'help', ...UNSUPPORTED_COMMANDS];
+      const isMistyped = /^[a-z]/.test(first) && !words.includes(first);
       if (isMistyped) return reportError(host, unknownCommand(first, COMMAND_NAMES), asJson, command);
       return reportError(host, usageError(error), asJson, command);
     }

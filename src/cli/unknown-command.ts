@@ -2,6 +2,9 @@
 import { closest, printable } from '../shared/index.js';
 import { HintedError } from './errors.js';
 
+/** Commands of the original that this version does not have. */
+export const UNSUPPORTED_COMMANDS: readonly string[] = ['eval', 'train'];
+
 /** An `option-invalid` with the one of `names` that was probably meant. */
 export function unknownCommand(word: string, names: readonly string[]): HintedError {
   const near = closest(word, names);

@@ -3,7 +3,7 @@
  * came back through it, not when a port opened. Knows nothing of the protocol (a probe is a function it is given) and
  * nothing of peers (a forward is an address). The node makes a manager with `createTunnels`.
  *
- * spec/ what is described · supervisor/ what is decided, without I/O · here what is done about it (runner.ts, prober.ts) ·
+ * description/ what is described · supervisor/ what is decided, without I/O · here what is done about it (runner.ts, prober.ts) ·
  * openssh/ and ssh2/ the two drivers, ssh/ what both need. Drivers know neither each other nor the supervisor.
  */
 

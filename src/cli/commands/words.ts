@@ -8,7 +8,7 @@ import { ExoError, printable } from '../../shared/index.js';
 import { visibleCommands } from '../command-spec.js';
 import { HintedError } from '../errors.js';
 import type { CliHost } from '../host.js';
-import { unknownCommand } from '../unknown-command.js';
+import { UNSUPPORTED_COMMANDS, unknownCommand } from '../unknown-command.js';
 import { run } from './run.js';
 
 /** Runs `run <model>`; throws for everything else. */
@@ -23,7 +23,7 @@ export async function words(
     const named = model ?? raw['run-model'];
     return run(host, typeof named === 'string' ? named : '', raw, {});
   }
-  if (command === 'eval' || command === 'train') {
+  if (UNSUPPORTED_COMMANDS.includes(command)) {
     throw new ExoError('option-unsupported', `exo ${command}: training and evaluation are not supported yet`);
   }
   const names = visibleCommands(tree).map((each) => each.name());
