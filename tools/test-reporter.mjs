@@ -11,6 +11,8 @@ const SLOW_MS = 5_000;
 const PROMISE_MARK = 'promise ';
 /** Of a failure's reason, as it is said again at the end of the run. */
 const WHY_CHARS_MAX = 2_000;
+/** Of errors behind an error. */
+const CAUSES_SAID = 4;
 /** The runner's own totals; ours are better. */
 const RUNNER_TOTAL = /^(?:tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/;
 
@@ -26,11 +28,18 @@ function promised(message) {
   }
 }
 
+/** Where it was thrown, and what lay behind it: of a request that fails only the cause says why. */
 function describe(error) {
   const inner = error?.cause ?? error;
-  if (inner instanceof Error) return inner.stack ?? inner.message;
-  if (typeof inner === 'object' && inner !== null && typeof inner.stack === 'string') return inner.stack;
-  return String(inner);
+  const first = typeof inner?.stack === 'string' ? inner.stack : String(inner?.message ?? inner);
+  const causes = [];
+  let { cause } = Object(inner);
+  while (cause !== undefined && cause !== null && causes.length < CAUSES_SAID) {
+    const code = cause.code === undefined ? '' : ` (${cause.code})`;
+    causes.push(`because of ${cause.name ?? typeof cause}: ${cause.message ?? String(cause)}${code}`);
+    ({ cause } = Object(cause));
+  }
+  return [first, ...causes].join('\n');
 }
 
 export default async function* report(source) {

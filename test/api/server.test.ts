@@ -28,6 +28,36 @@ function serverOn(host: string, port: number, clock: Clock = systemClock) {
   );
 }
 
+/** Questions that a server has read; it tells of the first as HTTP lets it, with 100 Continue. */
+interface HeldQuestions {
+  /** Of the answers so far. */
+  statuses(): number[];
+  /** Of all answers, once the server has closed. */
+  readonly answered: Promise<number[]>;
+  leave(): void;
+}
+
+/** Asks `times` for the health on one connection. Resolves when the server has the questions. */
+async function heldQuestions(port: number, times = 1): Promise<HeldQuestions> {
+  const question = (more: string) => `GET /healthcheck HTTP/1.1\r\nHost: 127.0.0.1\r\n${more}\r\n`;
+  const first = question(
+    times === 1 ? 'Expect: 100-continue\r\nConnection: close\r\n' : 'Expect: 100-continue\r\n',
+  );
+  const socket = connect(port, '127.0.0.1', () => socket.write(first + question('').repeat(times - 1)));
+  let received = '';
+  socket.setEncoding('utf8').on('data', (text) => {
+    received += text;
+  });
+  socket.on('error', () => undefined);
+  const statuses = () =>
+    [...received.matchAll(/HTTP\/1\.1 (\d+)/g)]
+      .map(([, status]) => Number(status))
+      .filter((status) => status !== 100);
+  const answered = new Promise<number[]>((resolve) => socket.once('close', () => resolve(statuses())));
+  await until(() => received.startsWith('HTTP/1.1 100 '));
+  return { statuses, answered, leave: () => socket.destroy() };
+}
+
 describe('server', () => {
   it('names the option when its port is taken, and starts once it is free', async () => {
     const other = createServer();
@@ -72,37 +102,27 @@ describe('server', () => {
     const server = serverOn('127.0.0.1', 0);
     await server.bind();
     const { port } = server.address;
-    let status: number | undefined;
-    const early = fetch(`http://127.0.0.1:${port}/healthcheck`).then((answer) => {
-      status = answer.status;
-    });
-    const gone = connect(port, '127.0.0.1', () =>
-      gone.write('GET /healthcheck HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n'),
-    );
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    gone.destroy();
-    assert.equal(status, undefined, 'it claims no health before it is started');
+    const early = await heldQuestions(port);
+    const gone = await heldQuestions(port);
+    gone.leave();
+    assert.deepEqual(early.statuses(), [], 'it claims no health before it is started');
     await server.start();
-    await early;
-    assert.equal(status, 200);
+    assert.deepEqual(await early.answered, [200]);
     assert.equal(server.address.port, port);
     await server.stop();
     const bound = serverOn('127.0.0.1', port);
     await bound.bind();
-    const stopped = fetch(`http://127.0.0.1:${port}/healthcheck`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    const stopped = await heldQuestions(port);
     await bound.stop();
-    assert.equal((await stopped).status, 503, 'who waits for a node that does not come hears of it');
+    assert.deepEqual(await stopped.answered, [503], 'who waits for a node that does not come hears of it');
   });
 
   it('holds one question of each connection, whatever else is sent behind it', async () => {
     const server = serverOn('127.0.0.1', 0);
     await server.bind();
-    const question = 'GET /healthcheck HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n';
-    const answer = rawRequest(server.address.port, question.repeat(50));
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    const { answered } = await heldQuestions(server.address.port, 50);
     await server.start();
-    assert.deepEqual((await answer).match(/HTTP\/1\.1 \d+/g), ['HTTP/1.1 200', 'HTTP/1.1 503']);
+    assert.deepEqual(await answered, [200, 503]);
     await server.stop();
   });
 
