@@ -1,6 +1,7 @@
 /** What the transport suite works with in one test: a network, and everything that was opened on it. */
 import type { ByteStream, Listener, Transport } from '../../src/protocol/index.js';
 import type { Address } from '../../src/shared/index.js';
+import { inTime } from '../support/eventually.js';
 import { StreamEnd } from './stream-end.js';
 
 /** Two machines, or one that plays both. */
@@ -17,7 +18,7 @@ export interface TestNetwork {
 }
 
 /** A dial that is expected to succeed or fail at once. */
-export const DIAL = { timeoutMs: 5_000 };
+export const DIAL = { timeoutMs: inTime(5_000) };
 
 /** Opened before and closed after each test. */
 export class TransportLab {

@@ -6,9 +6,6 @@ import { ExoError } from '../../src/shared/index.js';
 import { inTime } from '../support/eventually.js';
 import { DIAL, type TransportLab } from './transport-lab.js';
 
-const KIB = 1024;
-const _MIB = 1024 * KIB;
-
 /** Registers these tests. */
 export function reachSuite(lab: TransportLab): void {
   describe('dials', () => {
