@@ -191,7 +191,8 @@ async function runTests(files, computing) {
   const nemesisMinutes = Number(process.env.EXO_NEMESIS_MINUTES ?? 0);
   const common = {
     timeoutMs: (options.campaign ? 60 + nemesisMinutes : 10) * MINUTE_MS,
-    env: { ...env, EXO_TEST_COMPILED: COMPILED },
+    // No port is given to tests of two files of one stage.
+    env: { ...env, EXO_TEST_COMPILED: COMPILED, EXO_TEST_PORTS: path.join(folder, 'ports') },
     compiled: compiledFile,
     folder,
     isOver: () => cancelled !== undefined,

@@ -7,6 +7,7 @@ import { it, type TestContext } from 'node:test';
 import { createApiServer } from '../../src/api/index.js';
 import { createNode, type Node } from '../../src/node/index.js';
 import { silentLogger, systemClock } from '../../src/shared/index.js';
+import { inTime } from '../support/eventually.js';
 import { repeats } from '../support/repeats.js';
 import { json, OWNER_TOKEN, readEvents, until } from './harness.js';
 
@@ -106,7 +107,7 @@ it('two nodes answer a question that is asked the moment they know each other', 
       const urls = [await startServer(t, a)];
       const b = await startNode(t, 'b', { a: `127.0.0.1:${a.mesh.self().nodePort}` });
       urls.push(await startServer(t, b));
-      const deadline = AbortSignal.timeout(5_000);
+      const deadline = AbortSignal.timeout(inTime(5_000));
       // Each as soon as it counts the other as a peer: neither topology needs to be whole yet.
       const answers = [a, b].map(async (node, index) => {
         await node.mesh.waitForPeers(1, deadline);

@@ -124,7 +124,8 @@ test('run without a running node starts one in the process and leaves nothing be
   );
   assert.equal(await child.closed, 0, child.output);
   assert.equal(child.stdout, `${'dummy'.repeat(10)}\n`);
-  assert.equal(child.stderr, '');
+  // Where it took more than half a second, it says what for.
+  assert.match(child.stderr, /^(?:the model is being made ready …\n)?$/);
   assert.match((await exo(['status'], { EXO_HOME: home })).err, /no node runs here/);
 });
 
@@ -204,5 +205,5 @@ test('Ctrl-C during ping ends it with its summary', async () => {
   await eventually({ timeoutMs: 10_000, what: 'a first answer' }, () => host.out.includes('seq 1'));
   host.send('SIGINT');
   assert.equal(await done, 0);
-  assert.match(host.out, /mac2: 1 sent, 1 answered/);
+  assert.match(host.out, /mac2: (\d+) sent, \1 answered/);
 });

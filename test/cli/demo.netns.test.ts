@@ -67,6 +67,8 @@ const MEET_MS = 40_000;
 /** Perl: a port that Node asks for may be listened at beside its connection (SO_REUSEADDR). The far end closes first and has the minute. */
 const NEAR_END = `
   use IO::Socket::INET; $| = 1;
+  my $due = 0; $SIG{USR2} = sub { $due = 1 }; print "ready\\n";
+  select(undef, undef, undef, 0.005) until $due;
   my @here = (LocalAddr => '127.0.0.1');
   my $listener = IO::Socket::INET->new(@here, Listen => 1) or die $@;
   my $near = IO::Socket::INET->new(@here, LocalPort => 50052, PeerAddr => '127.0.0.1', PeerPort => $listener->sockport) or die $@;
@@ -74,11 +76,16 @@ const NEAR_END = `
   $SIG{USR1} = sub { close $far; close $near; exit };
   print "here\\n"; sleep 60`;
 
-/** Until SIGUSR1 a connection whose near end is 50052. */
-async function holdNearEnd(host: Host): Promise<Child> {
+/** From SIGUSR2 to SIGUSR1 a connection whose near end is 50052. */
+async function nearEndHolder(host: Host): Promise<Child> {
   const holder = host.start('/usr/bin/perl', ['-e', NEAR_END], { name: 'holder' });
-  await holder.sees(/here/, 10_000);
+  await holder.sees(/ready/, 10_000);
   return holder;
+}
+
+async function hold(holder: Child): Promise<void> {
+  holder.kill('SIGUSR2');
+  await holder.sees(/here/, 10_000);
 }
 
 /** The demo model where this machine can compute it; it says who it is. */
@@ -118,12 +125,14 @@ test(
   { skip: skip || noPerl },
   () =>
     onStage(async (stage) => {
-      const early = await holdNearEnd(stage.host);
+      const [early, late] = [await nearEndHolder(stage.host), await nearEndHolder(stage.host)];
+      await hold(early);
       const demo = stage.start('--once');
       await demo.sees(/waiting for port 50052: the near end of a connection/, MEET_MS);
       early.kill('SIGUSR1');
       await demo.sees(/Two nodes on this machine/, MEET_MS);
-      const late = await holdNearEnd(stage.host);
+      // Before the ssh of the demo gets there.
+      await hold(late);
       await demo.sees(
         /the tunnel is backoff: port 50052 of 127.0.0.1 is the near end of a connection/,
         MEET_MS,

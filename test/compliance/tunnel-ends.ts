@@ -81,21 +81,23 @@ export function tunnelEndsSuite(theLab: () => TunnelLab): void {
       const reverse = [forward(end(first.facts.reversePorts[0]!), end(lab.echo.port))];
       const spec = specFor(lab.sshd, { name: 'evicted', reverse });
       assert.equal((await lab.fails({ name: 'evicted', reverse })).code, 'remote-port-busy');
+      const farPid = (await first.session.named)!;
       lab.sshd.freezeSessions();
       const signal = AbortSignal.timeout(20_000);
-      assert.equal(await lab.driver.evict(spec, first.facts.farPid!, OPTIONS, signal), true);
+      assert.equal(await lab.driver.evict(spec, farPid, OPTIONS, signal), true);
       await first.session.closed;
       // Also the session of the refused one, where the frost met it on its way out.
       lab.sshd.thaw();
       await lab.up(t, { name: 'evicted', reverse });
-      assert.equal(await lab.driver.evict(spec, first.facts.farPid!, OPTIONS, signal), false);
+      assert.equal(await lab.driver.evict(spec, farPid, OPTIONS, signal), false);
     });
 
     it('no session of another tunnel, nor the server, nor a process of another kind', async (t) => {
       const lab = theLab();
       const { session, facts } = await lab.up(t, { name: 'other', ...both() });
+      const farPid = (await session.named)!;
       const signal = AbortSignal.timeout(20_000);
-      for (const pid of [facts.farPid!, lab.sshd.pid, process.pid]) {
+      for (const pid of [farPid, lab.sshd.pid, process.pid]) {
         assert.equal(
           await lab.driver.evict(specFor(lab.sshd, { name: 'mine' }), pid, OPTIONS, signal),
           false,

@@ -156,15 +156,19 @@ export function tunnelOpensSuite(theLab: () => TunnelLab): void {
       assert.equal((await lab.up(t, { name: 'with-pty' }, { pty: true })).facts.pty, 'held');
       const strict = await lab.server(t, { PermitTTY: 'no' });
       const changes = { name: 'no-pty', forward: [forward(end(0), end(lab.echo.port))] };
-      const { facts } = await lab.up(t, changes, { pty: true }, strict);
+      const { session, facts } = await lab.up(t, changes, { pty: true }, strict);
       assert.equal(facts.pty, 'refused');
-      assert.ok(facts.farPid !== undefined);
+      assert.ok((await session.named) !== undefined);
       assert.equal((await exchange({ port: facts.forwardPorts[0]! }, 'x')).toString(), 'x');
     });
 
     it('and learns the pid of the sshd that serves it', async (t) => {
-      const { facts } = await theLab().up(t);
-      assert.ok(theLab().sshd.pidsOfSessions().includes(facts.farPid!));
+      const { session } = await theLab().up(t);
+      assert.ok(
+        theLab()
+          .sshd.pidsOfSessions()
+          .includes((await session.named)!),
+      );
     });
 
     it('and learns it later where the far shell takes its time, at every session', async (t) => {

@@ -4,6 +4,7 @@ import { appendFileSync, chmodSync, copyFileSync, readFileSync, writeFileSync } 
 import net from 'node:net';
 import path from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { inTime } from '../support/eventually.js';
 import { freePort } from '../support/ports.js';
 import { openSilentPort } from '../support/silent-port.js';
 import { makeKeyPair } from '../support/sshd.js';
@@ -12,7 +13,7 @@ import type { TunnelLab } from './tunnel-lab.js';
 import { end, forward } from './tunnel-specs.js';
 
 /** Where nothing is to be waited for but the answer. */
-const SHORT = { connectTimeoutMs: 1_000 };
+const SHORT = { connectTimeoutMs: inTime(1_000) };
 
 export function tunnelRefusalsSuite(theLab: () => TunnelLab): void {
   const at = (port: number) => ({

@@ -357,15 +357,16 @@ test(
     ),
 );
 
-for (const [signal, step] of [
-  ['SIGTERM', 'far node'],
-  ['SIGINT', 'tunnel'],
+for (const [signal, step, more] of [
+  ['SIGTERM', 'far node', []],
+  // A question asked at the end: without it the connection might be made before the signal is there.
+  ['SIGINT', 'tunnel', ['--chat', 'Who are you?']],
 ] as const) {
   test(`exo connect stopped by ${signal} after "${step}": both sides are as before`, { skip }, () =>
     inWorld(async (world) => {
       world.installThere();
       const before = world.traces();
-      const child = world.connect();
+      const child = world.connect(...more);
       await child.sees(new RegExp(`^ {2}${step}`, 'm'), 30_000);
       child.kill(signal);
       assert.equal(await child.closed, 130, child.output);

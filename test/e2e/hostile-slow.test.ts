@@ -44,7 +44,7 @@ test('P5 bodies of one byte a second are cut, and cost no memory before', async 
       t.diagnostic(
         `cut after ${Math.max(...times).toFixed(0)} ms, fresh after ${closedAfterMs.toFixed(0)} ms`,
       );
-      assert.ok(Math.max(...times) <= 33_000);
+      assert.ok(Math.max(...times) <= 30_000 + inTime(3_000));
       promise(
         t,
         'P5',

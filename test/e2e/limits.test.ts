@@ -72,8 +72,14 @@ test('H1 500 half-open connections keep no honest peer out, cost little, and are
     const grown = residentBytes(node.child.pid) - before;
     crowd.relax();
     const left = crowd.open;
-    await delay(LIMITS.closeGraceMs + 100);
-    const pending = crowd.open;
+    const { value } = await eventually(
+      {
+        timeoutMs: LIMITS.closeGraceMs + 100,
+        what: 'only those are left who may wait',
+        onLate: () => `${crowd.open}`,
+      },
+      () => crowd.open <= LIMITS.pendingHandshakes && { pending: crowd.open },
+    );
     await eventually(
       { timeoutMs: 10_000, what: 'the crowd is gone', onLate: () => `${crowd.open} are left` },
       () => crowd.open === 0,
@@ -83,12 +89,11 @@ test('H1 500 half-open connections keep no honest peer out, cost little, and are
     t.diagnostic(
       `${openMax} open at once while they came back, ${left} when that ended; ${crowd.closed} closed in all; ${refused} honest tries turned away`,
     );
-    assert.ok(pending <= LIMITS.pendingHandshakes, `${pending} pending`);
     // A busy machine accepts in bursts, and a burst may fill every place.
     assert.ok(refused <= times.length / 10, `${refused} honest tries of ${times.length} were turned away`);
     const calmP99 = percentile(calm, 99);
     assert.ok(
-      p99 <= Math.max(250, 2 * calmP99),
+      p99 <= Math.max(inTime(250), 2 * calmP99),
       `honest handshake p99 ${p99.toFixed(0)} ms, before ${calmP99.toFixed(0)} ms`,
     );
     assert.ok(grown <= 64 * MIB, `${(grown / MIB).toFixed(1)} MiB more`);
@@ -96,7 +101,7 @@ test('H1 500 half-open connections keep no honest peer out, cost little, and are
     promise(
       t,
       'H1',
-      `≤ ${pending} pending (one source on loopback; elsewhere ≤ ${LIMITS.pendingHandshakesPerSource}), honest handshake p99 ${p99.toFixed(0)} ms of ${times.length} (nobody else there: ${calmP99.toFixed(0)} ms), memory +${(grown / MIB).toFixed(1)} MiB, gone ${(goneMs / 1000).toFixed(1)} s`,
+      `≤ ${value.pending} pending (one source on loopback; elsewhere ≤ ${LIMITS.pendingHandshakesPerSource}), honest handshake p99 ${p99.toFixed(0)} ms of ${times.length} (nobody else there: ${calmP99.toFixed(0)} ms), memory +${(grown / MIB).toFixed(1)} MiB, gone ${(goneMs / 1000).toFixed(1)} s`,
     );
   } finally {
     await cleanup.dispose();
@@ -162,7 +167,7 @@ test('P8 a peer that stops reading is closed as a slow peer, at a bounded cost, 
     assert.ok(grown <= LIMITS.sendQueueBytesHard * 1.1, `${(grown / MIB).toFixed(1)} MiB more memory`);
     // Below some ms it is the machine's own noise that is compared.
     assert.ok(
-      p99 <= Math.max(2 * p99Before, 10),
+      p99 <= Math.max(2 * p99Before, inTime(10)),
       `others p99 ${p99.toFixed(1)} ms, before ${p99Before.toFixed(1)} ms`,
     );
     promise(

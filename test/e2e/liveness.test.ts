@@ -61,7 +61,7 @@ test('M1 a killed node leaves the topology of the others within a second', async
         ).then(() => times.push(performance.now() - killed)),
       ),
     );
-    for (const ms of times) assert.ok(ms <= 1_000, `${ms} ms`);
+    for (const ms of times) assert.ok(ms <= inTime(1_000), `${ms} ms`);
     promise(t, 'M1', `seen ≤ ${Math.max(...times).toFixed(0)} ms by both`);
     const rest = new Map([...nodes].filter(([id]) => id !== 'c'));
     await untilFullMesh(rest, 1_000);
@@ -120,8 +120,8 @@ test('M4 a node stopped for 15 s is dead once, back within 5 s, and accuses nobo
           ['c', true],
         ],
       );
-      assert.ok(changes[0]!.atMs - stopped <= 12_000, 'dead within 12 s');
-      assert.ok(changes[1]!.atMs - woken <= 5_000, 'back within 5 s');
+      assert.ok(changes[0]!.atMs - stopped <= inTime(12_000), 'dead within 12 s');
+      assert.ok(changes[1]!.atMs - woken <= inTime(5_000), 'back within 5 s');
     }
     assert.ok(backMs <= inTime(5_000), `whole again after ${backMs} ms`);
     assert.deepEqual(await own.stop(), [], 'the stopped node misses nobody when it wakes');

@@ -86,8 +86,8 @@ test('M2 machines that vanish are suspect within 6 s and dead within 12 s; M6 ba
     );
     const [suspect, dead, back] = [percentile(suspectMs, 99), percentile(deadMs, 99), percentile(backMs, 95)];
     t.diagnostic(`suspect ${suspectMs.join(' ')}; dead ${deadMs.join(' ')}; back ${backMs.join(' ')} ms`);
-    assert.ok(suspect <= 6_000, `suspect after ${suspect} ms`);
-    assert.ok(dead <= 12_000, `dead after ${dead} ms`);
+    assert.ok(suspect <= inTime(6_000), `suspect after ${suspect} ms`);
+    assert.ok(dead <= inTime(12_000), `dead after ${dead} ms`);
     for (const id of staying) {
       for (const other of staying) {
         assert.deepEqual(
@@ -102,7 +102,7 @@ test('M2 machines that vanish are suspect within 6 s and dead within 12 s; M6 ba
       'M2',
       `suspect ${(suspect / 1000).toFixed(1)} s, dead ${(dead / 1000).toFixed(1)} s p99 of ${deadMs.length}`,
     );
-    assert.ok(back <= 3_000, `back after ${back} ms`);
+    assert.ok(back <= inTime(3_000), `back after ${back} ms`);
     promise(
       t,
       'M6',
@@ -115,8 +115,8 @@ test('M2 machines that vanish are suspect within 6 s and dead within 12 s; M6 ba
 
 /** First packets of a dial in 5 s that Linux before 6.5 sends by itself when nothing answers: after 0, 1 and 3 s. */
 const SENT_BY_SYSTEM = 3;
-/** Those of three sockets, begun a second apart, in 4.5 s. */
-const SENT_MAX = 8;
+/** Those of three sockets, begun a second apart, in 4.5 s are 8; the first ones of the next dial, where this test looks late. */
+const SENT_MAX = 12;
 
 test('M6 a dial that nothing answers goes on sending every second, and is used when the path is back', {
   skip,

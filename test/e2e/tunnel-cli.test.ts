@@ -212,9 +212,9 @@ describe('exo doctor tunnels', { skip }, () => {
     const port = await freePort();
     const gone = await freePort();
     const forward = `${port}:localhost:${gone}`;
-    const { code, err } = await open('down', 3, ...flags(), '-L', forward, sshd.destinationWithPort);
+    const { code, err } = await open('down', 8, ...flags(), '-L', forward, sshd.destinationWithPort);
     assert.equal(code, 1);
-    assert.match(err, /down is not up after 3 s \(degraded\)/);
+    assert.match(err, /down is not up after 8 s \(degraded\)/);
     assert.match(err, /hint: start the node there/);
     const found = await findingOf('down');
     assert.deepEqual([found.finding, found.ok], ['remote-node-down', false]);
@@ -229,7 +229,7 @@ describe('exo doctor tunnels', { skip }, () => {
 
   test('finds a port that is not the node’s', async () => {
     const forward = `${await freePort()}:localhost:${far.apiPort}`;
-    const { code } = await open('wrong', 3, ...flags(), '-L', forward, sshd.destinationWithPort);
+    const { code } = await open('wrong', 8, ...flags(), '-L', forward, sshd.destinationWithPort);
     assert.equal(code, 1);
     const found = await findingOf('wrong');
     assert.equal(found.finding, 'port-mismatch', JSON.stringify(found));

@@ -10,7 +10,7 @@ import net from 'node:net';
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import test from 'node:test';
 import { randomInt, seededRandom } from '../../src/shared/index.js';
-import { eventually } from '../support/eventually.js';
+import { eventually, inTime } from '../support/eventually.js';
 import { Cleanup } from '../support/processes.js';
 import { repeats } from '../support/repeats.js';
 import { sshdUnavailable } from '../support/sshd.js';
@@ -43,7 +43,7 @@ const PROBE_INTERVAL_MS = 500;
 const PROBE_TIMEOUT_MS = 1_000;
 const HEALTH_EVERY_MS = 200;
 /** What both observers may be late: the gap between two of their looks. How late the machine itself was is measured. */
-const SLACK_MS = 600;
+const SLACK_MS = inTime(600);
 const SETTLE_MS = 15_000;
 
 /** What the near node has running and open while all tunnels are up and nobody uses them. */

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { performance } from 'node:perf_hooks';
 import test from 'node:test';
-import { eventually } from '../support/eventually.js';
+import { eventually, inTime } from '../support/eventually.js';
 import { watchHealth } from '../support/health-watch.js';
 import { steadyPort } from '../support/ports.js';
 import { Cleanup } from '../support/processes.js';
@@ -137,7 +137,7 @@ test('T9 of many tunnels a reload touches only the one that changed', { skip }, 
       tunnels,
     });
     const watch = watchTunnels(cleanup, apiPort!);
-    const health = watchHealth(cleanup, ports, { everyMs: 200 });
+    const health = watchHealth(cleanup, ports, { everyMs: 200, timeoutMs: inTime(1_000) });
     await watch.allUp(names, TIMEOUT_MS);
     t.diagnostic(
       `${count} tunnels up ${(performance.now() - startedAt).toFixed(0)} ms after the start of the node`,

@@ -113,10 +113,11 @@ async function quietLevels(
     if (then === undefined) return true;
     return now.handles <= then.handles + HANDLES_SLACK && now.children <= then.children;
   };
-  await eventually({ timeoutMs: SETTLE_TIMEOUT_MS, what: 'handles are level' }, () =>
-    [...look()].every(([machine, now]) => level(machine, now)),
-  ).catch(() => undefined);
-  const levels = look();
+  let levels = look();
+  await eventually({ timeoutMs: SETTLE_TIMEOUT_MS, what: 'handles are level' }, () => {
+    levels = look();
+    return [...levels].every(([machine, now]) => level(machine, now));
+  }).catch(() => undefined);
   for (const { agent } of machines) agent.tell('resume');
   return levels;
 }

@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import { type ByteStream, createMemoryNetwork, type NetworkEvent } from '../../src/protocol/index.js';
 import { randomInt, seededRandom, systemClock } from '../../src/shared/index.js';
 import { StreamEnd } from '../compliance/stream-end.js';
+import { inTime } from '../support/eventually.js';
 import { dial, lab, PORT, SECOND_MS } from '../support/memory-lab.js';
 
 const KIB = 1024;
@@ -79,7 +80,9 @@ describe('many hosts in one process', () => {
     const dials: Promise<ByteStream>[] = [];
     for (const [index, from] of names.entries()) {
       for (const to of names.slice(index + 1)) {
-        dials.push(network.transport(from).dial({ host: to, port: PORT }, { timeoutMs: 5 * SECOND_MS }));
+        dials.push(
+          network.transport(from).dial({ host: to, port: PORT }, { timeoutMs: inTime(5 * SECOND_MS) }),
+        );
       }
     }
     const ends = (await Promise.all(dials)).map((stream) => new StreamEnd(stream));
@@ -89,7 +92,7 @@ describe('many hosts in one process', () => {
     for (const end of ends) end.stream.end();
     await Promise.all(ends.map((end) => end.closed));
     const tookMs = performance.now() - startedMs;
-    assert.ok(tookMs < 5 * SECOND_MS, `took ${tookMs} ms`);
+    assert.ok(tookMs < inTime(5 * SECOND_MS), `took ${tookMs} ms`);
   });
 
   it('endless traffic lets timers run', async () => {
@@ -101,7 +104,8 @@ describe('many hosts in one process', () => {
     const end = new StreamEnd(await dial(network));
     end.echo();
     end.stream.write([Buffer.from('ball')]);
-    await end.quiet(50);
+    // Where the machine holds this process up, the timer is due as soon as the traffic has begun.
+    for (let turn = 0; turn < 20 && end.chunks <= 100; turn += 1) await end.quiet(50);
     assert.ok(end.chunks > 100, `${end.chunks} rounds`);
     end.stream.destroy();
     await end.closed;

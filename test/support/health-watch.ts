@@ -32,9 +32,19 @@ export interface Outage {
   readonly error: string;
 }
 
+/** An attempt that was answered. */
+interface Answered {
+  readonly startedAtMs: number;
+  readonly endedAtMs: number;
+}
+
+/** So many are kept: of half a minute and more. */
+const ANSWERED_KEPT = 1_000;
+
 interface PortState {
   lastOkAtMs: number;
-  lastOkStartedAtMs: number;
+  /** The last ones, in the order of their answers. */
+  readonly answered: Answered[];
   lastFailedStartedAtMs: number;
   lastError: string;
   readonly outages: Outage[];
@@ -54,8 +64,8 @@ export class HealthWatch {
     };
     const now = Date.now();
     for (const port of ports) {
-      const never = { lastOkStartedAtMs: 0, lastFailedStartedAtMs: 0, lastError: 'no attempt yet' };
-      this.#ports.set(port, { lastOkAtMs: now, ...never, outages: [] });
+      const never = { lastFailedStartedAtMs: 0, lastError: 'no attempt yet' };
+      this.#ports.set(port, { lastOkAtMs: now, answered: [], ...never, outages: [] });
     }
     this.#observer = new Observer(CLIENT, job, options.prefix, (attempt: Attempt) => this.#take(attempt));
   }
@@ -76,12 +86,17 @@ export class HealthWatch {
   }
 
   /**
-   * Resolves with the milliseconds from `sinceMs` until the first answer to an attempt that began after it. Make the
-   * fault, see that it is there, then call this with the time from which the recovery counts.
+   * Resolves with the milliseconds from `sinceMs` until the first answer to an attempt that began after it, and after every
+   * one that failed. Make the fault, see that it is there, then call this with the time from which the recovery counts.
    */
   recoveredMs(port: number, sinceMs: number, timeoutMs: number): Promise<number> {
     const state = this.#state(port);
-    const look = () => (state.lastOkStartedAtMs >= sinceMs ? state.lastOkAtMs - sinceMs : undefined);
+    const look = () => {
+      // What was answered before the fault was there is no recovery.
+      const fromMs = Math.max(sinceMs, state.lastFailedStartedAtMs);
+      const first = state.answered.find(({ startedAtMs }) => startedAtMs >= fromMs);
+      return first === undefined ? undefined : first.endedAtMs - sinceMs;
+    };
     return this.#observer.until(look, timeoutMs, () => `port ${port} answers (last: ${state.lastError})`);
   }
 
@@ -115,7 +130,8 @@ export class HealthWatch {
     if (error === undefined) {
       if (open !== undefined) state.outages.push({ ...open, toMs: endedAtMs });
       state.lastOkAtMs = endedAtMs;
-      state.lastOkStartedAtMs = Math.max(state.lastOkStartedAtMs, startedAtMs);
+      state.answered.push({ startedAtMs, endedAtMs });
+      if (state.answered.length > ANSWERED_KEPT) state.answered.shift();
       return;
     }
     state.lastError = error;

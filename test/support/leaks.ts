@@ -4,9 +4,10 @@
  */
 import { after, beforeEach } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { inTime } from './eventually.js';
 
 /** Closing takes a few turns of the loop, and a child a moment to be gone. */
-const GRACE_MS = 2_000;
+const GRACE_MS = inTime(2_000);
 const LOOK_EVERY_MS = 20;
 /** Time for the report of the failure to be written before what leaked is ended with the process. */
 const REPORT_MS = 500;

@@ -1,6 +1,7 @@
 /** Ports for programs that cannot be asked for port 0 (two ends must know the number beforehand). */
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
+import path from 'node:path';
 
 /** `count` different TCP ports of 127.0.0.1 that nobody listens on now. */
 export function freePorts(count: number): Promise<number[]> {
@@ -17,10 +18,9 @@ export async function freePort(): Promise<number> {
  * this test or of one beside it.
  */
 export async function steadyPort(): Promise<number> {
-  for (let port = anySteady(); ; port = anySteady()) {
-    // Not given to two in one process, who take it into use later.
-    if (given.has(port)) continue;
-    given.add(port);
+  for (let tries = 0; tries < TRIES_MAX; tries++) {
+    const port = anySteady();
+    if (!take(port)) continue;
     try {
       const server = await listen(port);
       await new Promise((resolve) => server.close(resolve));
@@ -29,6 +29,7 @@ export async function steadyPort(): Promise<number> {
       // Taken: the next number.
     }
   }
+  throw new Error(`none of ${TRIES_MAX} ports is free`);
 }
 
 /** Where the system takes the numbers of outgoing connections from, by default on Linux. */
@@ -36,7 +37,25 @@ const OUTGOING_FIRST = 32_768;
 /** Above what people and distributions give to services. */
 const STEADY_FIRST = 12_000;
 
+const TRIES_MAX = 1_000;
+
 const given = new Set<number>();
+
+/** Not given to two, who take it into use later: neither in one process, nor in those of one run, who share $EXO_TEST_PORTS. */
+function take(port: number): boolean {
+  if (given.has(port)) return false;
+  given.add(port);
+  const folder = process.env['EXO_TEST_PORTS'];
+  if (folder === undefined) return true;
+  try {
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(path.join(folder, String(port)), '', { flag: 'wx' });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+}
 
 /** A number below those of outgoing connections; at random, for tests that run side by side. */
 function anySteady(): number {

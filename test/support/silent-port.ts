@@ -10,8 +10,8 @@ const PROGRAM = `
   const server = require('node:net').createServer();
   server.listen({ host: '127.0.0.1', port: 0, backlog: 1 }, () => {
     parentPort.postMessage(server.address().port);
-    // The thread stands still from here on: nothing is accepted.
-    setImmediate(() => Atomics.wait(new Int32Array(workerData), 0, 0));
+    // The thread stands still from here on, before it has looked for a connection even once: nothing is accepted.
+    Atomics.wait(new Int32Array(workerData), 0, 0);
   });
 `;
 /** The system rounds the length of a queue up. */

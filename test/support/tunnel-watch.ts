@@ -88,6 +88,12 @@ export class TunnelWatch {
     return seen;
   }
 
+  /** The states in which a tunnel was seen since a moment, each once; a look that the node left without an answer tells none. */
+  statesSince(name: string, sinceMs: number): string[] {
+    const states = this.since(name, sinceMs).flatMap(({ tunnel }) => tunnel?.state ?? []);
+    return [...new Set(states)];
+  }
+
   /** Forgets what was seen before a moment, but for what held then: a long campaign would keep too much. */
   forget(beforeMs: number): void {
     const keep = this.#reports.findLastIndex(({ answeredAtMs }) => answeredAtMs < beforeMs);

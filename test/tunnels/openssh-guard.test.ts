@@ -6,13 +6,14 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import net from 'node:net';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { silentLogger, systemClock } from '../../src/shared/index.js';
 import type { SessionFacts } from '../../src/tunnels/index.js';
 import { createOpensshDriver } from '../../src/tunnels/openssh/index.js';
 import { commandLine } from '../../src/tunnels/openssh/process-line.js';
 import { OPTIONS } from '../compliance/tunnel-lab.js';
 import { end, ended, forward, opened, specFor } from '../compliance/tunnel-specs.js';
-import { eventually } from '../support/eventually.js';
+import { eventually, inTime } from '../support/eventually.js';
 import { argvOf, descendants, look, runs } from '../support/process-tree.js';
 import { type Child, Cleanup, ROOT } from '../support/processes.js';
 import { program } from '../support/program.js';
@@ -113,6 +114,8 @@ describe('an ssh child', { skip: sshdUnavailable() ?? false }, () => {
     process.kill(first!, 'SIGKILL');
     const another = () => guardsOf(child.pid).find((pid) => pid !== first);
     const { value: second } = await eventually({ timeoutMs: 10_000, what: 'another guard' }, another);
+    // It is seen as soon as it runs, and told what it guards right after that.
+    await delay(inTime(100));
     child.kill('SIGKILL');
     await child.closed;
     await untilGone(stateFolder, facts, [second]);

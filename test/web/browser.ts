@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex, Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { inTime } from '../support/eventually.js';
 
-const UNTIL_MS = 10_000;
+const UNTIL_MS = inTime(10_000);
 /** What the browser says of an expression whose page went away under it. */
 const NAVIGATED = /navigated or closed|context was destroyed|Cannot find context/;
 
