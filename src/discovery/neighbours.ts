@@ -4,7 +4,7 @@
  */
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
-import ipaddr from 'ipaddr.js';
+import { isIPv4 } from 'node:net';
 import { LIMITS } from '../shared/index.js';
 
 /** Addresses of the neighbour table now. Never rejects. */
@@ -51,5 +51,5 @@ export function parseArp(text: string): string[] {
 }
 
 function isAddress(text: string | undefined): boolean {
-  return text !== undefined && ipaddr.IPv4.isValidFourPartDecimal(text);
+  return text !== undefined && isIPv4(text);
 }
