@@ -115,8 +115,10 @@ test('M2 machines that vanish are suspect within 6 s and dead within 12 s; M6 ba
 
 /** First packets of a dial in 5 s that Linux before 6.5 sends by itself when nothing answers: after 0, 1 and 3 s. */
 const SENT_BY_SYSTEM = 3;
-/** Those of three sockets, begun a second apart, in 4.5 s are 8; the first ones of the next dial, where this test looks late. */
-const SENT_MAX = 12;
+/** Those of three sockets, begun a second apart, in 4.5 s. */
+const SENT_MAX = 8;
+/** Where this test looks late: with those of the next dial. */
+const SENT_LATE_MAX = 12;
 
 test('M6 a dial that nothing answers goes on sending every second, and is used when the path is back', {
   skip,
@@ -136,9 +138,12 @@ test('M6 a dial that nothing answers goes on sending every second, and is used w
     const sent = () => Number(/packets (\d+)/.exec(far!.exec('nft', ['list', 'ruleset']))![1]);
     const { child } = nodesOn(lab, hosts).get('n1')!;
     await eventually({ timeoutMs: 30_000, what: 'n1 dials' }, () => (sent() > 0 ? true : undefined));
+    const dialsAtMs = performance.now();
     await delay(LIMITS.connectTimeoutMs - 500);
     const count = sent();
-    assert.ok(count >= SENT_BY_SYSTEM + 2 && count <= SENT_MAX, `${count} first packets`);
+    const isLate = performance.now() - dialsAtMs > LIMITS.connectTimeoutMs - 300;
+    const most = isLate ? SENT_LATE_MAX : SENT_MAX;
+    assert.ok(count >= SENT_BY_SYSTEM + 2 && count <= most, `${count} first packets`);
     far!.nftReset();
     const healedAtMs = Date.now();
     const [upAtMs] = await untilLogged(child, 'peer-up', ['n2'], { fromMs: healedAtMs, timeoutMs: 20_000 });
