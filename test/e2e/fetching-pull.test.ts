@@ -4,14 +4,14 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { canComputeGgml } from '../../src/inference/index.js';
-import { eventually, inTime } from '../support/eventually.js';
+import { eventually } from '../support/eventually.js';
 import { folderOf, owner, sentTwice, startFetching } from '../support/fetching-nodes.js';
 import { shardedModel } from '../support/model-files.js';
 import { type Child, Cleanup, type RunningNode, startExo } from '../support/processes.js';
 import '../support/leaks.js';
 
-/** Some pieces of the hub on the connection of a file. */
-const ON_ITS_WAY_BYTES = inTime(64) * 1024;
+/** A piece of the hub on each of its connections. */
+const ON_ITS_WAY_BYTES = 64 * 1024;
 
 const skip = canComputeGgml() ? false : 'no prebuilt ggml libraries for this machine';
 const REPOSITORY = 'mesh/watched';

@@ -54,8 +54,6 @@ for (const { where, rateMbit, limitMs, rounds, tries } of CASES) {
             t.diagnostic(
               `${where}: ${MIB} MiB in ${tensorMs.toFixed(0)} ms (${answer}); ${healthMs.length} health checks, worst ${worst.toFixed(1)} ms; worst ping ${Math.max(...pingMs).toFixed(1)} ms`,
             );
-            // On a fast machine the tensor may be through before one is back: such a round proves nothing.
-            if (healthMs.length === 0 && rateMbit === 0) return Number.POSITIVE_INFINITY;
             assert.ok(healthMs.length >= 1, 'at least one health check began and ended under the load');
             if (rateMbit > 0) assert.ok(tensorMs >= 4_500, `the link held the tensor back: ${tensorMs} ms`);
             return worst;

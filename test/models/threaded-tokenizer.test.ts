@@ -6,7 +6,6 @@ import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { describe, it, type TestContext } from 'node:test';
 import { openThreadedTokenizer, openTokenizer, type ThreadedTokenizer } from '../../src/models/index.js';
 import { ExoError, LIMITS, seededRandom } from '../../src/shared/index.js';
-import { inTime } from '../support/eventually.js';
 import { largeTokenizer } from '../support/large-tokenizer.js';
 import '../support/leaks.js';
 import { ROOT } from '../support/processes.js';
@@ -106,7 +105,7 @@ describe('the event loop', () => {
     ).join(' ');
     // Other load on the machine only adds to it: the best of three counts.
     let best = Number.POSITIVE_INFINITY;
-    for (let attempt = 0; attempt < 3 && best > inTime(LOOP_DELAY_MS); attempt += 1) {
+    for (let attempt = 0; attempt < 3 && best > LOOP_DELAY_MS; attempt += 1) {
       const delay = monitorEventLoopDelay({ resolution: 1 });
       delay.enable();
       const startMs = performance.now();
@@ -123,7 +122,7 @@ describe('the event loop', () => {
       best = Math.min(best, p99);
       assert.equal(tokenizer.decode(ids), text);
     }
-    assert.ok(best <= inTime(LOOP_DELAY_MS), `${best.toFixed(1)} ms`);
+    assert.ok(best <= LOOP_DELAY_MS, `${best.toFixed(1)} ms`);
   });
 
   it('decodes a token of an answer in microseconds', async (t) => {
@@ -154,7 +153,7 @@ describe('a chat template that', () => {
     [
       'keeps more and more is ended',
       '{% set ns = namespace(s="abcdefghij", l=[]) %}{% for i in range(15) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}{% for i in range(10000) %}{% set ns.l = [ns.l, ns.s | upper] %}{% endfor %}',
-      /more than 256 MiB of memory|took longer than/,
+      /more than 256 MiB of memory/,
     ],
     [
       'makes all of one text at once is ended',

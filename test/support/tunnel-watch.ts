@@ -88,9 +88,13 @@ export class TunnelWatch {
     return seen;
   }
 
-  /** The states in which a tunnel was seen since a moment, each once; a look that the node left without an answer tells none. */
+  /** How a tunnel was seen since a moment, each state once, `absent` among them; a look that got no answer tells none. */
   statesSince(name: string, sinceMs: number): string[] {
-    const states = this.since(name, sinceMs).flatMap(({ tunnel }) => tunnel?.state ?? []);
+    const answered = this.#reports.filter(({ tunnels }) => tunnels !== null);
+    const first = answered.findLastIndex(({ answeredAtMs }) => answeredAtMs < sinceMs);
+    const states = answered
+      .slice(Math.max(0, first))
+      .map(({ tunnels }) => tunnels?.find((tunnel) => tunnel.name === name)?.state ?? 'absent');
     return [...new Set(states)];
   }
 
