@@ -14,7 +14,17 @@ import { eventually } from '../support/eventually.js';
 import { Child, Cleanup } from '../support/processes.js';
 import { makeKeyPair, type Sshd, sshdUnavailable, startSshd } from '../support/sshd.js';
 import { exchange, type FarEnd, openEcho, openFarEnd } from './far-end.js';
-import { end, ended, forward, makeDriver, opened, refused, SESSION, specFor } from './ssh2-fixtures.js';
+import {
+  end,
+  ended,
+  forward,
+  makeDriver,
+  opened,
+  refused,
+  SESSION,
+  specFor,
+  untilRead,
+} from './ssh2-fixtures.js';
 import '../support/leaks.js';
 
 tunnelDriverSuite({
@@ -179,6 +189,7 @@ describe('the ssh2 driver', { skip: unavailable ?? false }, () => {
       assert.equal(String(await exchange({ port }, 'jumped')), 'jumped');
     }
     const ending = ended(session);
+    await untilRead(session);
     gateway.killSessions();
     assert.equal((await ending).code, 'server-closed');
     await gateway.stop();

@@ -26,6 +26,7 @@ import {
   refused,
   SESSION,
   specFor,
+  untilRead,
 } from './ssh2-fixtures.js';
 import '../support/leaks.js';
 
@@ -155,6 +156,7 @@ describe('the ssh2 driver with the embedded server', () => {
   it('sees at once that it was cut, and opens again', async () => {
     const first = driver.open(specFor(reach(server), both()), SESSION);
     await opened(first);
+    await untilRead(first);
     server.killSessions();
     assert.equal((await ended(first)).code, 'server-closed');
     const second = driver.open(specFor(reach(server), both()), SESSION);
