@@ -48,6 +48,7 @@ const PATIENT = [
   'test/cli/demo.netns.test.ts',
   'test/e2e/bad-models.test.ts',
   'test/e2e/chat-options.test.ts',
+  'test/e2e/connect-keeps.netns.test.ts',
   'test/e2e/connect.netns.test.ts',
   'test/e2e/discovery.netns.test.ts',
   'test/e2e/fetching-faults.test.ts',

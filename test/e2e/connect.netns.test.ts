@@ -3,160 +3,22 @@
  * to before: from nothing to an answer through both, a second time, and every way in which it can fail.
  */
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
-import { type Host, Lab, Lan, labUnavailable } from '../lab/lab.js';
-import { type Account, accountUnavailable, temporaryAccount } from '../support/account.js';
+import type { Host } from '../lab/lab.js';
+import { connectWorldUnavailable, files, inWorld, uidOf, untilGone } from '../support/connect-world.js';
 import { eventually } from '../support/eventually.js';
-import { edges, type Topology } from '../support/http.js';
+import { edges } from '../support/http.js';
 import { exoOnThePath } from '../support/netns-nodes.js';
 import { allProcesses } from '../support/process-tree.js';
-import { type Child, EXO_MAIN } from '../support/processes.js';
-import { type Sshd, type SshdConfig, startSshd } from '../support/sshd.js';
+import { EXO_MAIN } from '../support/processes.js';
 
-const skip = labUnavailable(['nft', 'sshd']) ?? accountUnavailable() ?? false;
-
-/** The shape that is checked here of `exo connect --json`. */
-interface ConnectJson {
-  readonly already_connected: boolean;
-  readonly near: { readonly id: string; readonly peers_file: string; readonly started: boolean };
-  readonly far: { readonly id: string; readonly peers_file: string | null; readonly started: boolean };
-  readonly near_port: number;
-  readonly far_port: number | null;
-  readonly answer: string | null;
-}
-
-class World {
-  readonly lab = new Lab();
-  readonly near: Host;
-  readonly far: Host;
-  readonly account: Account;
-  /** EXO_HOME of the near side; not there yet. */
-  readonly home: string;
-  sshd!: Sshd;
-
-  constructor() {
-    const lan = new Lan(this.lab.host('sw'), '10.66.0');
-    this.near = this.lab.host('near');
-    this.far = this.lab.host('far');
-    lan.join(this.near, 1);
-    lan.join(this.far, 2);
-    this.account = temporaryAccount(this.lab.cleanup);
-    this.home = path.join(this.lab.cleanup.folder(), 'state', 'exo');
-  }
-
-  /** Starts `exo …` on the near side. */
-  exo(...args: string[]): Child {
-    return this.near.start(process.execPath, [EXO_MAIN, ...args], {
-      name: `exo ${args.join(' ')}`,
-      env: { EXO_HOME: this.home, EXO_API: '', NO_COLOR: '1', DEBUG: '' },
-    });
-  }
-
-  connect(...args: string[]): Child {
-    return this.exo('connect', '-F', this.sshd.clientConfig, this.sshd.destination, ...args);
-  }
-
-  /** To its end, with exit code 0, and what it printed. */
-  async connected(...args: string[]): Promise<ConnectJson> {
-    const child = this.connect('--json', ...args);
-    assert.equal(await child.closed, 0, child.output);
-    return JSON.parse(child.stdout) as ConnectJson;
-  }
-
-  /** To its end, with exit code 1. */
-  async refused(child: Child, message: RegExp): Promise<void> {
-    assert.equal(await child.closed, 1, child.output);
-    assert.match(child.stderr, message);
-  }
-
-  topology(host: Host, port = 52415): Promise<Topology> {
-    return host.fetchJson<Topology>(`http://127.0.0.1:${port}/topology`);
-  }
-
-  /** How the near node trusts its peers, and whom it knows. */
-  async trust(): Promise<{ readonly peers: readonly string[]; readonly known: readonly string[] }> {
-    const [peers, trust] = [this.exo('peers', '--json'), this.exo('trust', 'list', '--json')];
-    assert.deepEqual([await peers.closed, await trust.closed], [0, 0], peers.output + trust.output);
-    const view = JSON.parse(peers.stdout) as {
-      peers: Array<{ id: string; trust: string; encrypted: boolean }>;
-    };
-    const list = JSON.parse(trust.stdout) as { trusted: Array<{ id: string }> };
-    return {
-      peers: view.peers.map(({ id, trust: how, encrypted }) => `${id} ${how} ${encrypted}`),
-      known: list.trusted.map(({ id }) => id),
-    };
-  }
-
-  /** exo on the PATH of the account: a person has installed it there. */
-  installThere(): void {
-    const folder = path.join(this.account.home, '.local/bin');
-    mkdirSync(folder, { recursive: true });
-    for (const each of [path.dirname(folder), folder]) chmodSync(each, 0o755);
-    const exo = path.join(folder, 'exo');
-    writeFileSync(exo, `#!/bin/sh\nexec '${process.execPath}' '${EXO_MAIN}' "$@"\n`);
-    chmodSync(exo, 0o755);
-    // The account makes folders of its own beside it.
-    this.lab.cleanup.child('chown', ['-R', `${this.account.uid}:${this.account.gid}`, this.account.home]);
-  }
-
-  /** What can be left behind: files on both sides, processes of the account, listeners and processes on both hosts. */
-  traces(): string {
-    const listeners = (host: Host) => host.exec('ss', ['-Hltn']).replace(/ +/g, ' ');
-    const nodes = allProcesses().filter(({ pid }) => uidOf(pid) === this.account.uid);
-    return [
-      ...files(path.dirname(path.dirname(this.home))),
-      ...files(this.account.home),
-      `far ${listeners(this.far)}`,
-      `near ${listeners(this.near)}`,
-      `processes of the account ${nodes.map(({ name }) => name).join()}`,
-      `processes here ${this.near.pids().length}`,
-    ].join('\n');
-  }
-}
-
-function uidOf(pid: number): number {
-  try {
-    return Number(/^Uid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? -1);
-  } catch {
-    return -1;
-  }
-}
-
-/** Names of everything in a folder; a sent build is one entry. */
-function files(folder: string): string[] {
-  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .filter((name) => !name.includes('exo-mesh/0.'))
-    .map((name) => path.join(folder, name))
-    .sort();
-}
+const skip = connectWorldUnavailable() ?? false;
 
 function readJson(file: string): Record<string, unknown> {
   return JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
-}
-
-async function inWorld(work: (world: World) => Promise<void>, config: SshdConfig = {}): Promise<void> {
-  const world = new World();
-  try {
-    world.sshd = await startSshd(world.lab.cleanup, { host: world.far, user: world.account.name, config });
-    await work(world);
-  } finally {
-    await world.lab.close();
-  }
-}
-
-/** Waits until nothing is left of what `exo connect` began. */
-async function untilGone(world: World, before: string): Promise<void> {
-  let now = '';
-  await eventually(
-    { timeoutMs: 15_000, what: 'nothing is left', onLate: () => `before:\n${before}\nnow:\n${now}` },
-    () => {
-      now = world.traces();
-      return now === before;
-    },
-  );
 }
 
 test(

@@ -17,16 +17,19 @@ import { Steps } from './steps.js';
 /** Exit code 0 when both list both; 130 after Ctrl-C; throws what went wrong, with what is left of it. */
 export async function connect(host: CliHost, destination: string, values: Values): Promise<number> {
   const options = readConnectOptions(destination, values, process.cwd());
-  const stop = stopSignal(host, { onFirst: () => host.stderr.write('\nundoing what was begun …\n') });
+  const stop = stopSignal(host, {
+    onFirst: () => host.stderr.write(`\n${work.decided ? TOO_LATE : UNDOING}\n`),
+  });
   const steps = new Steps(host, { quiet: options.json });
   const work = new Connecting({ options, home: exoHome(host.env), signal: stop.signal }, { host, steps });
   try {
     const connected = await work.run();
     const answer = await chat(options, work, stop.signal);
-    await work.keep();
+    await work.keep(connected.far.id);
     printConnected(host, options, connected, steps.done, answer);
     return EXIT.ok;
   } catch (error) {
+    if (work.decided) throw error;
     const remains = await work.undo();
     if (!stop.signal.aborted) throw withRemains(error, remains);
     for (const each of remains) host.stderr.write(`still there: ${each}\n`);
@@ -36,6 +39,9 @@ export async function connect(host: CliHost, destination: string, values: Values
     stop.release();
   }
 }
+
+const UNDOING = 'undoing what was begun …';
+const TOO_LATE = 'they are connected already; exo disconnect undoes it';
 
 /** `--chat`: the question goes to the near node; both hold a part of the model. */
 async function chat(

@@ -41,6 +41,9 @@ export interface Connected {
 }
 
 const LISTED_WITHIN_MS = 30_000;
+/** The far side only forgets how to undo. */
+const COMMIT_WITHIN_MS = 10_000;
+const NOBODY_STOPS_IT = new AbortController().signal;
 
 /** One run. */
 export class Connecting {
@@ -53,6 +56,7 @@ export class Connecting {
   #nearStarted = false;
   #login: Login | undefined;
   #found: FoundProgram | undefined;
+  #decided = false;
 
   constructor(options: ConnectingOptions, components: { readonly host: CliHost; readonly steps: Steps }) {
     this.#o = options;
@@ -102,10 +106,29 @@ export class Connecting {
     };
   }
 
-  /** What was done is to stay, on both sides. */
-  async keep(): Promise<void> {
-    await this.#found?.client.ask('commit', {}, this.#o.signal);
+  /** It is to stay: nothing is undone any more. */
+  get decided(): boolean {
+    return this.#decided;
+  }
+
+  /**
+   * What was done is to stay, on both sides. Decided here, before the far side is told: whatever becomes of the answer, the
+   * note of the connection stands, by which `exo disconnect` finds what there is.
+   */
+  async keep(farId: string): Promise<void> {
+    this.#o.signal.throwIfAborted();
+    this.#decided = true;
     this.#undo.keep();
+    try {
+      await this.#found?.client.ask('commit', {}, NOBODY_STOPS_IT, COMMIT_WITHIN_MS);
+    } catch (error) {
+      const { code, message } = toExoError(error);
+      throw new HintedError(
+        code,
+        `${farId} has not confirmed that it keeps its part (${message}); the part here stands`,
+        `exo disconnect ${farId} undoes what there is of it; then run this again`,
+      );
+    }
   }
 
   /** Undoes what this run did, here and there. Resolves with what remains, in words. */

@@ -1,0 +1,113 @@
+/**
+ * The last step of `exo connect`: both sides keep what was made. It is decided on the near side; whatever becomes of the word to
+ * the far side, `exo disconnect` finds what there is.
+ */
+import assert from 'node:assert/strict';
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import test from 'node:test';
+import { type ConnectWorld, connectWorldUnavailable, inWorld } from '../support/connect-world.js';
+import { eventually } from '../support/eventually.js';
+import { EXO_MAIN } from '../support/processes.js';
+
+const skip = connectWorldUnavailable() ?? false;
+
+/** What becomes of the last word. */
+type Fate =
+  /** It waits on its way for a second and a half, in which a file says so. */
+  | 'late'
+  /** The line breaks before it is there. */
+  | 'lost'
+  /** It is there, and the line breaks before the answer. */
+  | 'unanswered';
+
+/** In the place of exo there: exo, and a line to it that has this fate. Standing alone: it runs as the far account. */
+const LINE = `
+const { spawn } = require('node:child_process');
+const { writeFileSync } = require('node:fs');
+const { createInterface } = require('node:readline');
+const [fate, main, ...words] = process.argv.slice(2);
+const far = spawn(process.execPath, [main, ...words], { stdio: ['pipe', 'pipe', 'inherit'] });
+far.on('close', (code) => process.exit(code ?? 1));
+let committed = false;
+const requests = createInterface({ input: process.stdin });
+requests.on('close', () => far.stdin.end());
+requests.on('line', (line) => {
+  const last = line.includes('"op":"commit"');
+  if (last && fate === 'lost') return far.stdin.end();
+  if (last && fate === 'late') {
+    writeFileSync(__filename + '.waits', '');
+    return setTimeout(() => far.stdin.write(line + '\\n'), 1500);
+  }
+  committed = last;
+  far.stdin.write(line + '\\n');
+});
+createInterface({ input: far.stdout }).on('line', (line) => {
+  if (committed && fate === 'unanswered') return far.stdin.end();
+  process.stdout.write(line + '\\n');
+});
+`;
+
+/** Puts it into the home of the account. Returns what `--remote-command` says. */
+function lineWith(world: ConnectWorld, fate: Fate): { readonly command: string; readonly waits: string } {
+  world.installThere();
+  const file = path.join(world.account.home, 'line.cjs');
+  writeFileSync(file, LINE);
+  chmodSync(file, 0o644);
+  return { command: `${process.execPath} ${file} ${fate} ${EXO_MAIN}`, waits: `${file}.waits` };
+}
+
+/** The node there has been ended: it was started for this. */
+async function untilUndoneThere(world: ConnectWorld): Promise<void> {
+  await eventually(
+    { timeoutMs: 15_000, what: 'the far node is gone' },
+    () => !world.far.exec('ss', ['-Hltn']).includes(':52415 '),
+  );
+}
+
+/** `exo disconnect`: nothing is left there, and nobody is known here. */
+async function disconnected(world: ConnectWorld): Promise<void> {
+  const child = world.exo('disconnect');
+  assert.equal(await child.closed, 0, child.output);
+  await untilUndoneThere(world);
+  assert.deepEqual((await world.trust()).known, []);
+}
+
+test('exo connect stopped while the far side is told to keep: it is made, and says so', { skip }, () =>
+  inWorld(async (world) => {
+    const { command, waits } = lineWith(world, 'late');
+    const child = world.connect('--remote-command', command);
+    await eventually({ timeoutMs: 60_000, what: 'the last word is on its way' }, () => existsSync(waits));
+    child.kill('SIGINT');
+    assert.equal(await child.closed, 0, child.output);
+    assert.match(child.stderr, /they are connected already; exo disconnect undoes it/);
+    assert.match(child.stdout, /are connected\n/);
+    for (const host of [world.near, world.far]) {
+      assert.equal(Object.keys((await world.topology(host)).nodes).length, 2);
+    }
+    await disconnected(world);
+    assert.equal(await world.exo('stop').closed, 0);
+  }),
+);
+
+for (const fate of ['lost', 'unanswered'] as const) {
+  test(`exo connect whose last word is ${fate}: says so, and exo disconnect undoes all`, { skip }, () =>
+    inWorld(async (world) => {
+      const { command } = lineWith(world, fate);
+      await world.refused(
+        world.connect('--remote-command', command),
+        /has not confirmed that it keeps its part \(exo there ended.*\); the part here stands[\s\S]*exo disconnect/,
+      );
+      if (fate === 'lost') await untilUndoneThere(world);
+      else assert.equal(Object.keys((await world.topology(world.far)).nodes).length, 2);
+      await disconnected(world);
+
+      const joined = await world.connected('--chat', 'Who are you?');
+      assert.match(joined.answer!, /demo model of exo-mesh/);
+      assert.deepEqual((await world.trust()).known, [joined.far.id]);
+      await disconnected(world);
+      assert.equal(readFileSync(joined.near.peers_file, 'utf8'), '{\n  "peers": {}\n}\n');
+      assert.equal(await world.exo('stop').closed, 0);
+    }),
+  );
+}
