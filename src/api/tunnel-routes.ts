@@ -81,7 +81,10 @@ async function open(api: ApiContext, request: ApiRequest): Promise<Response> {
   return request.json({ schema_version: STATUS_SCHEMA_VERSION, tunnel: tunnelJson(tunnel) }, 201);
 }
 
-/** peers.json first, so that what was mended there is what is tried again. A file that cannot be used is the answer. */
+/**
+ * peers.json first, so that what was mended there is what is tried again. A file that cannot be used is the answer. When it is
+ * given, what the file has no more is gone, and its ports are free.
+ */
 async function reload(api: ApiContext, request: ApiRequest): Promise<Response> {
   const { incoming } = request.env;
   const { name: which } = await readJsonBody(incoming, reloadBody, LIMITS.httpSmallBodyBytesMax);
@@ -90,6 +93,7 @@ async function reload(api: ApiContext, request: ApiRequest): Promise<Response> {
   } finally {
     api.mesh.tunnels.retry(which);
   }
+  await api.mesh.tunnels.left();
   return request.json(listJson(api));
 }
 

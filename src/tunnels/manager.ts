@@ -130,6 +130,10 @@ class Manager implements TunnelManager {
     }
   }
 
+  async left(): Promise<void> {
+    await Promise.all(this.#leaving.values());
+  }
+
   hint(peer: string): void {
     for (const runner of this.#runners.values()) if (runner.spec.peer === peer) runner.tell('hint');
   }

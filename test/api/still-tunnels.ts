@@ -52,6 +52,7 @@ export class StillTunnels implements Tunnels {
   readonly opened: TunnelSpec[] = [];
   readonly closed: string[] = [];
   readonly retried: Array<string | undefined> = [];
+  waitedFor = 0;
 
   add(status: TunnelStatus, history: readonly TunnelEvent[] = []): void {
     this.statuses.set(status.name, status);
@@ -100,6 +101,10 @@ export class StillTunnels implements Tunnels {
   retry(name?: string): void {
     if (name !== undefined) this.get(name);
     this.retried.push(name);
+  }
+
+  async left(): Promise<void> {
+    this.waitedFor += 1;
   }
 
   onChange(): () => void {

@@ -143,6 +143,7 @@ describe('tunnels', () => {
     assert.equal((await api.post('/v1/tunnels/reload', {}, OWNER)).status, 200);
     assert.equal((await api.post('/v1/tunnels/reload', { name: 'mac2' }, OWNER)).status, 200);
     assert.deepEqual([api.mesh.reloads, api.mesh.tunnels.retried], [2, [undefined, 'mac2']]);
+    assert.equal(api.mesh.tunnels.waitedFor, 2, 'what is gone has let go of its ports');
     api.mesh.brokenFile = new ExoError('peers-file-invalid', 'peers.json:1:2: no');
     const broken = await api.post('/v1/tunnels/reload', {}, OWNER);
     assert.deepEqual([broken.status, (await json(broken)).error.code], [422, 'peers-file-invalid']);

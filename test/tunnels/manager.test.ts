@@ -83,6 +83,19 @@ describe('a reload', () => {
     assert.throws(() => made.manager.get('a'), { code: 'tunnel-unknown' });
   });
 
+  it('says when what is gone has let go of its ports', async (t) => {
+    const made = await lab(t);
+    made.manager.apply([spec('a'), spec('b', { forward: ['50053:localhost:50051'] })]);
+    await made.until('a', 'up');
+    await made.until('b', 'up');
+    made.manager.apply([spec('b', { forward: ['50054:localhost:50051'] })]);
+    assert.equal(made.world.sessions.size, 2, 'ssh takes its time');
+    await settled(made, made.manager.left());
+    assert.deepEqual([made.driver.sessionOf('a'), made.driver.startsOf('a')], [undefined, 1]);
+    await made.until('b', 'up');
+    await made.manager.left();
+  });
+
   it('gives a tunnel under another name the port of the one that goes, without a clash', async (t) => {
     const made = await lab(t);
     made.manager.apply([spec('old')]);
