@@ -20,6 +20,7 @@ import { ensureNpmPackages } from './npm-packages.mjs';
 import { ensureSystemPackages } from './system-packages.mjs';
 import { COMPILED, compiledFile } from './test-compile.mjs';
 import { killRunning, run, runTestFiles } from './test-files.mjs';
+import { testSeed } from './test-seed.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const MINUTE_MS = 60_000;
@@ -164,6 +165,8 @@ for (const file of onlyFiles) {
 
 const env = { ...process.env };
 if (options.campaign) Object.assign(env, { EXO_TEST_SCALE: 'campaign', EXO_FUZZ_MS: '600000' });
+const drawn = options.campaign ? undefined : testSeed(ROOT);
+if (drawn !== undefined) env.EXO_TEST_SEED = drawn.seed;
 const NOTHING = { passed: 0, failed: 0, skipped: [], failures: [], promises: [] };
 const total = structuredClone(NOTHING);
 let cancelled;
@@ -281,6 +284,7 @@ setTimeout(
 ).unref();
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => cancel(`stopped by ${signal}`));
 
+if (drawn !== undefined) console.log(`EXO_TEST_SEED=${drawn.seed} (of ${drawn.from})`);
 const started = performance.now();
 const stages = STAGES.filter(wanted);
 if (!ensureNpmPackages(ROOT)) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
 import { StopScanner } from '../../src/api/stop-sequences.js';
+import fc from '../support/properties.js';
 
 function run(stops: string[], pieces: string[]): { text: string; stopped: boolean } {
   const scanner = new StopScanner(stops);

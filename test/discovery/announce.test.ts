@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import { AnnounceReader, decodeAnnounce, encodeAnnounce } from '../../src/discovery/announce.js';
 import { ExoError, LIMITS } from '../../src/shared/index.js';
+import fc from '../support/properties.js';
 import { CAPABILITIES } from './fixtures.js';
 
 const ANNOUNCE = { nodeId: 'mac1', nodePort: 50060, capabilities: CAPABILITIES };

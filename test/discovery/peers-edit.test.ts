@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
-import fc from 'fast-check';
 import {
   EMPTY_PEERS_FILE,
   peerAsWritten,
@@ -13,6 +12,7 @@ import {
 } from '../../src/discovery/peers-edit.js';
 import { parsePeersFile } from '../../src/discovery/peers-file.js';
 import { ROOT } from '../support/processes.js';
+import fc from '../support/properties.js';
 
 const EXAMPLE = readFileSync(path.join(ROOT, 'peers.example.json'), 'utf8');
 const TUNNEL = { ssh: 'me@far', forward: ['50052:localhost:50051'], reverse: ['50060:localhost:50060'] };

@@ -20,6 +20,7 @@ import { Cleanup, startExo } from '../support/processes.js';
 import { promise } from '../support/promise.js';
 import { modelFiles, RANDOM_LAYERS, RANDOM_MODEL, writeRandomModel } from '../support/real-model.js';
 import { repeats } from '../support/repeats.js';
+import { TEST_SEED } from '../support/seed.js';
 
 const skip = canComputeGgml() ? false : 'no prebuilt ggml libraries for this machine';
 const MODEL_SEED = 11;
@@ -267,9 +268,8 @@ async function inMesh(
 }
 
 function seedOf(t: TestContext): number {
-  const seed = Number(process.env['EXO_TEST_SEED'] ?? Math.floor(Math.random() * 100_000));
-  t.diagnostic(`EXO_TEST_SEED=${seed}`);
-  return seed;
+  t.diagnostic(`EXO_TEST_SEED=${TEST_SEED}`);
+  return TEST_SEED;
 }
 
 const SECONDS = (ms: number) => `${(ms / 1000).toFixed(1)} s`;

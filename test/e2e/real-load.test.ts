@@ -18,10 +18,11 @@ import { Cleanup } from '../support/processes.js';
 import { promise } from '../support/promise.js';
 import { RANDOM_MODEL, writeRandomModel } from '../support/real-model.js';
 import { repeats } from '../support/repeats.js';
+import { TEST_SEED } from '../support/seed.js';
 
 const skip = canComputeGgml() ? false : 'no prebuilt ggml libraries for this machine';
 const minutes = Number(process.env['EXO_LOAD_MINUTES'] ?? repeats(2, 30));
-const seed = Number(process.env['EXO_TEST_SEED'] ?? Math.floor(Math.random() * 100_000));
+const seed = TEST_SEED;
 const IDS = ['a', 'b', 'c'];
 const CLIENTS = 8;
 /** One answer of so many is left by its client. */

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { canComputeGgml } from '../../src/inference/index.js';
+import { randomInt, seededRandom } from '../../src/shared/index.js';
 import { askStream, type StreamedAnswer } from '../support/chat-client.js';
 import { inTime } from '../support/eventually.js';
 import { type LegacyReport, legacyReport, topology } from '../support/http.js';
@@ -14,6 +15,7 @@ import { Cleanup, type RunningNode } from '../support/processes.js';
 import { promise } from '../support/promise.js';
 import { RANDOM_MODEL, writeRandomModel } from '../support/real-model.js';
 import { repeats } from '../support/repeats.js';
+import { TEST_SEED } from '../support/seed.js';
 
 const skip = canComputeGgml() ? false : 'no prebuilt ggml libraries for this machine';
 const SEED = 5;
@@ -163,7 +165,7 @@ for (const at of ['between', 'first', 'last'] as const) {
     for (let round = 0; round < rounds; round++) {
       await inMixedRing(at, async (nodes, old) => {
         const prompt = promptOf(12);
-        const killAfter = 1 + Math.floor(Math.random() * KILL_PIECES_MAX);
+        const killAfter = randomInt(seededRandom(TEST_SEED + round), 1, KILL_PIECES_MAX);
         let killedAtMs = 0;
         const answer = await ask(nodes.get('a-new')!, prompt, (count) => {
           if (count !== killAfter) return;

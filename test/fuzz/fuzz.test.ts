@@ -9,13 +9,14 @@ import { describe, it } from 'node:test';
 import '../support/leaks.js';
 import { ROOT } from '../support/processes.js';
 import { promise } from '../support/promise.js';
+import { TEST_SEED } from '../support/seed.js';
 import { load, saveFound } from './store.js';
 import { TARGETS } from './targets/index.js';
 import { describeFailure, watch } from './watch.js';
 
 /** A campaign names ten minutes, and `npm run fuzz` gives them; all of them here would take hours. */
 const MS = Math.min(Number(process.env['EXO_FUZZ_MS'] ?? 5_000), 120_000);
-const SEED = Number(process.env['EXO_FUZZ_SEED'] ?? Math.floor(performance.timeOrigin) % 2 ** 31);
+const SEED = Number(process.env['EXO_FUZZ_SEED'] ?? TEST_SEED);
 /** Threads at once. Each has less than a core then, and all of them are done in a minute. */
 const AT_ONCE = 6;
 const CORPUS_BYTES_MAX = 200 * 1024;

@@ -13,6 +13,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { labUnavailable } from '../lab/lab.js';
 import { eventually } from '../support/eventually.js';
 import { promise } from '../support/promise.js';
+import { TEST_SEED } from '../support/seed.js';
 import { Faults } from './faults.js';
 import { type Field, faketimeLibrary, hasKeys, type Machine, makeField } from './field.js';
 import { type Level, levelOf, slopeBytesPer10Min } from './levels.js';
@@ -24,7 +25,7 @@ const MIB = 1024 * 1024;
 const BRIEF_MINUTES = 30 / 60;
 const minutes = Number(process.env['EXO_NEMESIS_MINUTES'] ?? BRIEF_MINUTES);
 const brief = minutes <= 1;
-const seed = Number(process.env['EXO_NEMESIS_SEED'] ?? Math.floor(Math.random() * 1e6));
+const seed = Number(process.env['EXO_NEMESIS_SEED'] ?? TEST_SEED % 1e6);
 
 const START_TIMEOUT_MS = 60_000;
 const CONVERGED_MS_MAX = 15_000;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
 import { compareConnections, preferred } from '../../src/node/connection-choice.js';
+import fc from '../support/properties.js';
 
 describe('connection choice', () => {
   test('of a simultaneous open, the one dialled by the smaller id stays', () => {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
 import { FLAG_MORE, FLAG_TOTAL, FrameDecoder } from '../../src/protocol/index.js';
 import type { ExoError } from '../../src/shared/index.js';
 import { collectingDecoder, rawFrame, type SeenFrame } from '../support/frames.js';
 import { GOLDEN_FRAMES } from '../support/golden-frames.js';
 import { promise } from '../support/promise.js';
+import fc from '../support/properties.js';
 import { propertyRuns } from '../support/scale.js';
 
 const anyFrame = fc.oneof(

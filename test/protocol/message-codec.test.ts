@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
 import {
   encodeBase,
   encodeCorrelated,
@@ -19,6 +18,7 @@ import {
 import { LIMITS } from '../../src/shared/index.js';
 import { DUMMY_SHARD, helloOf } from '../support/connection-pair.js';
 import { bodyBytes } from '../support/frames.js';
+import fc from '../support/properties.js';
 import { propertyRuns } from '../support/scale.js';
 
 /** Plain objects, as the decoder makes them. */

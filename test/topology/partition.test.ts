@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
 import { LIMITS } from '../../src/shared/index.js';
 import { assignShards, partitionRing } from '../../src/topology/index.js';
 import { roundTo5Places } from '../../src/topology/partition.js';
 import { promise } from '../support/promise.js';
+import fc from '../support/properties.js';
 import { propertyRuns } from '../support/scale.js';
 import { capabilities } from './gossip-mesh.js';
 

@@ -1,10 +1,10 @@
 /** What nodes think of each other: by mesh key, by name, by invitation; and what is worth nothing. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import fc from 'fast-check';
 import { type Logger, seededRandom, VirtualClock } from '../../src/shared/index.js';
 import type { HandshakeFacts, Proof } from '../../src/trust/handshake.js';
 import { printMeshKey } from '../../src/trust/mesh-key.js';
+import fc from '../support/properties.js';
 import '../support/leaks.js';
 import { type End, makeEnd, meet, shake, short } from './parties.js';
 

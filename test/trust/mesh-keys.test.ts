@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
-import fc from 'fast-check';
 import {
   seededRandom,
   silentLogger,
@@ -21,6 +20,7 @@ import {
   validKeys,
 } from '../../src/trust/mesh-key-list.js';
 import { openMeshKeys } from '../../src/trust/mesh-keys.js';
+import fc from '../support/properties.js';
 import '../support/leaks.js';
 import { folderOf } from './folders.js';
 

@@ -5,7 +5,6 @@ import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import test, { type TestContext } from 'node:test';
-import fc from 'fast-check';
 import { silentLogger, systemClock, VirtualClock } from '../../src/shared/index.js';
 import { AuthorizedKeys, lineFault, parseAuthorizedKeys } from '../../src/trust/ssh-authorized-keys.js';
 import {
@@ -18,6 +17,7 @@ import {
 import { findSshSigners } from '../../src/trust/ssh-signer.js';
 import { sshSignedData } from '../../src/trust/ssh-statement.js';
 import { eventually } from '../support/eventually.js';
+import fc from '../support/properties.js';
 import '../support/leaks.js';
 import { Child } from '../support/processes.js';
 import { folderOf } from './folders.js';

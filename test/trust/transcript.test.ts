@@ -1,12 +1,12 @@
 /** The bytes that proofs are over: golden vectors (docs/PROTOCOL.md quotes them), and no two sets of facts with the same bytes. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import fc from 'fast-check';
 import type { HandshakeFacts, Party } from '../../src/trust/handshake.js';
 import { invitationRecord, isInvitationProof, proveInvitation } from '../../src/trust/invitation.js';
 import { isMacOf, macOf, parseMeshKey, parseToken, printMeshKey } from '../../src/trust/mesh-key.js';
 import { sshSignedData } from '../../src/trust/ssh-statement.js';
 import { otherRole, prefixed, statementOf, transcriptOf } from '../../src/trust/transcript.js';
+import fc from '../support/properties.js';
 import '../support/leaks.js';
 
 const FACTS: HandshakeFacts = {

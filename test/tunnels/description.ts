@@ -1,7 +1,7 @@
 /** Words for descriptions of tunnels: good ones, hostile ones, and random mixtures of both. */
 import assert from 'node:assert/strict';
-import fc from 'fast-check';
 import { ExoError } from '../../src/shared/index.js';
+import fc from '../support/properties.js';
 
 /** Each does harm somewhere, were it taken as it is. */
 export const HOSTILE: readonly string[] = [

@@ -6,7 +6,6 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
 import { LIMITS } from '../../src/shared/index.js';
 import {
   checkHostKey,
@@ -15,6 +14,7 @@ import {
   loadKnownHosts,
   parseKnownHosts,
 } from '../../src/tunnels/ssh2/known-hosts.js';
+import fc from '../support/properties.js';
 import { fuzzMs } from '../support/scale.js';
 import '../support/leaks.js';
 

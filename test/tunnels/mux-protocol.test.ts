@@ -1,7 +1,6 @@
 /** The bytes of ssh's control socket: vectors as OpenSSH 9.2 takes and gives them, any chunking, and nonsense. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import fc from 'fast-check';
 import {
   LengthPrefixed,
   muxAliveCheck,
@@ -9,6 +8,7 @@ import {
   muxOpenForward,
   readMuxAnswer,
 } from '../../src/tunnels/openssh/mux-protocol.js';
+import fc from '../support/properties.js';
 import '../support/leaks.js';
 import { LIMITS } from '../../src/shared/index.js';
 

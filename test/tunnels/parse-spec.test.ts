@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import { parsePeersFile } from '../../src/discovery/index.js';
 import { ExoError, LIMITS } from '../../src/shared/index.js';
 import {
@@ -15,6 +14,7 @@ import {
   userTextOf,
   userWordsOf,
 } from '../../src/tunnels/index.js';
+import fc from '../support/properties.js';
 import { propertyRuns } from '../support/scale.js';
 import { descriptions, HOSTILE, specRefusal } from './description.js';
 

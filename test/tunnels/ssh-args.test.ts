@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import { ExoError } from '../../src/shared/index.js';
 import { parseTunnelSpec, type TunnelSpec } from '../../src/tunnels/index.js';
 import { plainSessionArgs, sharedSessionArgs, tunnelArgs } from '../../src/tunnels/openssh/ssh-args.js';
@@ -8,6 +7,7 @@ import { sshConfigText } from '../../src/tunnels/openssh/ssh-config.js';
 import { parseConfigDump } from '../../src/tunnels/ssh/config-dump.js';
 import { configQueryArgs, resolveRoute } from '../../src/tunnels/ssh/route.js';
 import { promise } from '../support/promise.js';
+import fc from '../support/properties.js';
 import { propertyRuns } from '../support/scale.js';
 import { descriptions } from './description.js';
 

@@ -5,7 +5,6 @@ import { writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { after, describe, it } from 'node:test';
-import fc from 'fast-check';
 import type { Algorithms } from 'ssh2';
 import { TUNNEL_FAILURES } from '../../src/tunnels/index.js';
 import { BannerWatch } from '../../src/tunnels/ssh2/banner-watch.js';
@@ -21,6 +20,7 @@ import {
   type Ssh2Error,
 } from '../../src/tunnels/ssh2/login-failure.js';
 import { Cleanup } from '../support/processes.js';
+import fc from '../support/properties.js';
 import { fuzzMs } from '../support/scale.js';
 import '../support/leaks.js';
 

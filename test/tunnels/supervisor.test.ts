@@ -1,7 +1,6 @@
 /** The state machine by itself: whatever happens in whatever order, it keeps its promises. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
 import type { ForwardVerdict, TunnelFailureCode, TunnelState } from '../../src/tunnels/index.js';
 import { TUNNEL_FAILURES } from '../../src/tunnels/index.js';
 import { Supervisor } from '../../src/tunnels/supervisor/supervisor.js';
@@ -11,6 +10,7 @@ import type {
   SupervisorEvent,
 } from '../../src/tunnels/supervisor/supervisor-events.js';
 import { assertTransition, TUNNEL_TRANSITIONS } from '../../src/tunnels/supervisor/transitions.js';
+import fc from '../support/properties.js';
 import '../support/leaks.js';
 import { spec } from '../support/memory-tunnels.js';
 

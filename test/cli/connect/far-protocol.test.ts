@@ -1,9 +1,9 @@
 /** The lines between the two sides of exo connect. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import fc from 'fast-check';
 import { answerLine, readAnswer, readRequest, requestLine } from '../../../src/cli/connect/far-protocol.js';
 import { ExoError } from '../../../src/shared/index.js';
+import fc from '../../support/properties.js';
 
 test('a request and its answer come through as they were', () => {
   const body = { node: 'mac2', peer: 'mac1', prefer: 50060, avoid: [50061] };

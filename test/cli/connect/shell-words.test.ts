@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import test from 'node:test';
-import fc from 'fast-check';
 import {
   quoteWord,
   remoteCommandWords,
@@ -10,6 +9,7 @@ import {
   unquotable,
 } from '../../../src/cli/connect/shell-words.js';
 import { ExoError } from '../../../src/shared/index.js';
+import fc from '../../support/properties.js';
 import { SHELLS } from './shells.js';
 
 const run = (shell: string, line: string) => spawnSync(shell, ['-c', line], { encoding: 'utf8' });

@@ -4,9 +4,9 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
-import fc from 'fast-check';
 import { nodeIsEnough, readSurvey, surveyLine } from '../../../src/cli/connect/survey.js';
 import { ExoError } from '../../../src/shared/index.js';
+import fc from '../../support/properties.js';
 import { localShell, SHELLS } from './shells.js';
 
 const home = mkdtempSync(path.join(tmpdir(), 'exo-survey-'));

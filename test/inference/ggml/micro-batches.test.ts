@@ -4,7 +4,6 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import fc from 'fast-check';
 import { CachePool } from '../../../src/inference/engines/ggml/cache/cache-pool.js';
 import { CoreTurns } from '../../../src/inference/engines/ggml/child/core-turns.js';
 import { MicroBatches } from '../../../src/inference/engines/ggml/child/micro-batches.js';
@@ -17,6 +16,7 @@ import { type Device, openDevice, TYPE } from '../../../src/inference/engines/gg
 import type { StepInput } from '../../../src/inference/engines/ggml/shard.js';
 import type { Architecture } from '../../../src/models/index.js';
 import { seededRandom, sleep, VirtualClock } from '../../../src/shared/index.js';
+import fc from '../../support/properties.js';
 
 /** Of a run of so many requests, as a processor has it: four cost 2.4 times one. */
 const processor = (ms: number) => (requests: number) => ms * (1 + 0.47 * (requests - 1));

@@ -1,7 +1,6 @@
 /** Pure parts of the engine: which steps meet in a run, who is waited for, what a token sees, and frames on the pipe. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import {
   BATCH_REQUESTS_MAX,
   BATCH_TOKENS_MAX,
@@ -11,6 +10,7 @@ import { LINGER_MS, Lingering } from '../../../src/inference/engines/ggml/child/
 import { fillMask } from '../../../src/inference/engines/ggml/graph/mask.js';
 import { encodeFrame, FrameReader } from '../../../src/inference/engines/ggml/process/frames.js';
 import { LIMITS } from '../../../src/shared/index.js';
+import fc from '../../support/properties.js';
 
 const step = (requestId: string, remaining: number, shardKey = 's') => ({ requestId, remaining, shardKey });
 const chosen = (steps: readonly ReturnType<typeof step>[]) =>

@@ -1,9 +1,9 @@
 /** Which ring is chosen, for machines and links as people have them. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import { reservedPositions } from '../../../src/inference/planner/assign.js';
 import { chooseRing, soloRing, valued } from '../../../src/inference/planner/choose.js';
+import fc from '../../support/properties.js';
 import { propertyRuns } from '../../support/scale.js';
 import { choiceOf, type TestModel, type TestNode } from './nodes.js';
 

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import type { SamplingOptions } from '../../../src/inference/index.js';
 import { counterRandom, philox4x32 } from '../../../src/inference/sampling/counter-random.js';
 import { exponential } from '../../../src/inference/sampling/exponential.js';
 import { highestOf, isGreedy, sampleLogits, sampleToken } from '../../../src/inference/sampling/sampler.js';
 import { TokenHistory } from '../../../src/inference/sampling/token-history.js';
 import { LIMITS, type Random, seededRandom } from '../../../src/shared/index.js';
+import fc from '../../support/properties.js';
 
 /** Probabilities by the definition: everything sorted, nothing clever. */
 function distribution(logits: Float32Array, options: SamplingOptions): Map<number, number> {

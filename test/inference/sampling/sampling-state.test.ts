@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import {
   historyFor,
   progressOf,
@@ -9,6 +8,7 @@ import {
 } from '../../../src/inference/sampling/sampling-state.js';
 import type { JsonObject } from '../../../src/protocol/index.js';
 import { LIMITS } from '../../../src/shared/index.js';
+import fc from '../../support/properties.js';
 
 const FULL = {
   temperature: 0.7,
