@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { eventually } from '../support/eventually.js';
+import { freePort } from '../support/ports.js';
 import { exchange } from '../tunnels/far-end.js';
 import { OPTIONS, type TunnelLab } from './tunnel-lab.js';
 import { end, ended, forward, opened, specFor } from './tunnel-specs.js';
@@ -19,7 +20,11 @@ export function tunnelEndsSuite(theLab: () => TunnelLab): void {
   describe('ends', () => {
     it('when it is closed, and leaves nothing', async (t) => {
       const lab = theLab();
-      const { session, facts } = await lab.up(t, both());
+      const target = end(lab.echo.port);
+      const { session, facts } = await lab.up(t, {
+        forward: [forward(end(await freePort()), target)],
+        reverse: [forward(end(await freePort()), target)],
+      });
       const stream = await session.connectFar(end(lab.echo.port), AbortSignal.timeout(5_000));
       stream.on('error', () => undefined);
       await Promise.all([session.close(), session.close()]);

@@ -14,7 +14,7 @@ const skip = connectWorldUnavailable() ?? false;
 
 /** What becomes of the last word. */
 type Fate =
-  /** It waits on its way for a second and a half, in which a file says so. */
+  /** It waits on its way, and says so with a file, until another one lets it go. */
   | 'late'
   /** The line breaks before it is there. */
   | 'lost'
@@ -24,7 +24,7 @@ type Fate =
 /** In the place of exo there: exo, and a line to it that has this fate. Standing alone: it runs as the far account. */
 const LINE = `
 const { spawn } = require('node:child_process');
-const { writeFileSync } = require('node:fs');
+const { existsSync, writeFileSync } = require('node:fs');
 const { createInterface } = require('node:readline');
 const [fate, main, ...words] = process.argv.slice(2);
 const far = spawn(process.execPath, [main, ...words], { stdio: ['pipe', 'pipe', 'inherit'] });
@@ -37,7 +37,12 @@ requests.on('line', (line) => {
   if (last && fate === 'lost') return far.stdin.end();
   if (last && fate === 'late') {
     writeFileSync(__filename + '.waits', '');
-    return setTimeout(() => far.stdin.write(line + '\\n'), 1500);
+    const held = setInterval(() => {
+      if (!existsSync(__filename + '.goes')) return;
+      clearInterval(held);
+      far.stdin.write(line + '\\n');
+    }, 20);
+    return;
   }
   committed = last;
   far.stdin.write(line + '\\n');
@@ -48,13 +53,14 @@ createInterface({ input: far.stdout }).on('line', (line) => {
 });
 `;
 
-/** Puts it into the home of the account. Returns what `--remote-command` says. */
-function lineWith(world: ConnectWorld, fate: Fate): { readonly command: string; readonly waits: string } {
+/** Puts it into the home of the account. Returns what `--remote-command` says, and the files of `late`. */
+function lineWith(world: ConnectWorld, fate: Fate) {
   world.installThere();
   const file = path.join(world.account.home, 'line.cjs');
   writeFileSync(file, LINE);
   chmodSync(file, 0o644);
-  return { command: `${process.execPath} ${file} ${fate} ${EXO_MAIN}`, waits: `${file}.waits` };
+  const command = `${process.execPath} ${file} ${fate} ${EXO_MAIN}`;
+  return { command, waits: `${file}.waits`, goes: `${file}.goes` };
 }
 
 /** The node there has been ended: it was started for this. */
@@ -75,12 +81,13 @@ async function disconnected(world: ConnectWorld): Promise<void> {
 
 test('exo connect stopped while the far side is told to keep: it is made, and says so', { skip }, () =>
   inWorld(async (world) => {
-    const { command, waits } = lineWith(world, 'late');
+    const { command, waits, goes } = lineWith(world, 'late');
     const child = world.connect('--remote-command', command);
     await eventually({ timeoutMs: 60_000, what: 'the last word is on its way' }, () => existsSync(waits));
     child.kill('SIGINT');
+    await child.sees(/they are connected already; exo disconnect undoes it/, 5_000);
+    writeFileSync(goes, '');
     assert.equal(await child.closed, 0, child.output);
-    assert.match(child.stderr, /they are connected already; exo disconnect undoes it/);
     assert.match(child.stdout, /are connected\n/);
     for (const host of [world.near, world.far]) {
       assert.equal(Object.keys((await world.topology(host)).nodes).length, 2);

@@ -35,10 +35,23 @@ test('pull asks the node of its EXO_HOME, which takes from peers what they have;
     hub.put(REPOSITORY, files);
     const begun = pull(cleanup, a, env);
     hub.onPiece = () => new Promise((resolve) => setTimeout(resolve, 40));
-    const running = async () =>
-      Object.keys((await (await fetch(`${a.api}/v1/download/progress`)).json()) as object).length;
+    const progress = async () => (await fetch(`${a.api}/v1/download/progress`)).text();
+    const running = async () => Object.keys(JSON.parse(await progress()) as object).length;
     await eventually({ timeoutMs: 30_000, what: 'a fetches' }, async () => (await running()) > 0);
     await begun.sees(/mesh\/watched: \d+ % of/, 20_000);
+    // Nothing more comes, and what has come is written: a node that was busy for a moment would have more on its way.
+    let goOn: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    hub.onPiece = () => held;
+    let last = '';
+    await eventually({ timeoutMs: 20_000, everyMs: 400, what: 'a has written what came' }, async () => {
+      const now = await progress();
+      const rests = now === last;
+      last = now;
+      return rests;
+    });
     begun.kill('SIGINT');
     assert.equal(await begun.closed, 130, begun.output);
     assert.match(begun.stderr, /called off; what was fetched is kept/);
@@ -48,6 +61,7 @@ test('pull asks the node of its EXO_HOME, which takes from peers what they have;
       return hub.sent.reduce((sum, { from, to }) => sum + to - from, 0) === before;
     });
     hub.onPiece = () => undefined;
+    goOn();
     const layers = pull(cleanup, a, env, '--layers', '0-3', '--json');
     assert.equal(await layers.closed, 0, layers.output);
     const shown = JSON.parse(layers.stdout) as { node: string; directory: string; commit: string };

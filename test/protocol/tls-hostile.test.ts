@@ -204,7 +204,7 @@ describe('a listener that takes TLS', () => {
         const accepted = ends.accepted();
         const dialling = ends.near.dial(
           { host: '127.0.0.1', port: relay.port },
-          { timeoutMs: 300, secure: true },
+          { timeoutMs: inTime(300), secure: true },
         );
         const far = await accepted;
         const near = await dialling.then(

@@ -14,6 +14,7 @@ import { commandLine } from '../../src/tunnels/openssh/process-line.js';
 import { OPTIONS } from '../compliance/tunnel-lab.js';
 import { end, ended, forward, opened, specFor } from '../compliance/tunnel-specs.js';
 import { eventually, inTime } from '../support/eventually.js';
+import { freePort } from '../support/ports.js';
 import { argvOf, descendants, look, runs } from '../support/process-tree.js';
 import { type Child, Cleanup, ROOT } from '../support/processes.js';
 import { program } from '../support/program.js';
@@ -35,18 +36,20 @@ describe('an ssh child', { skip: sshdUnavailable() ?? false }, () => {
     cleanup.add(() => driver.stop());
     return driver;
   };
-  const specIn = (folder: string, name: string) =>
+  /** Its own number: that nobody listens there in the end could not be told of one that another test is given meanwhile. */
+  const specIn = async (folder: string, name: string) =>
     specFor(sshd, {
       name,
       forward: [
-        forward(end(0), end(echo.port)),
+        forward(end(await freePort()), end(echo.port)),
         forward(end(path.join(folder, `${name}.sock`)), end(echo.port)),
       ],
       reverse: [forward(end(0), end(echo.port))],
     });
   /** A process that holds some sessions, and the facts of them. */
   const hold = async (stateFolder: string): Promise<{ child: Child; facts: SessionFacts[] }> => {
-    const specs = Array.from({ length: SESSIONS }, (_, index) => specIn(stateFolder, `held-${index}`));
+    const names = Array.from({ length: SESSIONS }, (_, index) => `held-${index}`);
+    const specs = await Promise.all(names.map((name) => specIn(stateFolder, name)));
     const argument = JSON.stringify({
       stateFolder,
       specs,
@@ -143,7 +146,7 @@ describe('an ssh child', { skip: sshdUnavailable() ?? false }, () => {
     writeFileSync(path.join(folder, 'session.json'), JSON.stringify(record));
 
     const driver = driverIn(stateFolder);
-    const session = driver.open(specIn(stateFolder, 'held-0'), OPTIONS);
+    const session = driver.open(await specIn(stateFolder, 'held-0'), OPTIONS);
     const again = await opened(session);
     assert.equal((await exchange({ path: path.join(stateFolder, 'held-0.sock') }, 'x')).toString(), 'x');
     for (const { pid } of facts) assert.equal(commandLine(pid!), undefined);
@@ -184,7 +187,7 @@ describe('an ssh child', { skip: sshdUnavailable() ?? false }, () => {
   it('has no secret, no forward and no option of the description in its arguments, and files for its owner only', async () => {
     const stateFolder = cleanup.folder();
     const driver = driverIn(stateFolder);
-    const session = driver.open(specIn(stateFolder, 'plain'), OPTIONS);
+    const session = driver.open(await specIn(stateFolder, 'plain'), OPTIONS);
     const { pid } = await opened(session);
     const argv = argvOf(pid!);
     const folder = path.join(stateFolder, readdirSync(stateFolder).find((name) => name.startsWith('ssh-'))!);

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { appendFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
@@ -344,11 +345,11 @@ describe('the ssh2 driver', { skip: unavailable ?? false }, () => {
 
   it('lets go of the connections of a session whose server has frozen', async () => {
     const own = await startSshd(cleanup);
-    const keepalive = { ...SESSION, keepaliveIntervalMs: 100, keepaliveCountMax: 2 };
+    const keepalive = { ...SESSION, keepaliveIntervalMs: 500, keepaliveCountMax: 2 };
     const session = driver.open(specFor(own, { forward: [forward(end(0), end(echo.port))] }), keepalive);
     const facts = await opened(session);
     const held = net.connect(facts.forwardPorts[0]!, '127.0.0.1').on('error', () => undefined);
-    await new Promise((resolve) => held.once('connect', resolve));
+    await once(held, 'connect');
     const cut = new Promise((resolve) => held.once('close', resolve));
     own.freezeSessions();
     assert.equal((await ended(session)).code, 'keepalive-timeout');

@@ -52,6 +52,8 @@ withEngine(
     const request = open('r');
     await request.step(prompt!.tokens);
     const first = engine.pid!;
+    // Held, so that it cannot have answered when it is killed.
+    process.kill(first, 'SIGSTOP');
     const step = request.step(prompt!.ids.slice(0, 1));
     process.kill(first, 'SIGKILL');
     await assert.rejects(step, { code: 'engine-failed', retryable: true });
