@@ -3,7 +3,7 @@
  * alone, because a tunnel logs in to other machines as the user of the node.
  */
 import * as z from 'zod';
-import { LIMITS } from '../shared/index.js';
+import { LIMITS, waitAtMost } from '../shared/index.js';
 import { parseTunnelSpec } from '../tunnels/index.js';
 import { readJsonBody } from './body.js';
 import { STATUS_SCHEMA_VERSION, warningJson } from './mesh-json.js';
@@ -83,7 +83,7 @@ async function open(api: ApiContext, request: ApiRequest): Promise<Response> {
 
 /**
  * peers.json first, so that what was mended there is what is tried again. A file that cannot be used is the answer. When it is
- * given, what the file has no more is gone, and its ports are free.
+ * given, what the file has no more is gone, and its ports are free, unless its ssh takes long to end.
  */
 async function reload(api: ApiContext, request: ApiRequest): Promise<Response> {
   const { incoming } = request.env;
@@ -93,7 +93,7 @@ async function reload(api: ApiContext, request: ApiRequest): Promise<Response> {
   } finally {
     api.mesh.tunnels.retry(which);
   }
-  await api.mesh.tunnels.left();
+  await waitAtMost(api.clock, LIMITS.tunnelReleaseMs, api.mesh.tunnels.released());
   return request.json(listJson(api));
 }
 

@@ -25,6 +25,6 @@ export const NO_TUNNELS: Tunnels = {
   retry: (name) => {
     if (name !== undefined) throw unknown(name);
   },
-  left: () => Promise.resolve(),
+  released: () => Promise.resolve(),
   onChange: () => () => undefined,
 };

@@ -130,7 +130,7 @@ class Manager implements TunnelManager {
     }
   }
 
-  async left(): Promise<void> {
+  async released(): Promise<void> {
     await Promise.all(this.#leaving.values());
   }
 

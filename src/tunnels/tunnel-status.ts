@@ -82,7 +82,7 @@ export interface Tunnels {
   /** Tries again now: a failed one starts anew, a waiting one does not wait. Absent name: all. Throws `tunnel-unknown`. */
   retry(name?: string): void;
   /** Resolves when those that peers.json has no more, or not so any more, have let go of their ports. */
-  left(): Promise<void>;
+  released(): Promise<void>;
   /** Called after every change; returns the unsubscribe function. */
   onChange(listener: () => void): () => void;
 }

@@ -103,7 +103,7 @@ export class StillTunnels implements Tunnels {
     this.retried.push(name);
   }
 
-  async left(): Promise<void> {
+  async released(): Promise<void> {
     this.waitedFor += 1;
   }
 

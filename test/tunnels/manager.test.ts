@@ -90,10 +90,10 @@ describe('a reload', () => {
     await made.until('b', 'up');
     made.manager.apply([spec('b', { forward: ['50054:localhost:50051'] })]);
     assert.equal(made.world.sessions.size, 2, 'ssh takes its time');
-    await settled(made, made.manager.left());
+    await settled(made, made.manager.released());
     assert.deepEqual([made.driver.sessionOf('a'), made.driver.startsOf('a')], [undefined, 1]);
     await made.until('b', 'up');
-    await made.manager.left();
+    await made.manager.released();
   });
 
   it('gives a tunnel under another name the port of the one that goes, without a clash', async (t) => {

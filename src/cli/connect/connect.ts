@@ -14,7 +14,7 @@ import { printConnected } from './connect-report.js';
 import { Connecting } from './connecting.js';
 import { Steps } from './steps.js';
 
-/** Exit code 0 when both list both; 130 after Ctrl-C; throws what went wrong, with what is left of it. */
+/** Exit code 0 when both list both; 130 after Ctrl-C, where that comes before both are to keep it; throws what went wrong, with what is left of it. */
 export async function connect(host: CliHost, destination: string, values: Values): Promise<number> {
   const options = readConnectOptions(destination, values, process.cwd());
   const stop = stopSignal(host, {
@@ -41,7 +41,7 @@ export async function connect(host: CliHost, destination: string, values: Values
 }
 
 const UNDOING = 'undoing what was begun …';
-const TOO_LATE = 'they are connected already; exo disconnect undoes it';
+const TOO_LATE = 'too late to undo it here: exo disconnect does';
 
 /** `--chat`: the question goes to the near node; both hold a part of the model. */
 async function chat(

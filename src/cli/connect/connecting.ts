@@ -9,7 +9,7 @@ import type { ApiTarget } from '../target.js';
 import { TunnelClient } from '../tunnel/client.js';
 import { backgroundPeersFile, startBackgroundNode } from './background-node.js';
 import type { ConnectOptions } from './connect-options.js';
-import { type ConnectionRecord, listRecords } from './connection-record.js';
+import { type ConnectionRecord, confirmRecord, listRecords } from './connection-record.js';
 import { describeProgram, type FoundProgram, findFarProgram } from './far-program.js';
 import type { FarNode } from './far-protocol.js';
 import { Joining } from './joining.js';
@@ -43,7 +43,6 @@ export interface Connected {
 const LISTED_WITHIN_MS = 30_000;
 /** The far side only forgets how to undo. */
 const COMMIT_WITHIN_MS = 10_000;
-const NOBODY_STOPS_IT = new AbortController().signal;
 
 /** One run. */
 export class Connecting {
@@ -120,7 +119,7 @@ export class Connecting {
     this.#decided = true;
     this.#undo.keep();
     try {
-      await this.#found?.client.ask('commit', {}, NOBODY_STOPS_IT, COMMIT_WITHIN_MS);
+      await this.#found?.client.ask('commit', {}, new AbortController().signal, COMMIT_WITHIN_MS);
     } catch (error) {
       const { code, message } = toExoError(error);
       throw new HintedError(
@@ -129,6 +128,7 @@ export class Connecting {
         `exo disconnect ${farId} undoes what there is of it; then run this again`,
       );
     }
+    confirmRecord(this.#o.home, farId);
   }
 
   /** Undoes what this run did, here and there. Resolves with what remains, in words. */
@@ -164,7 +164,8 @@ export class Connecting {
     const { home, options, signal } = this.#o;
     const near = this.#near;
     const record = listRecords(home).find(
-      ({ near: at, ssh }) => at.peersFile === near?.peersFile && sameWords(ssh, options.words),
+      ({ confirmed, near: at, ssh }) =>
+        confirmed && at.peersFile === near?.peersFile && sameWords(ssh, options.words),
     );
     if (near === undefined || record === undefined || record.near.node !== near.id) return undefined;
     const tunnel = await look(new TunnelClient(this.#host.clock, near.api), record.peer, signal);

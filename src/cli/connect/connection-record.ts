@@ -21,6 +21,8 @@ const recordShape = z.object({
   destination: z.string().min(1),
   /** Which of the two learnt the other's key by it; absent in a record of an earlier version. */
   trust: z.object({ here: z.boolean(), there: z.boolean() }).optional(),
+  /** The far side has said that it keeps its part; a record of an earlier version does not tell. */
+  confirmed: z.boolean().default(true),
   near: z.object({
     node: z.string(),
     peersFile: z.string(),
@@ -78,6 +80,12 @@ export function saveRecord(home: string, record: ConnectionRecord): void {
       cause: error,
     });
   }
+}
+
+/** The far side keeps its part. */
+export function confirmRecord(home: string, peer: string): void {
+  const record = listRecords(home).find((one) => one.peer === peer);
+  if (record !== undefined) saveRecord(home, { ...record, confirmed: true });
 }
 
 /** Forgets one. */

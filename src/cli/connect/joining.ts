@@ -160,6 +160,7 @@ export class Joining {
         here: this.#trust.here || earlier?.trust?.here === true,
         there: this.#trust.there || earlier?.trust?.there === true,
       },
+      confirmed: false,
       near: {
         node: near.id,
         peersFile: near.peersFile,

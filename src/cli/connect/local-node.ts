@@ -8,6 +8,7 @@ import { callApi } from '../api-client.js';
 import type { StatusJson, TopologyJson } from '../api-shapes.js';
 import type { CliHost } from '../host.js';
 import { type ApiTarget, ambiguous, type RunningNode, runningNodes, runTarget } from '../target.js';
+import { TunnelClient } from '../tunnel/client.js';
 
 /** A running node and where it listens. */
 export interface LocalNode {
@@ -55,9 +56,9 @@ export async function describe(host: CliHost, run: RunningNode): Promise<LocalNo
   };
 }
 
-/** Lets a node read its peers file now. Rejects when it refuses the file. */
+/** Lets a node read its peers file now; tunnels that it has no more are gone then. Rejects when the node refuses the file. */
 export async function reloadPeers(host: CliHost, node: LocalNode): Promise<void> {
-  await callApi(host.clock, node.api, { method: 'POST', path: '/v1/tunnels/reload', body: {} });
+  await new TunnelClient(host.clock, node.api).reload();
 }
 
 /** Waits until the node's topology lists every id; resolves with those that it does not list by then. */

@@ -4,7 +4,7 @@ import { callApi } from '../api-client.js';
 import type { TunnelDetailJson, TunnelJson, TunnelRequestJson, TunnelsJson } from '../api-shapes.js';
 import type { ApiTarget } from '../target.js';
 
-/** A close waits until ssh is gone; a reload until the file was read. */
+/** A close waits until ssh is gone; a reload until the file was read, and for the ssh of what it has no more. */
 const ACT_TIMEOUT_MS = 15_000;
 
 /** Calls to one node. */

@@ -14,6 +14,10 @@ export const TUNNELS = {
   tunnelProbeIntervalMs: [10_000, 'health check through a forward while nothing is wrong'],
   tunnelProbeTimeoutMs: [3_000, 'answer to such a check; the slowest link worth using takes under 2 s'],
   tunnelGateMs: [30_000, 'from the start of ssh to the first proof; autossh’s gate time'],
+  tunnelReleaseMs: [
+    4_000,
+    'a reload is answered when the ssh of what is gone has ended, or after this; one that does not end is killed after 1 s',
+  ],
   tunnelHistoryMax: [64, 'changes of state kept per tunnel'],
   tunnelWordCharsMax: [1_024, 'one word of a description: a path or a forward; the longest host name is 255'],
   tunnelHostCharsMax: [255, 'a host or a user; DNS ends at 253'],

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { after, test } from 'node:test';
 import {
   type ConnectionRecord,
+  confirmRecord,
   listRecords,
   removeRecord,
   saveRecord,
@@ -34,6 +35,7 @@ const record: ConnectionRecord = {
   peer: 'mac2/with:odd name',
   destination: 'me@far',
   ssh: { ssh: 'me@far' },
+  confirmed: true,
   near: { node: 'mac1', peersFile: '/p', port: 50052, before: null, started: true },
   far: {
     program: { path: '/usr/bin', words: ['/usr/bin/exo'] },
@@ -55,6 +57,20 @@ test('a connection is kept, found again and forgotten; a broken note hurts nobod
   rmSync(path.join(connectFolder(home), 'x.connection.json'));
   removeRecord(home, record.peer);
   assert.deepEqual(readdirSync(home), []);
+});
+
+test('a connection is unconfirmed until the far side has said that it keeps its part; of earlier versions all are', () => {
+  const home = path.join(folder, 'unconfirmed');
+  saveRecord(home, { ...record, confirmed: false });
+  assert.equal(listRecords(home)[0]!.confirmed, false);
+  confirmRecord(home, 'somebody else');
+  assert.equal(listRecords(home)[0]!.confirmed, false);
+  confirmRecord(home, record.peer);
+  assert.deepEqual(listRecords(home), [record]);
+  const { confirmed: _, ...earlier } = record;
+  const [name] = readdirSync(connectFolder(home));
+  writeFileSync(path.join(connectFolder(home), name!), JSON.stringify(earlier));
+  assert.deepEqual(listRecords(home), [record]);
 });
 
 test('a node that has ended was not started by us for anybody', () => {
