@@ -9,6 +9,7 @@
  *   npm test -- --verbose                 also what passing tests say (figures, seeds)
  *   npm test -- --results out.json        also writes counts, failures and what was measured of the promises
  *
+ * Its first line is the seed of all that its tests draw; EXO_TEST_SEED=… replays it.
  * The last line is always `N passed, N failed, N skipped`; the exit code is 0 only when nothing failed.
  */
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -165,8 +166,12 @@ for (const file of onlyFiles) {
 
 const env = { ...process.env };
 if (options.campaign) Object.assign(env, { EXO_TEST_SCALE: 'campaign', EXO_FUZZ_MS: '600000' });
-const drawn = options.campaign ? undefined : testSeed(ROOT);
-if (drawn !== undefined) env.EXO_TEST_SEED = drawn.seed;
+try {
+  env.EXO_TEST_SEED = testSeed(ROOT, { ofCommit: !options.campaign && onlyFiles.length === 0 });
+} catch (error) {
+  console.error(error.message);
+  process.exit(2);
+}
 const NOTHING = { passed: 0, failed: 0, skipped: [], failures: [], promises: [] };
 const total = structuredClone(NOTHING);
 let cancelled;
@@ -284,7 +289,7 @@ setTimeout(
 ).unref();
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => cancel(`stopped by ${signal}`));
 
-if (drawn !== undefined) console.log(`EXO_TEST_SEED=${drawn.seed} (of ${drawn.from})`);
+console.log(`EXO_TEST_SEED=${env.EXO_TEST_SEED}`);
 const started = performance.now();
 const stages = STAGES.filter(wanted);
 if (!ensureNpmPackages(ROOT)) {

@@ -20,7 +20,7 @@ import { Cleanup, startExo } from '../support/processes.js';
 import { promise } from '../support/promise.js';
 import { modelFiles, RANDOM_LAYERS, RANDOM_MODEL, writeRandomModel } from '../support/real-model.js';
 import { repeats } from '../support/repeats.js';
-import { TEST_SEED } from '../support/seed.js';
+import { seedFor, TEST_SEED } from '../support/seed.js';
 
 const skip = canComputeGgml() ? false : 'no prebuilt ggml libraries for this machine';
 const MODEL_SEED = 11;
@@ -269,7 +269,7 @@ async function inMesh(
 
 function seedOf(t: TestContext): number {
   t.diagnostic(`EXO_TEST_SEED=${TEST_SEED}`);
-  return TEST_SEED;
+  return seedFor(t.name);
 }
 
 const SECONDS = (ms: number) => `${(ms / 1000).toFixed(1)} s`;

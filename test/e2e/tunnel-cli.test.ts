@@ -164,16 +164,14 @@ describe('exo tunnel', { skip }, () => {
     );
     host.send('SIGINT');
     assert.equal(await done, 0);
-    const after = await detail('far');
-    const events = after.history.slice(history.length);
-    assert.deepEqual(
-      events.filter(({ from }) => from === 'up').map(({ code }) => code),
-      ['killed'],
-    );
+    const now = await detail('far');
+    const events = now.history.slice(history.length);
+    const killed = events.filter(({ from, code }) => /^(?:up|degraded)$/.test(from) && code === 'killed');
+    assert.equal(killed.length, 1, JSON.stringify(events));
     // A first session whose first proof was slow was not measured for Nagle's stalls; this one is, and may be opened anew for them.
     const anew = events.filter(({ reason }) => reason.startsWith('small messages are held back')).length;
     assert.ok(anew <= 1);
-    assert.equal(after.tunnel.restarts, restarts + 1 + anew);
+    assert.equal(now.tunnel.restarts, restarts + 1 + anew);
     assert.match((await inNear('tunnel', 'logs', 'far')).out, /up → (backoff|starting) /);
   });
 

@@ -136,10 +136,13 @@ test('a file of another machine (a shared home) is neither listed nor removed', 
 test('a killed process that nobody has collected yet is not live', {
   skip: process.platform !== 'linux',
 }, async () => {
-  // The shell starts a child, kills it, and becomes a program that never collects it.
-  const parent = new Child('sh', ['-c', 'sleep 60 & kill -9 $!; echo $!; exec sleep 60']);
+  // The shell starts a child, and becomes a program that never collects it.
+  const parent = new Child('sh', ['-c', 'sleep 60 & echo $!; exec sleep 60']);
   try {
     const pid = Number((await parent.sees(/\d+/, 5_000))[0]);
+    const shell = () => look(parent.pid!)?.name;
+    await eventually({ timeoutMs: 5_000, what: 'it is no shell any more' }, () => shell() === 'sleep');
+    process.kill(pid, 'SIGKILL');
     await eventually({ timeoutMs: 5_000, everyMs: 1, what: 'it is killed' }, () => look(pid)?.state === 'Z');
     assert.equal(isLive({ pid, processStart: null, machine: hostname() }), false);
   } finally {

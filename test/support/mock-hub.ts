@@ -58,6 +58,8 @@ export class MockHub {
   packsSmall = false;
   /** Called before each piece; resolves when it may be sent. */
   onPiece: (sent: Sent) => void | Promise<void> = () => undefined;
+  /** Answers with bytes of files that have neither been sent whole nor been given up by who asked. */
+  readonly unfinished = new Set<ServerResponse>();
   readonly #models = new Map<string, Model>();
   readonly #faults = new Map<string, Fault[]>();
   readonly #apiFaults: Fault[] = [];
@@ -228,6 +230,8 @@ export class MockHub {
   ): Promise<void> {
     const sent: Sent = { path, from, to: from };
     this.sent.push(sent);
+    this.unfinished.add(response);
+    response.once('close', () => this.unfinished.delete(response));
     const end = fault?.kind === 'cut' || fault?.kind === 'stall' ? Math.min(to, from + fault.afterBytes) : to;
     while (sent.to < end && !response.destroyed) {
       await this.onPiece(sent);

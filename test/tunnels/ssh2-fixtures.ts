@@ -4,6 +4,7 @@ import { systemClock } from '../../src/shared/index.js';
 import type { SessionOptions, TunnelDriver, TunnelSession, TunnelSpec } from '../../src/tunnels/index.js';
 import { createSsh2Driver, type Ssh2DriverComponents } from '../../src/tunnels/ssh2/driver.js';
 import { specFor as describe, end, type Reachable } from '../compliance/tunnel-specs.js';
+import { inTime } from '../support/eventually.js';
 import { freePort } from '../support/ports.js';
 
 export { end, ended, forward, opened, type Reachable, refused } from '../compliance/tunnel-specs.js';
@@ -36,7 +37,7 @@ export function makeDriver(components: Partial<Ssh2DriverComponents> = {}): Tunn
 export async function untilRead(session: TunnelSession): Promise<void> {
   // An answer says that all before it was read; what its sender had said before may be answered after the question of one round.
   for (let round = 0; round < 2; round += 1) {
-    const connecting = session.connectFar(end(await freePort()), AbortSignal.timeout(5_000));
+    const connecting = session.connectFar(end(await freePort()), AbortSignal.timeout(inTime(5_000)));
     await assert.rejects(connecting, { code: 'connect-failed' });
   }
 }
