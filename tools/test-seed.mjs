@@ -10,7 +10,7 @@ const SEED_END = 2 ** 28;
 
 /**
  * `EXO_TEST_SEED` where it is set. Otherwise of the commit that is checked out in `root`, or drawn: where no commit is known, and
- * where it is not wanted, because the same run is repeated to find something. Throws RangeError for an `EXO_TEST_SEED` that is no seed.
+ * where it is not wanted. Throws RangeError for an `EXO_TEST_SEED` that is no seed.
  */
 export function testSeed(root, { ofCommit }) {
   const given = process.env.EXO_TEST_SEED;

@@ -53,6 +53,8 @@ export class StillTunnels implements Tunnels {
   readonly closed: string[] = [];
   readonly retried: Array<string | undefined> = [];
   waitedFor = 0;
+  /** When what is gone has let go of its ports. */
+  releases: Promise<void> = Promise.resolve();
 
   add(status: TunnelStatus, history: readonly TunnelEvent[] = []): void {
     this.statuses.set(status.name, status);
@@ -105,6 +107,7 @@ export class StillTunnels implements Tunnels {
 
   async released(): Promise<void> {
     this.waitedFor += 1;
+    await this.releases;
   }
 
   onChange(): () => void {

@@ -1,8 +1,8 @@
 /** The endpoints of tunnels, over a list that stands still. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { ExoError } from '../../src/shared/index.js';
-import { json, OWNER_TOKEN, startApi, type TestApi } from './harness.js';
+import { ExoError, LIMITS, VirtualClock } from '../../src/shared/index.js';
+import { json, OWNER_TOKEN, startApi, type TestApi, until } from './harness.js';
 import { tunnelStatus } from './still-tunnels.js';
 
 const OWNER = { authorization: `Bearer ${OWNER_TOKEN}` };
@@ -135,6 +135,21 @@ describe('tunnels', () => {
     assert.equal(response.status, 200);
     assert.deepEqual(api.mesh.tunnels.closed, ['mac2']);
     assert.equal((await remove(api, 'mac2')).status, 404);
+  });
+
+  it('are reloaded, and answered also where the ssh of one that is gone does not end', async (t) => {
+    const clock = new VirtualClock();
+    const api = await startApi(t, { clock });
+    api.mesh.tunnels.releases = new Promise(() => undefined);
+    let isAnswered = false;
+    const answer = api.post('/v1/tunnels/reload', {}, OWNER).finally(() => {
+      isAnswered = true;
+    });
+    await until(() => api.mesh.tunnels.waitedFor === 1);
+    await clock.advance(LIMITS.tunnelReleaseMs - 1);
+    assert.equal(isAnswered, false);
+    await clock.advance(1);
+    assert.equal((await answer).status, 200);
   });
 
   it('are reloaded: the file is read first, then one or all are tried again', async (t) => {

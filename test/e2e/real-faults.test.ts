@@ -267,9 +267,10 @@ async function inMesh(
   }
 }
 
-function seedOf(t: TestContext): number {
+/** What a test draws from. */
+function randomOf(t: TestContext): Random {
   t.diagnostic(`EXO_TEST_SEED=${TEST_SEED}`);
-  return seedFor(t.name);
+  return seededRandom(seedFor(t.name));
 }
 
 const SECONDS = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
@@ -277,8 +278,7 @@ const SECONDS = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
 test('R4, I1, I2: an answer in F32 ends with the text of the undisturbed run, whatever happens to a node of its ring', {
   skip,
 }, async (t) => {
-  const seed = seedOf(t);
-  const random = seededRandom(seed);
+  const random = randomOf(t);
   const rounds = roundsOf(1, 20);
   await inMesh({}, async (mesh) => {
     const calm: Calm = new Map();
@@ -294,7 +294,7 @@ test('R4, I1, I2: an answer in F32 ends with the text of the undisturbed run, wh
           assert.deepEqual(
             seen.wrong,
             [],
-            `${seen.words}, seed ${seed}\n${seen.wrong.join('\n')}\n${mesh.outputs}`,
+            `${seen.words}, seed ${TEST_SEED}\n${seen.wrong.join('\n')}\n${mesh.outputs}`,
           );
           stillMs = Math.max(stillMs, seen.stillMs);
         }
@@ -304,7 +304,7 @@ test('R4, I1, I2: an answer in F32 ends with the text of the undisturbed run, wh
     promise(
       t,
       'R4',
-      `F32, seed ${seed}, ${rounds} × greedy and ${rounds} × seeded each: the same text; longest standstill: ${[...longest].map(([name, ms]) => `${name} ${SECONDS(ms)}`).join(', ')}`,
+      `F32, seed ${TEST_SEED}, ${rounds} × greedy and ${rounds} × seeded each: the same text; longest standstill: ${[...longest].map(([name, ms]) => `${name} ${SECONDS(ms)}`).join(', ')}`,
     );
     const times = `${2 * rounds} ×`;
     promise(
@@ -325,8 +325,7 @@ const TIE_LOGPROB = 0.26;
 test('R4 an answer of rounded weights is the undisturbed one up to a choice between two tokens as good', {
   skip,
 }, async (t) => {
-  const seed = seedOf(t);
-  const random = seededRandom(seed);
+  const random = randomOf(t);
   const rounds = roundsOf(1, 20);
   await inMesh({ args: ['--quantisation', 'q8_0'] }, async (mesh) => {
     const calm: Calm = new Map();
@@ -337,13 +336,13 @@ test('R4 an answer of rounded weights is the undisturbed one up to a choice betw
         const bounds = { goesOnMs: inTime(GOES_ON_MS), tieLogprob: TIE_LOGPROB };
         const seen = await oneRound(mesh, calm, random, { fault, sampling: 'greedy', bounds });
         t.diagnostic(`${seen.words}: stood still ${SECONDS(seen.stillMs)}`);
-        assert.deepEqual(seen.wrong, [], `${seen.words}, seed ${seed}\n${seen.wrong.join('\n')}`);
+        assert.deepEqual(seen.wrong, [], `${seen.words}, seed ${TEST_SEED}\n${seen.wrong.join('\n')}`);
       }
     }
     promise(
       t,
       'R4',
-      `Q8_0, seed ${seed}, ${rounds} × each ${rounds === 1 ? 'kill and reset' : 'fault'}, greedy: equal up to choices closer than ${TIE_LOGPROB}`,
+      `Q8_0, seed ${TEST_SEED}, ${rounds} × each ${rounds === 1 ? 'kill and reset' : 'fault'}, greedy: equal up to choices closer than ${TIE_LOGPROB}`,
     );
   });
 });
@@ -373,8 +372,7 @@ for (const spare of [false, true]) {
   test(`R4 each node keeps only its own layers${spare ? ' and, with --spare, those of a neighbour' : ', and fetches those of a lost one'}`, {
     skip,
   }, async (t) => {
-    const seed = seedOf(t);
-    const random = seededRandom(seed);
+    const random = randomOf(t);
     const rounds = roundsOf(1, 5);
     let stillMs = 0;
     const held: string[] = [];
@@ -433,7 +431,7 @@ for (const spare of [false, true]) {
         assert.deepEqual(
           seen.wrong,
           [],
-          `${seen.words}, seed ${seed}\n${seen.wrong.join('\n')}\n${mesh.outputs}`,
+          `${seen.words}, seed ${TEST_SEED}\n${seen.wrong.join('\n')}\n${mesh.outputs}`,
         );
         stillMs = Math.max(stillMs, seen.stillMs);
       } finally {
@@ -449,8 +447,7 @@ for (const spare of [false, true]) {
 }
 
 test('R5 with recovery switched off the check of R4 fails for every loss', { skip }, async (t) => {
-  const seed = seedOf(t);
-  const random = seededRandom(seed);
+  const random = randomOf(t);
   const rounds = roundsOf(1, 5);
   await inMesh({ env: { EXO_TEST_RECOVERY: 'off' } }, async (mesh) => {
     const calm: Calm = new Map();
@@ -462,7 +459,7 @@ test('R5 with recovery switched off the check of R4 fails for every loss', { ski
         const late = { piecesMax: PIECES_MAX / 3, tokens: MANY_TOKENS };
         const seen = await oneRound(mesh, calm, random, { fault, sampling: 'greedy', bounds, ...late });
         t.diagnostic(`${seen.words}: ${seen.wrong.join('; ')}`);
-        assert.notDeepEqual(seen.wrong, [], `${seen.words}, seed ${seed}: nothing was lost`);
+        assert.notDeepEqual(seen.wrong, [], `${seen.words}, seed ${TEST_SEED}: nothing was lost`);
       }
     }
     promise(

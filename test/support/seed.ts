@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 
 export const TEST_SEED = Number(process.env['EXO_TEST_SEED'] ?? Math.floor(Math.random() * 2 ** 28));
 
-/** The seed of one of several things that draw: no two of a run draw the same. */
+/** The seed of one of several that draw the same kind of thing. */
 export function seedFor(what: string): number {
   return createHash('sha256').update(`${TEST_SEED} ${what}`).digest().readUInt32BE() >>> 4;
 }

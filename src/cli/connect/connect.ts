@@ -14,7 +14,7 @@ import { printConnected } from './connect-report.js';
 import { Connecting } from './connecting.js';
 import { Steps } from './steps.js';
 
-/** Exit code 0 when both list both; 130 after Ctrl-C, where that comes before both are to keep it; throws what went wrong, with what is left of it. */
+/** Exit code 0 when both list both; 130 after a Ctrl-C that is not too late; throws what went wrong, with what is left of it. */
 export async function connect(host: CliHost, destination: string, values: Values): Promise<number> {
   const options = readConnectOptions(destination, values, process.cwd());
   const stop = stopSignal(host, {

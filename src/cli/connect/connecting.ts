@@ -118,8 +118,9 @@ export class Connecting {
     this.#o.signal.throwIfAborted();
     this.#decided = true;
     this.#undo.keep();
+    if (this.#found === undefined) return;
     try {
-      await this.#found?.client.ask('commit', {}, new AbortController().signal, COMMIT_WITHIN_MS);
+      await this.#found.client.ask('commit', {}, new AbortController().signal, COMMIT_WITHIN_MS);
     } catch (error) {
       const { code, message } = toExoError(error);
       throw new HintedError(
@@ -128,7 +129,11 @@ export class Connecting {
         `exo disconnect ${farId} undoes what there is of it; then run this again`,
       );
     }
-    confirmRecord(this.#o.home, farId);
+    try {
+      confirmRecord(this.#o.home, farId);
+    } catch (error) {
+      this.#note(`${toExoError(error).message}: the next exo connect looks at all of it again`);
+    }
   }
 
   /** Undoes what this run did, here and there. Resolves with what remains, in words. */

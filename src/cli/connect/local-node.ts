@@ -56,7 +56,7 @@ export async function describe(host: CliHost, run: RunningNode): Promise<LocalNo
   };
 }
 
-/** Lets a node read its peers file now; tunnels that it has no more are gone then. Rejects when the node refuses the file. */
+/** Lets a node read its peers file now, and waits a while for the tunnels that it has no more. Rejects when it refuses the file. */
 export async function reloadPeers(host: CliHost, node: LocalNode): Promise<void> {
   await new TunnelClient(host.clock, node.api).reload();
 }
